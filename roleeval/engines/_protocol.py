@@ -1,0 +1,84 @@
+"""What an engine is: text in, text out. Engines know nothing of roles, benchmarks or judges."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from roleeval.types import Completion, Request
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """Where a base model comes from.
+
+    Attributes:
+        path: a local folder, a hub id, or the served model's name for an API.
+        revision: a hub revision; pin a commit for numbers that are to be reproduced.
+        chat_template: a Jinja file that replaces the tokenizer's own template, or none.
+        trust_remote_code: run code that comes with the model; off unless asked for.
+    """
+
+    path: str
+    revision: str | None = None
+    chat_template: str | None = None
+    trust_remote_code: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LoraNeed:
+    """What a run needs of an engine's LoRA support: how many adapters, and the largest rank."""
+
+    count: int = 0
+    max_rank: int = 0
+
+    def union(self, other: "LoraNeed") -> "LoraNeed":
+        return LoraNeed(max(self.count, other.count), max(self.max_rank, other.max_rank))
+
+    def covers(self, other: "LoraNeed") -> bool:
+        return self.count >= other.count and self.max_rank >= other.max_rank
+
+
+class Engine(Protocol):
+    """A loaded (or connected) engine. All methods belong to one event loop."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all of the engine and its model that determines a text; part of every store key."""
+        ...
+
+    async def start(self) -> None:
+        """Loads the model or opens the connection.
+
+        Raises:
+            EngineError: it cannot load; the message says why.
+        """
+        ...
+
+    async def generate(self, request: Request) -> Completion:
+        """Answers one request.
+
+        Raises:
+            EngineError: the request failed for good.
+            AdapterError: the request's adapter does not fit.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Frees what `start` took. May be called twice."""
+        ...
+
+    def describe(self) -> Mapping[str, Any]:
+        """Facts for the manifest: kind, versions, options, start-up seconds. Never a secret."""
+        ...
+
+
+class EngineOptions(Protocol):
+    """The options of one kind of engine: a frozen dataclass that Hydra reaches by `_target_`."""
+
+    def build(self, source: ModelSource, lora: LoraNeed) -> Engine:
+        """Makes an engine that is not started yet; checks what can be checked without loading.
+
+        Raises:
+            ConfigError, EngineError, AdapterError.
+        """
+        ...

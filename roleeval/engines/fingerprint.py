@@ -1,0 +1,78 @@
+"""Fingerprints: what stands for a model, a tokenizer or an adapter in the store's keys and in manifests.
+
+Contents, not names: two folders with the same files have the same fingerprint, and a changed byte changes it.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+
+from roleeval.engines._protocol import ModelSource
+
+_WEIGHTS = (".safetensors", ".bin", ".pt", ".gguf")
+_CONFIG = ("config.json", "generation_config.json", "adapter_config.json", "quantize_config.json")
+_TOKENIZER = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "tokenizer.model",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.jinja",
+    "chat_template.json",
+)
+
+
+def digest(*parts: object) -> str:
+    """SHA-256 (hex) of the canonical JSON of its arguments."""
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@lru_cache(maxsize=4096)
+def _content_hash(path: str, size: int, mtime_ns: int, inode: int) -> str:
+    # Size, time and inode are only there to drop a cached hash when the file changes.
+    name = Path(path).resolve().name
+    if len(name) == 64 and "/blobs/" in os.path.realpath(path):  # a hub snapshot links to blobs named by their SHA-256
+        return name
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 (hex) of a file's content; computed once per process and state of the file."""
+    stat = path.stat()
+    return _content_hash(str(path), stat.st_size, stat.st_mtime_ns, stat.st_ino)
+
+
+def folder_fingerprint(folder: Path, *, names: Iterable[str] = (), suffixes: Iterable[str] = ()) -> str:
+    """Hash of the named files and of the files with these suffixes, by name and content."""
+    wanted, endings = set(names), set(suffixes)
+    files = sorted(p for p in folder.iterdir() if p.is_file() and (p.name in wanted or p.suffix in endings))
+    return digest([(p.name, file_hash(p)) for p in files])
+
+
+def model_fingerprint(source: ModelSource) -> str:
+    """Hash of weights, configuration, tokenizer and chat template of a base model.
+
+    A local folder is hashed by content. A hub id stands for itself with its revision.
+    """
+    folder = Path(source.path)
+    template = file_hash(Path(source.chat_template)) if source.chat_template else ""
+    if not folder.is_dir():
+        return digest("hub", source.path, source.revision, template)
+    return digest("local", folder_fingerprint(folder, names=(*_CONFIG, *_TOKENIZER), suffixes=_WEIGHTS), template)
+
+
+def adapter_fingerprint(folder: Path) -> str:
+    """Hash of an adapter folder's weights and adapter_config.json.
+
+    The base model's recorded path is left out: it names where the adapter was trained, not what it is.
+    """
+    config = json.loads((folder / "adapter_config.json").read_text())
+    config.pop("base_model_name_or_path", None)
+    return digest(config, folder_fingerprint(folder, suffixes=(".safetensors", ".bin")))
