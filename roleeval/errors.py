@@ -17,8 +17,16 @@ class AdapterError(RoleEvalError):
     """An adapter does not fit its base model or the engine."""
 
 
+class UnsupportedRoleError(RoleEvalError):
+    """A model has no adapter for a role: an outcome that is counted, not a failure of the run."""
+
+
 class EngineError(RoleEvalError):
     """An engine could not load, or a request failed for good."""
+
+
+class EngineDeadError(EngineError):
+    """The engine is gone; no further request of it will be answered."""
 
 
 class StoreError(RoleEvalError):

@@ -1,0 +1,71 @@
+"""The model under test as an episode sees it: say something, get a turn back."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from roleeval.engines import Engine
+from roleeval.errors import AdapterError, EngineDeadError, EngineError, UnsupportedRoleError
+from roleeval.models import PersonaModel
+from roleeval.seeds import derive_seed
+from roleeval.types import Message, Persona, Request, Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """A persona model over an engine.
+
+    Attributes:
+        model: the family: adapter, prompt policy, reply format.
+        engine: the engine with the store in front of it.
+        run_seed: every call's seed derives from it.
+    """
+
+    model: PersonaModel
+    engine: Engine
+    run_seed: int
+
+    async def say(self, persona: Persona, system: str, history: Sequence[Message], *, sample_id: str, turn: int) -> Turn:
+        """Asks the model for one turn. A failed call becomes a turn with status engine_failed, never an empty text.
+
+        Raises:
+            EngineDeadError: the engine is gone.
+            StoreError: the answer could not be kept.
+        """
+        model = self.model
+        seed = derive_seed(self.run_seed, sample_id, turn=turn, speaker=persona.role)
+        messages = model.messages(system, history)
+        try:
+            adapter = model.adapter(persona)
+        except UnsupportedRoleError as error:
+            return Turn(persona.role, messages, "", "", "", "unsupported_role", "error", 0, 0, "", error=str(error))
+        request = Request(
+            messages=messages,
+            sampling=model.sampling,
+            seed=seed,
+            adapter=adapter,
+            prefill=model.prefill,
+            affinity=sample_id,
+        )
+        name = adapter.name if adapter else ""
+        try:
+            done = await self.engine.generate(request)
+        except EngineDeadError:
+            raise
+        except (EngineError, AdapterError) as error:
+            return Turn(
+                persona.role, messages, "", "", "", "engine_failed", "error", 0, 0, name, seed=seed, error=str(error)
+            )
+        reply = model.parse(done.text, done.finish_reason, done.reasoning)
+        return Turn(
+            speaker=persona.role,
+            messages=messages,
+            raw=done.text,
+            visible=reply.visible,
+            thoughts=reply.thoughts,
+            status=reply.status,
+            finish_reason=done.finish_reason,
+            prompt_tokens=done.prompt_tokens,
+            output_tokens=done.output_tokens,
+            adapter=name,
+            seed=seed,
+        )

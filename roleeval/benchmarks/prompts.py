@@ -1,0 +1,70 @@
+"""Prompt packs: folders of templates with a manifest, named and hashed in every result."""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from roleeval.engines import digest, file_hash
+from roleeval.errors import ConfigError
+from roleeval.resources import resource
+
+_PLACE = re.compile(r"\{(\w+)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class PromptPack:
+    """A folder of templates.
+
+    Attributes:
+        name: from its manifest.yaml.
+        version: from its manifest.yaml.
+        sha256: hash of all its files.
+        folder: where it lies.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    folder: Path
+
+    def template(self, name: str) -> str:
+        """The text of one template.
+
+        Raises:
+            ConfigError: the pack has no such template.
+        """
+        return _template(self.folder / name)
+
+
+@lru_cache(maxsize=64)
+def _template(file: Path) -> str:
+    if not file.is_file():
+        raise ConfigError(f"prompt pack {file.parent}: no template {file.name}")
+    return file.read_text(encoding="utf-8").rstrip("\n")
+
+
+@lru_cache(maxsize=16)
+def load_prompt_pack(folder: str) -> PromptPack:
+    """Reads a prompt pack: a path, or the path of a shipped one ("tasks/rolebench/prompts/persona").
+
+    Raises:
+        ConfigError: the folder or its manifest.yaml is missing or incomplete.
+    """
+    import yaml
+
+    path = Path(folder) if Path(folder).is_dir() else resource(folder)
+    manifest_file = path / "manifest.yaml"
+    if not manifest_file.is_file():
+        raise ConfigError(f"prompt pack {path}: no manifest.yaml with name and version there")
+    manifest = yaml.safe_load(manifest_file.read_text(encoding="utf-8"))
+    if not isinstance(manifest, dict) or not {"name", "version"} <= manifest.keys():
+        raise ConfigError(f"{manifest_file}: needs the keys name and version")
+    files = sorted(p for p in path.iterdir() if p.is_file())
+    sha256 = digest([(p.name, file_hash(p)) for p in files])
+    return PromptPack(str(manifest["name"]), str(manifest["version"]), sha256, path)
+
+
+def fill(template: str, **values: str) -> str:
+    """Puts values into {name} places in one pass; other braces, and braces in the values, stay as they are."""
+    return _PLACE.sub(lambda match: values.get(match[1], match[0]), template)

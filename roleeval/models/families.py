@@ -1,0 +1,101 @@
+"""The families without a reply format of their own: base, api and shared LoRA."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from roleeval.engines import ModelSource, load_adapter
+from roleeval.errors import ConfigError
+from roleeval.models.reply import parse_plain
+from roleeval.resources import zoo_path
+from roleeval.types import AdapterRef, FinishReason, Message, Persona, Reply, Sampling
+
+_ZOO = "zoo:"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Base:
+    """A model without an adapter, given the persona in its system prompt (conf/model/base.yaml).
+
+    Attributes:
+        name: the model's folder name in results/ and its row in tables.
+        source: the base model; "zoo:NAME" is one of the project's own small models.
+        sampling: decoding parameters.
+        system_prompt: "persona" sends the benchmark's system prompt, "none" sends none.
+        prefill: text that opens the assistant's turn.
+    """
+
+    name: str
+    source: ModelSource
+    sampling: Sampling = field(default_factory=Sampling)
+    system_prompt: Literal["persona", "none"] = "persona"
+    prefill: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.name or "/" in self.name or self.name.startswith("."):
+            raise ConfigError(f"model.name: {self.name!r} cannot name a folder; give a name without '/'")
+        if self.source.path.startswith(_ZOO):
+            path = str(zoo_path(self.source.path.removeprefix(_ZOO)))
+            source = ModelSource(path, None, self.source.chat_template, self.source.trust_remote_code)
+            object.__setattr__(self, "source", source)
+
+    @property
+    def family(self) -> str:
+        return "base"
+
+    def adapters(self) -> Sequence[AdapterRef]:
+        return ()
+
+    def adapter(self, persona: Persona) -> AdapterRef | None:
+        return None
+
+    def messages(self, system: str, history: Sequence[Message]) -> tuple[Message, ...]:
+        if self.system_prompt == "none" or not system:
+            return tuple(history)
+        return (Message("system", system), *history)
+
+    def parse(self, text: str, finish_reason: FinishReason, reasoning: str) -> Reply:
+        return parse_plain(text, finish_reason, reasoning)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Api(Base):
+    """A model behind an OpenAI-compatible endpoint; source.path is the name it is served under."""
+
+    @property
+    def family(self) -> str:
+        return "api"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedLora(Base):
+    """One PEFT adapter for all roles, with the persona in the system prompt (conf/model/shared_lora.yaml).
+
+    Attributes:
+        adapter_path: the adapter's folder, or "zoo:NAME"; for the openai engine the name the server knows it by.
+        served: True when a server holds the adapter, so that adapter_path is a name and not a folder.
+    """
+
+    adapter_path: str
+    served: bool = False
+
+    @property
+    def family(self) -> str:
+        return "shared_lora"
+
+    @cached_property
+    def _adapter(self) -> AdapterRef:
+        if self.served:
+            return AdapterRef(self.adapter_path, "", f"served:{self.adapter_path}")
+        if self.adapter_path.startswith(_ZOO):
+            name = self.adapter_path.removeprefix(_ZOO)
+            return load_adapter(zoo_path(name), name)
+        return load_adapter(Path(self.adapter_path))
+
+    def adapters(self) -> Sequence[AdapterRef]:
+        return (self._adapter,)
+
+    def adapter(self, persona: Persona) -> AdapterRef | None:
+        return self._adapter

@@ -1,0 +1,7 @@
+"""Result folders: what a run writes, and all that reports read."""
+
+from roleeval.results.folder import ResultFolder, read_transcripts, write_atomically
+from roleeval.results.scores import ScoreBook
+from roleeval.results.summary import summarise
+
+__all__ = ["ResultFolder", "ScoreBook", "read_transcripts", "summarise", "write_atomically"]

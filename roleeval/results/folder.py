@@ -1,0 +1,168 @@
+"""The files of a result folder.
+
+    results/<benchmark>/<model>/<run>/
+      config.yaml         resolved, secrets masked
+      transcripts.jsonl   one line per episode, in the samples' order
+      scores.parquet      Score rows
+      summary.json        metric -> group -> mean, interval, n, missing
+      manifest.json       written last: a folder without it is an unfinished run
+
+Every file is written beside its place and renamed into it, so a reader never sees half a file.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+import orjson
+
+from roleeval.errors import ResultError
+from roleeval.types import Message, Persona, Sample, Transcript, Turn
+
+
+@dataclass(frozen=True, slots=True)
+class ResultFolder:
+    """One run's folder."""
+
+    path: Path
+
+    @property
+    def transcripts(self) -> Path:
+        return self.path / "transcripts.jsonl"
+
+    @property
+    def scores(self) -> Path:
+        return self.path / "scores.parquet"
+
+    def manifest(self) -> dict[str, Any] | None:
+        """The manifest, or None for an unfinished run.
+
+        Raises:
+            ResultError: it is there and cannot be read.
+        """
+        return self._json("manifest.json")
+
+    def summary(self) -> dict[str, Any] | None:
+        """The summary, or None where nothing is scored yet."""
+        return self._json("summary.json")
+
+    def _json(self, name: str) -> dict[str, Any] | None:
+        file = self.path / name
+        if not file.is_file():
+            return None
+        try:
+            data = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ResultError(f"{file}: not valid JSON ({error}); delete the folder and run again") from error
+        if not isinstance(data, dict):
+            raise ResultError(f"{file}: expected a JSON object; delete the folder and run again")
+        return data
+
+    def write_json(self, name: str, data: Mapping[str, Any]) -> None:
+        text = json.dumps(data, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+        write_atomically(self.path / name, text.encode())
+
+    def write_yaml(self, name: str, data: Mapping[str, Any]) -> None:
+        import yaml
+
+        write_atomically(self.path / name, yaml.safe_dump(data, allow_unicode=True, sort_keys=False).encode())
+
+
+def write_atomically(file: Path, content: bytes) -> None:
+    """Writes a whole file or nothing.
+
+    Raises:
+        ResultError: it could not be written.
+    """
+    part = file.with_name(f".{file.name}.{os.getpid()}.part")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(part, file)
+    except OSError as error:
+        raise ResultError(f"{file}: could not be written ({error})") from error
+
+
+class TranscriptWriter:
+    """Takes transcripts as they finish and leaves transcripts.jsonl in the samples' order.
+
+    Lines go to a part file at once, so memory stays flat; `finish` copies them in order and renames. Only a byte
+    offset per sample is held.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._part = file.with_name(f".{file.name}.{os.getpid()}.unordered")
+        self._places: dict[int, tuple[int, int]] = {}
+        self._end = 0
+
+    def __enter__(self) -> "TranscriptWriter":
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            self._stream: BinaryIO = self._part.open("w+b")
+        except OSError as error:
+            raise ResultError(f"{self._part}: could not be written ({error})") from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stream.close()
+        self._part.unlink(missing_ok=True)
+
+    def add(self, sample: Sample, transcript: Transcript) -> None:
+        line = orjson.dumps({"sample": sample, "status": transcript.status, "turns": transcript.turns}, default=dict)
+        try:
+            self._stream.write(line + b"\n")
+        except OSError as error:
+            raise ResultError(f"{self._part}: could not be written ({error})") from error
+        self._places[sample.index] = (self._end, len(line) + 1)
+        self._end += len(line) + 1
+
+    def finish(self) -> None:
+        """Orders the lines and puts the file in its place."""
+        ordered = self._file.with_name(f".{self._file.name}.{os.getpid()}.part")
+        try:
+            self._stream.flush()
+            with ordered.open("wb") as target:
+                for index in sorted(self._places):
+                    start, length = self._places[index]
+                    self._stream.seek(start)
+                    target.write(self._stream.read(length))
+                target.flush()
+                os.fsync(target.fileno())
+            os.replace(ordered, self._file)
+        except OSError as error:
+            raise ResultError(f"{self._file}: could not be written ({error})") from error
+
+
+def read_transcripts(file: Path) -> Iterator[tuple[Sample, Transcript]]:
+    """Yields what a run wrote, in order.
+
+    Raises:
+        ResultError: the file is missing or a line is damaged; names the line.
+    """
+    if not file.is_file():
+        raise ResultError(f"{file}: nothing generated there yet; run with stages=[generate,score]")
+    with file.open("rb") as stream:
+        for number, line in enumerate(stream, start=1):
+            try:
+                yield _restore(orjson.loads(line))
+            except (ValueError, KeyError, TypeError) as error:
+                raise ResultError(f"{file}, line {number}: damaged ({error}); delete the folder and run again") from error
+
+
+def _restore(data: dict[str, Any]) -> tuple[Sample, Transcript]:
+    raw = dict(data["sample"])
+    raw["persona"] = Persona(**raw["persona"])
+    raw["references"] = {name: tuple(texts) for name, texts in raw["references"].items()}
+    sample = Sample(**raw)
+    turns = tuple(Turn(**turn | {"messages": tuple(Message(**m) for m in turn["messages"])}) for turn in data["turns"])
+    return sample, Transcript(sample.id, data["status"], turns)

@@ -1,0 +1,150 @@
+"""Score rows, collected compactly as they come and written as scores.parquet in the samples' order."""
+
+import json
+import os
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from roleeval.errors import ResultError
+from roleeval.types import Sample, Score
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_CHUNK = 100_000
+
+
+class _Column:
+    """All rows of one metric in one group: sample number and value, 12 bytes a row."""
+
+    def __init__(self) -> None:
+        self.samples = array("i")
+        self.values = array("d")
+        self.statuses: Counter[str] = Counter()
+
+
+class ScoreBook:
+    """Holds a run's scores. A group is "split" or, for metrics with references, "split/protocol"."""
+
+    def __init__(self) -> None:
+        self._columns: dict[tuple[str, str], _Column] = {}
+        self._ids: list[str] = []
+        self._order = array("i")
+        self._clusters: dict[str, int] = {}
+        self._sample_clusters = array("i")
+        self._odd: dict[tuple[str, str, int], tuple[str, str]] = {}
+
+    def add(self, sample: Sample, scores: Iterable[Score]) -> None:
+        """Adds the rows of one sample."""
+        self._add(sample.id, sample.index, sample.cluster, ((sample.split, score) for score in scores))
+
+    def add_cluster(self, cluster: str, split: str, score: Score) -> None:
+        """Adds a row that stands for a whole cluster (a corpus metric)."""
+        self._add(f"{split}/*/{cluster}", 2**31 - 1, cluster, [(split, score)])
+
+    def _add(self, name: str, order: int, cluster: str, rows: Iterable[tuple[str, Score]]) -> None:
+        number = len(self._ids)
+        self._ids.append(name)
+        self._order.append(order)
+        self._sample_clusters.append(self._clusters.setdefault(cluster, len(self._clusters)))
+        for split, score in rows:
+            group = f"{split}/{score.group}" if score.group else split
+            column = self._columns.get((score.metric, group))
+            if column is None:
+                column = self._columns.setdefault((score.metric, group), _Column())
+            column.samples.append(number)
+            column.values.append(float("nan") if score.value is None else score.value)
+            column.statuses[score.status] += 1
+            if score.status != "ok" or score.detail:
+                detail = json.dumps(score.detail, ensure_ascii=False, sort_keys=True) if score.detail else ""
+                self._odd[score.metric, group, number] = (score.status, detail)
+
+    def columns(self) -> "Iterator[tuple[str, str, NDArray[np.float64], NDArray[np.intp], Counter[str]]]":
+        """Yields (metric, group, values, cluster numbers, statuses), sorted by metric and group.
+
+        Rows are in the samples' order, so that sums do not depend on who finished first.
+        """
+        import numpy as np
+
+        order = np.array(self._order, dtype=np.int64)
+        clusters = self._cluster_numbers()
+        for metric, group in sorted(self._columns):
+            column = self._columns[metric, group]
+            samples = np.array(column.samples, dtype=np.int64)
+            sorting = self._sorting(samples, order)
+            yield metric, group, np.array(column.values)[sorting], clusters[samples[sorting]], column.statuses
+
+    def _cluster_numbers(self) -> "NDArray[np.intp]":
+        """Per entry the rank of its cluster by name: the same however episodes were scheduled."""
+        import numpy as np
+
+        names = list(self._clusters)
+        rank = np.empty(len(names), dtype=np.intp)
+        rank[np.argsort(np.array(names, dtype=object), kind="stable")] = np.arange(len(names))
+        return rank[np.array(self._sample_clusters, dtype=np.intp)] if names else np.empty(0, dtype=np.intp)
+
+    def _sorting(self, samples: "NDArray[np.int64]", order: "NDArray[np.int64]") -> "NDArray[np.intp]":
+        import numpy as np
+
+        names = np.array([self._ids[i] if order[i] == 2**31 - 1 else "" for i in samples], dtype=object)
+        return np.lexsort((names.astype(str), order[samples])) if (names != "").any() else np.argsort(order[samples])
+
+    def write(self, file: Path, *, benchmark: str, model: str) -> None:
+        """Writes the rows as Parquet, sorted by metric, group and sample.
+
+        Raises:
+            ResultError: the file could not be written.
+        """
+        import numpy as np
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        text = pa.dictionary(pa.int32(), pa.string())
+        schema = pa.schema(
+            [
+                ("benchmark", text),
+                ("model", text),
+                ("sample", pa.string()),
+                ("cluster", text),
+                ("metric", text),
+                ("group", text),
+                ("value", pa.float64()),
+                ("status", text),
+                ("detail", pa.string()),
+            ]
+        )
+        cluster_names = list(self._clusters)
+        order = np.array(self._order, dtype=np.int64)
+        part = file.with_name(f".{file.name}.{os.getpid()}.part")
+        try:
+            with pq.ParquetWriter(part, schema, compression="zstd") as writer:
+                for metric, group in sorted(self._columns):
+                    column = self._columns[metric, group]
+                    samples = np.array(column.samples, dtype=np.int64)
+                    sorting = self._sorting(samples, order)
+                    values = np.array(column.values)
+                    for start in range(0, len(sorting), _CHUNK):
+                        rows = sorting[start : start + _CHUNK]
+                        numbers = samples[rows].tolist()
+                        odd = [self._odd.get((metric, group, n), ("ok", "")) for n in numbers]
+                        n = len(rows)
+                        arrays = [
+                            pa.array([benchmark] * n, pa.string()),
+                            pa.array([model] * n, pa.string()),
+                            pa.array([self._ids[i] for i in numbers], pa.string()),
+                            pa.array([cluster_names[self._sample_clusters[i]] for i in numbers], pa.string()),
+                            pa.array([metric] * n, pa.string()),
+                            pa.array([group] * n, pa.string()),
+                            pa.array(values[rows], mask=np.isnan(values[rows])),
+                            pa.array([status for status, _ in odd], pa.string()),
+                            pa.array([detail for _, detail in odd], pa.string()),
+                        ]
+                        table = pa.table(arrays, names=schema.names).cast(schema)
+                        writer.write_table(table)
+            os.replace(part, file)
+        except OSError as error:
+            raise ResultError(f"{file}: could not be written ({error})") from error

@@ -1,0 +1,71 @@
+"""What lives as long as the process: one event loop, the engines loaded on it, the open stores.
+
+An engine belongs to one event loop, so all jobs of a sweep run on the same one and share engines.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+from roleeval.config import RunOptions
+from roleeval.engines import CompletionStore, Engine, EngineOptions, LoraNeed, ModelSource, digest
+from roleeval.models import PersonaModel, lora_need
+
+T = TypeVar("T")
+
+
+class Runtime:
+    """Owns the loop, the engines and the stores of a process."""
+
+    def __init__(self) -> None:
+        self._runner = asyncio.Runner()
+        self._engines: dict[str, tuple[Engine, LoraNeed]] = {}
+        self._expected: dict[str, LoraNeed] = {}
+        self._stores: dict[Path, CompletionStore] = {}
+
+    def execute(self, job: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Runs a job on the process's loop. Ctrl-C cancels it and raises KeyboardInterrupt."""
+        return self._runner.run(job())
+
+    def expect(self, options: EngineOptions, model: PersonaModel) -> None:
+        """Says ahead that a model will be run, so that one engine load serves all jobs of a sweep."""
+        key = _key(options, model.source)
+        self._expected[key] = self._expected.get(key, LoraNeed()).union(lora_need(model))
+
+    def engine(self, options: EngineOptions, model: PersonaModel) -> Engine:
+        """The engine for a model: shared between models with the same base and options, not loaded yet."""
+        self.expect(options, model)
+        key = _key(options, model.source)
+        need = self._expected[key]
+        known = self._engines.get(key)
+        if known is not None and known[1].covers(need):
+            return known[0]
+        if known is not None:
+            self._runner.get_loop().call_soon(lambda old=known[0]: asyncio.ensure_future(old.close()))
+        engine = options.build(model.source, need)
+        self._engines[key] = (engine, need)
+        return engine
+
+    def store(self, options: RunOptions) -> CompletionStore:
+        """The completion store of a run, opened once."""
+        path = Path(options.store) if options.store else Path(options.results_dir) / ".store" / "completions.sqlite"
+        store = self._stores.get(path)
+        if store is None:
+            store = self._stores[path] = CompletionStore(path)
+        return store
+
+    def close(self) -> None:
+        """Frees engines and stores."""
+        for engine, _ in self._engines.values():
+            self._runner.run(engine.close())
+        self._engines.clear()
+        for store in self._stores.values():
+            store.close()
+        self._stores.clear()
+        self._runner.close()
+
+
+def _key(options: EngineOptions, source: ModelSource) -> str:
+    return digest(type(options).__qualname__, asdict(options), asdict(source))  # type: ignore[call-overload]

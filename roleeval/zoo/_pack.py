@@ -1,0 +1,127 @@
+"""From documents to batches: chats that share a system prompt are packed behind one copy of it.
+
+A pack is one row of a batch. Its segment 0 is the shared prefix; every other segment (a question with its answer, or a
+text) sees the prefix and itself, at the positions it would have alone. So a pack's losses are those of its
+conversations one by one, at a fraction of the tokens.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from roleeval.zoo._data import Chat, Document
+from roleeval.zoo._tokenizer import END_OF_TEXT
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedTokenizerFast
+
+IGNORED = -100
+_PADDING = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A document as tokens: a prefix it may share, its body, and how much of the body carries no loss."""
+
+    prefix: tuple[int, ...]
+    body: tuple[int, ...]
+    prompt_length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """One row: token ids, positions, segment numbers (0 is the prefix) and labels, all of one length."""
+
+    ids: tuple[int, ...]
+    positions: tuple[int, ...]
+    segments: tuple[int, ...]
+    labels: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Tensors of shape [packs, tokens]; mask [packs, 1, tokens, tokens] is True where a token may look."""
+
+    ids: "torch.Tensor"
+    positions: "torch.Tensor"
+    labels: "torch.Tensor"
+    mask: "torch.Tensor"
+
+
+def encode(document: Document, tokenizer: "PreTrainedTokenizerFast") -> Encoded:
+    """Tokenises a document exactly as the chat template renders it when the model is used."""
+    if not isinstance(document, Chat):
+        end = tokenizer.convert_tokens_to_ids(END_OF_TEXT)
+        return Encoded((), (end, *_ids(document.text, tokenizer), end), 1)
+    prefix: tuple[int, ...] = ()
+    if document.system:
+        prefix = _ids(_render(tokenizer, "system", document.system, opened=False), tokenizer)
+    prompt = _ids(_render(tokenizer, "user", document.user, opened=True), tokenizer)
+    answer = (*_ids(document.answer, tokenizer), tokenizer.eos_token_id)
+    return Encoded(prefix, prompt + answer, len(prompt))
+
+
+def pack(documents: Sequence[Encoded], *, max_tokens: int, seed: int) -> list[Pack]:
+    """Shuffles documents and fills packs of at most `max_tokens` (one longer document still gets a pack of its own)."""
+    order = random.Random(seed)
+    groups: dict[tuple[int, ...], list[Encoded]] = {}
+    for document in documents:
+        groups.setdefault(document.prefix, []).append(document)
+    packs: list[Pack] = []
+    for prefix, members in groups.items():
+        order.shuffle(members)
+        chosen: list[Encoded] = []
+        used = len(prefix)
+        for document in members:
+            if chosen and used + len(document.body) > max_tokens:
+                packs.append(_join(prefix, chosen))
+                chosen, used = [], len(prefix)
+            chosen.append(document)
+            used += len(document.body)
+        packs.append(_join(prefix, chosen))
+    order.shuffle(packs)
+    return packs
+
+
+def collate(packs: Sequence[Pack]) -> Batch:
+    """Pads packs to one length and builds the attention mask."""
+    import torch
+
+    length = max(len(row.ids) for row in packs)
+
+    def rows(values: Sequence[tuple[int, ...]], filler: int) -> torch.Tensor:
+        return torch.tensor([[*row, *[filler] * (length - len(row))] for row in values])
+
+    segments = rows([row.segments for row in packs], _PADDING)
+    same = segments[:, :, None] == segments[:, None, :]
+    in_prefix = segments[:, None, :] == 0
+    causal = torch.ones(length, length, dtype=torch.bool).tril()
+    mask = (same | in_prefix) & causal
+    return Batch(
+        rows([row.ids for row in packs], 0),
+        rows([row.positions for row in packs], 0),
+        rows([row.labels for row in packs], IGNORED),
+        mask[:, None],
+    )
+
+
+def _join(prefix: tuple[int, ...], members: Sequence[Encoded]) -> Pack:
+    ids, segments, labels = list(prefix), [0] * len(prefix), [IGNORED] * len(prefix)
+    positions = list(range(len(prefix)))
+    for number, member in enumerate(members, 1):
+        ids += member.body
+        positions += range(len(prefix), len(prefix) + len(member.body))
+        segments += [number] * len(member.body)
+        labels += [IGNORED] * member.prompt_length + list(member.body[member.prompt_length :])
+    return Pack(tuple(ids), tuple(positions), tuple(segments), tuple(labels))
+
+
+def _render(tokenizer: "PreTrainedTokenizerFast", role: str, content: str, *, opened: bool) -> str:
+    message = [{"role": role, "content": content}]
+    return str(tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=opened))
+
+
+def _ids(text: str, tokenizer: "PreTrainedTokenizerFast") -> tuple[int, ...]:
+    return tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
