@@ -55,7 +55,7 @@ async def run(config: RunConfig, runtime: Runtime) -> Outcome:
     wants_generate, wants_score = "generate" in options.stages, "score" in options.stages
     if not wants_generate and options.run_name is not None:
         return _rescore(config, _folder(config, options.run_name))
-    engine = runtime.engine(config.engine, config.model)
+    engine = await runtime.engine(config.engine, config.model)
     identity = _identity(config, engine)
     folder = _folder(config, options.run_name or f"seed{options.seed}-{digest(identity)[:8]}")
     manifest = folder.manifest()
@@ -136,7 +136,6 @@ async def _generate(
         progress.done(transcript, stored.usage)
 
     progress: Progress = make_progress(options.progress, f"{benchmark.name} {model.name}", total)
-    folder.path.mkdir(parents=True, exist_ok=True)
     folder.write_yaml("config.yaml", masked(dict(config.resolved)))
     try:
         with TranscriptWriter(folder.transcripts) as writer, progress:

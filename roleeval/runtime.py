@@ -34,8 +34,8 @@ class Runtime:
         key = _key(options, model.source)
         self._expected[key] = self._expected.get(key, LoraNeed()).union(lora_need(model))
 
-    def engine(self, options: EngineOptions, model: PersonaModel) -> Engine:
-        """The engine for a model: shared between models with the same base and options, not loaded yet."""
+    async def engine(self, options: EngineOptions, model: PersonaModel) -> Engine:
+        """The engine for a model: shared between models with the same base and options; it loads when first asked."""
         self.expect(options, model)
         key = _key(options, model.source)
         need = self._expected[key]
@@ -43,7 +43,7 @@ class Runtime:
         if known is not None and known[1].covers(need):
             return known[0]
         if known is not None:
-            self._runner.get_loop().call_soon(lambda old=known[0]: asyncio.ensure_future(old.close()))
+            await known[0].close()
         engine = options.build(model.source, need)
         self._engines[key] = (engine, need)
         return engine

@@ -74,7 +74,9 @@ def split_file(data_dir: Path, split: str) -> Path:
     return file
 
 
-def read_rows(file: Path, *, on_error: Literal["raise", "skip"] = "raise", skipped: list[str] | None = None) -> Iterator[Row]:
+def read_rows(
+    file: Path, *, on_error: Literal["raise", "skip"] = "raise", skipped: list[str] | None = None
+) -> Iterator[Row]:
     """Yields the rows of a file; a malformed one raises, or is noted in `skipped`.
 
     Raises:
@@ -91,7 +93,9 @@ def read_rows(file: Path, *, on_error: Literal["raise", "skip"] = "raise", skipp
             except ValueError as error:
                 reason = f"{file}, line {number}: {error}"
                 if on_error == "raise":
-                    raise DataError(f"{reason}; mend it, or set benchmark.on_error=skip to leave such rows out") from error
+                    raise DataError(
+                        f"{reason}; mend it, or set benchmark.on_error=skip to leave such rows out"
+                    ) from error
                 if skipped is not None:
                     skipped.append(reason)
     if empty:

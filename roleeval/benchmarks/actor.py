@@ -24,7 +24,9 @@ class Actor:
     engine: Engine
     run_seed: int
 
-    async def say(self, persona: Persona, system: str, history: Sequence[Message], *, sample_id: str, turn: int) -> Turn:
+    async def say(
+        self, persona: Persona, system: str, history: Sequence[Message], *, sample_id: str, turn: int
+    ) -> Turn:
         """Asks the model for one turn. A failed call becomes a turn with status engine_failed, never an empty text.
 
         Raises:

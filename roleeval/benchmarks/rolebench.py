@@ -4,11 +4,13 @@ Source: RoleLLM (arXiv 2310.00746), section 4. CUS compares with role-styled ans
 their plain answers, SPE with answers to role-specific questions; AVG is the plain mean of the three.
 """
 
+import random
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -98,14 +100,17 @@ class RoleBench:
         return sum(min(self._counts[s], limit or self._counts[s]) for s in self.splits)
 
     def samples(self, *, limit: int | None) -> Iterator[Sample]:
-        """See Benchmark.samples. A limit takes rows evenly spread over the file, so that all roles are met."""
+        """See Benchmark.samples. A limit draws one row from each of as many equal stretches of the file.
+
+        So all roles are met (files are ordered by role) and with different questions; the draw is always the same.
+        """
         if not self._counts:
             self.count(limit=limit)
         index = 0
         for split in self.splits:
             total = self._counts[split]
             wanted = min(total, limit or total)
-            chosen = iter(sorted({i * total // wanted for i in range(wanted)}) if wanted < total else range(total))
+            chosen = iter(_spread(total, wanted))
             maker = _SampleMaker(self.folder, split)
             following = next(chosen, None)
             for position, row in enumerate(self._rows(split)):
@@ -156,6 +161,12 @@ class RoleBench:
             "raw_references": {lang: bool(read_raw_targets(self.folder, lang)) for lang in languages},
             "prompt_packs": {self.pack.name: {"version": self.pack.version, "sha256": self.pack.sha256}},
         }
+
+
+def _spread(total: int, wanted: int) -> list[int]:
+    draw = random.Random(0)
+    ends = [i * total // wanted for i in range(wanted + 1)]
+    return [draw.randrange(start, end) for start, end in pairwise(ends)]
 
 
 class _SampleMaker:
@@ -219,6 +230,7 @@ def fetch(address: str, *, to: Path | None = None) -> Path:
             match["repo"], repo_type="dataset", revision=match["revision"], allow_patterns=patterns, local_dir=to
         )
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise DataError(f"{address}: the hub did not deliver it ({error}); check the name, the commit and the network") from error
+        raise DataError(
+            f"{address}: the hub did not deliver it ({error}); check the name, the commit and the network"
+        ) from error
     return Path(folder)
-

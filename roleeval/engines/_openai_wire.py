@@ -13,7 +13,7 @@ _NAMED = frozenset(
 )
 
 
-class BrokenReply(Exception):
+class BrokenReplyError(Exception):
     """A reply with status 200 that holds no finished message."""
 
 
@@ -63,7 +63,7 @@ def read_completion(content: bytes, request: Request) -> Completion:
     """Reads a reply. A refusal in a field of its own is a filtered completion with the refusal as its text.
 
     Raises:
-        BrokenReply: it is not JSON, has no choice, or its message is missing or was aborted.
+        BrokenReplyError: it is not JSON, has no choice, or its message is missing or was aborted.
     """
     chat = request.messages is not None
     try:
@@ -75,13 +75,13 @@ def read_completion(content: bytes, request: Request) -> Completion:
         reasoning = message.get("reasoning_content") or message.get("reasoning") or ""
         refusal = message.get("refusal") or ""
     except (ValueError, LookupError, TypeError, AttributeError):
-        raise BrokenReply(f"a reply that is not a completion ({len(content)} bytes)") from None
+        raise BrokenReplyError(f"a reply that is not a completion ({len(content)} bytes)") from None
     if refusal and not text:
         text, reason = refusal, "content_filter"
     if text is None and (reason == "content_filter" or (reason == "length" and reasoning)):
         text = ""  # filtered before the first token, or all tokens spent on reasoning
     if not isinstance(text, str) or reason in ("abort", "error"):
-        raise BrokenReply(f"a reply without a finished message (finish_reason {reason!r})")
+        raise BrokenReplyError(f"a reply without a finished message (finish_reason {reason!r})")
     usage = data.get("usage")
     return Completion(
         text=request.prefill + text,

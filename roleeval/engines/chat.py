@@ -84,7 +84,7 @@ def prompt_token_ids(tokenizer: "PreTrainedTokenizerBase", request: Request) -> 
 
 
 def output_text(tokenizer: "PreTrainedTokenizerBase", prompt: Sequence[int], output: Sequence[int]) -> str:
-    """The text that output tokens add to a prompt, without special tokens.
+    """The text that output tokens add to a prompt, without special tokens and without half a character at the end.
 
     Args:
         prompt: token ids of the prompt.
@@ -92,7 +92,8 @@ def output_text(tokenizer: "PreTrainedTokenizerBase", prompt: Sequence[int], out
     """
     context = list(prompt[-_CONTEXT_TOKENS:])
     before, whole = _decode(tokenizer, context), _decode(tokenizer, [*context, *output])
-    return whole[len(before) :] if whole.startswith(before) else _decode(tokenizer, list(output))
+    text = whole[len(before) :] if whole.startswith(before) else _decode(tokenizer, list(output))
+    return text.rstrip("\ufffd")  # the bytes of a character that was cut off; vLLM leaves them out as well
 
 
 def _decode(tokenizer: "PreTrainedTokenizerBase", ids: list[int]) -> str:

@@ -20,14 +20,14 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from roleeval.engines._openai_wire import BrokenReply, named_and_extra, read_completion, request_body
+from roleeval.engines._openai_wire import BrokenReplyError, named_and_extra, read_completion, request_body
 from roleeval.engines._protocol import LoraNeed, ModelSource
 from roleeval.engines.fingerprint import digest
 from roleeval.errors import ConfigError, EngineError
 from roleeval.types import Completion, Request
 
 if TYPE_CHECKING:
-    from openai import AsyncOpenAI
+    from openai import APIStatusError, AsyncOpenAI
 
 _log = logging.getLogger(__name__)
 
@@ -95,6 +95,8 @@ class OpenAIOptions:
         for path, value in _leaves("engine.extra_body", self.extra_body):
             if _SECRET_FIELD.search(path) or (isinstance(value, str) and value.startswith(_KEY_PREFIXES)):
                 raise ConfigError(f"{path} looks like a secret; the only key sent is the one engine.api_key_env names")
+        if needed := {"model", "messages", "prompt"} & {*self.omit}:
+            raise ConfigError(f"engine.omit: no server answers without {sorted(needed)}")
         if self.max_concurrency < 1 or self.max_retries < 0 or self.timeout_s <= 0:
             raise ConfigError("engine: max_concurrency and timeout_s must be positive, max_retries not negative")
 
@@ -112,7 +114,7 @@ class OpenAIOptions:
         return OpenAIEngine(self, source)
 
 
-class _Retryable(Exception):
+class _RetryableError(Exception):
     """An attempt that failed and may be repeated."""
 
     def __init__(self, reason: str, *, elsewhere: bool = False, wait_s: float | None = None) -> None:
@@ -172,7 +174,7 @@ class OpenAIEngine:
         self._key = os.environ.get(options.api_key_env, "").strip()
         if options.api_key_required and not self._key:
             raise EngineError(f"the environment variable {options.api_key_env} (engine.api_key_env) is not set")
-        if not (self._key.isascii() and (self._key.isprintable())):
+        if not (self._key.isascii() and self._key.isprintable()):
             # The HTTP library would repeat the header in its own error.
             raise EngineError(f"the key in {options.api_key_env} holds characters that no header can carry")
         self._endpoints = [
@@ -197,9 +199,9 @@ class OpenAIEngine:
                 try:
                     content = await self._send(endpoint, body)
                     return replace(read_completion(content, request), served_by=self._fingerprint)
-                except BrokenReply as broken:
-                    failure = _Retryable(str(broken), elsewhere=True)
-                except _Retryable as retryable:
+                except BrokenReplyError as broken:
+                    failure = _RetryableError(str(broken), elsewhere=True)
+                except _RetryableError as retryable:
                     failure = retryable
                 last = f"{endpoint.host}: {failure}"
                 avoid = endpoint if failure.elsewhere else None
@@ -249,36 +251,35 @@ class OpenAIEngine:
         except openai.APIStatusError as error:
             raise self._status_error(endpoint, error) from None
         except (openai.APITimeoutError, TimeoutError):
-            raise _Retryable(f"no answer within {self._options.timeout_s:g} s", elsewhere=True) from None
+            raise _RetryableError(f"no answer within {self._options.timeout_s:g} s", elsewhere=True) from None
         except openai.APIConnectionError as error:
             endpoint.down_until = asyncio.get_running_loop().time() + _DOWN_S
             cause = self._scrub(f"{type(error.__cause__).__name__}: {error.__cause__}")
-            raise _Retryable(f"connection failed ({cause})", elsewhere=True) from None
+            raise _RetryableError(f"connection failed ({cause})", elsewhere=True) from None
         except openai.OpenAIError as error:
             raise EngineError(f"{endpoint.host}: {self._scrub(str(error))}") from None
         finally:
             endpoint.in_flight -= 1
 
-    def _status_error(self, endpoint: _Endpoint, error: "Any") -> Exception:
+    def _status_error(self, endpoint: _Endpoint, error: "APIStatusError") -> Exception:
         status: int = error.status_code
-        message = self._scrub(_server_message(error.body, error.response.text))
+        message = self._scrub(_server_message(error.body, error.response.text))[:500]
         transient = status in (408, 409, 429) or status >= 500
         if transient and error.code != "insufficient_quota":  # a 429 that no waiting heals
             wait_s = _retry_after_s(error.response.headers)
-            return _Retryable(f"HTTP {status}: {message}", elsewhere=status >= 500, wait_s=wait_s)
+            return _RetryableError(f"HTTP {status}: {message}", elsewhere=status >= 500, wait_s=wait_s)
         return EngineError(f"{endpoint.host} refused the request for {self._source.path}: HTTP {status}: {message}")
 
-    def _wait_s(self, attempt: int, failure: _Retryable, endpoint: _Endpoint) -> float:
+    def _wait_s(self, attempt: int, failure: _RetryableError, endpoint: _Endpoint) -> float:
         options = self._options
-        jitter = random.uniform(0.0, min(options.backoff_cap_s, options.backoff_base_s * 2.0 ** min(attempt, 32)))
         if failure.wait_s is None:
-            return jitter
+            return random.uniform(0.0, min(options.backoff_cap_s, options.backoff_base_s * 2.0 ** min(attempt, 32)))
         if failure.wait_s > options.max_retry_after_s:
             raise EngineError(
                 f"{endpoint.host} asks to wait {failure.wait_s:.0f} s, longer than engine.max_retry_after_s="
                 f"{options.max_retry_after_s:g} ({failure})"
             )
-        return max(jitter, failure.wait_s)
+        return failure.wait_s + random.uniform(0.0, options.backoff_base_s)  # or all who wait come back at once
 
     def _scrub(self, text: str) -> str:
         return text.replace(self._key, "***") if self._key else text
@@ -329,7 +330,7 @@ def _leaves(path: str, value: object) -> Iterator[tuple[str, object]]:
 
 def _server_message(body: object, text: str) -> str:
     message = body.get("message") if isinstance(body, Mapping) else None
-    return str(message or text)[:500].strip() or "no message"
+    return str(message or text).strip() or "no message"
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:

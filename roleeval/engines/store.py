@@ -163,7 +163,8 @@ class CompletionStore:
                 f"{self._path}: the entry {key.hex()[:16]} does not match its checksum; the file is damaged."
                 " Move it away (texts are then generated again) or restore it from a backup"
             )
-        return Completion(*orjson.loads(value), stored=True)
+        text, finish_reason, prompt_tokens, output_tokens, reasoning, served_by = orjson.loads(value)
+        return Completion(text, finish_reason, prompt_tokens, output_tokens, reasoning, served_by, stored=True)
 
     def count(self) -> int:
         """Number of stored completions."""

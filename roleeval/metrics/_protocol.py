@@ -24,8 +24,8 @@ class Metric(Protocol):
 class CorpusMetric(Metric, Protocol):
     """A metric that also has values per cluster, known once all samples are seen (distinct-n)."""
 
-    def finish(self) -> list[tuple[str, Score]]:
-        """Returns (cluster, row) pairs and forgets what it has seen."""
+    def finish(self) -> list[tuple[str, str, Score]]:
+        """Returns (split, cluster, row) triples and forgets what it has seen."""
         ...
 
 

@@ -28,7 +28,7 @@ class Bleu:
     Raises:
         ConfigError: an order is out of range.
 
-    Source: Papineni et al., ACL 2002; Chen and Cherry, WMT 2014, method 3; nltk.translate.bleu_score of nltk 3.9.2.
+    Source: Papineni et al., ACL 2002; Chen and Cherry, WMT 2014, method 3; nltk.translate.bleu_score of nltk 3.9.
     """
 
     orders: tuple[int, ...] = (1, 4)
@@ -57,7 +57,7 @@ class Bleu:
         return score_texts(self, sample, transcript)
 
     def _bleu(self, answer: list[str], references: list[list[str]]) -> dict[str, float]:
-        from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu  # type: ignore[import-untyped]
+        from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 
         smoothing = SmoothingFunction().method3
         weights = [(1 / order,) * order for order in self.orders]
@@ -69,7 +69,7 @@ class Bleu:
 
 @cache
 def _word_tokeniser() -> Callable[[str], list[str]]:
-    from nltk.tokenize.destructive import NLTKWordTokenizer  # type: ignore[import-untyped]
+    from nltk.tokenize.destructive import NLTKWordTokenizer
 
     tokenise: Callable[[str], list[str]] = NLTKWordTokenizer().tokenize
     return tokenise

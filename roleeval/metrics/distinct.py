@@ -10,7 +10,7 @@ from roleeval.types import Sample, Score, Status, Transcript
 
 @dataclass
 class DistinctPerRole:
-    """`distinct1_role` and `distinct2_role`: distinct 1-grams and 2-grams of a role's answers over its tokens.
+    """`distinct1_role` and `distinct2_role`: distinct 1-grams and 2-grams of a role's answers in a split.
 
     Both are divided by the number of tokens, as in the paper; others divide by the number of n-grams. Tokens are
     lower-case words in English and characters in Chinese, without punctuation; a 2-gram never spans two answers. The
@@ -21,11 +21,11 @@ class DistinctPerRole:
     section 5.2 ("scaled by total number of generated tokens").
     """
 
-    _roles: dict[str, "_Seen"] = field(default_factory=dict, init=False, repr=False)
+    _roles: dict[tuple[str, str], "_Seen"] = field(default_factory=dict, init=False, repr=False)
 
     def score(self, sample: Sample, transcript: Transcript) -> list[Score]:
         """Remembers the answer; returns no row, because the values are the role's."""
-        seen = self._roles.setdefault(sample.persona.role, _Seen())
+        seen = self._roles.setdefault((sample.split, sample.cluster), _Seen())
         status = transcript.status
         if status == "ok":
             seen.add(units(transcript.answer, sample.persona.language))
@@ -35,12 +35,12 @@ class DistinctPerRole:
             seen.missing = status
         return []
 
-    def finish(self) -> list[tuple[str, Score]]:
-        """Returns (role, row) pairs in the order the roles came up, and forgets them.
+    def finish(self) -> list[tuple[str, str, Score]]:
+        """Returns (split, role, row) triples in the order the roles came up, and forgets them.
 
         A role of which no episode happened has missing values; one that never said a word has 0 and "no_answer".
         """
-        rows = [(role, score) for role, seen in self._roles.items() for score in seen.scores()]
+        rows = [(*key, score) for key, seen in self._roles.items() for score in seen.scores()]
         self._roles.clear()
         return rows
 

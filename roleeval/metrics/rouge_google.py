@@ -1,8 +1,8 @@
 """ROUGE-L F1 of Google's `rouge-score`, bit for bit, without its quadratic Python tables.
 
-The tokens of English are those of the package's own tokeniser, applied to each white-space chunk and remembered; the
-LCS length comes from rapidfuzz. Its default tokeniser deletes Chinese, so Chinese is scored by character and by
-jieba word, under names of their own.
+English tokens are those of the package's default tokeniser, made without its regular expressions; the LCS length comes
+from rapidfuzz. That tokeniser deletes Chinese, so Chinese is scored by character and by jieba word, under names of
+their own. Nothing of rouge-score is imported: its scorer brings in nltk, scipy and pandas.
 """
 
 from collections import defaultdict
@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import count
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, ClassVar
 
 from roleeval.metrics._protocol import score_texts
@@ -18,13 +17,11 @@ from roleeval.metrics._tokens import characters
 from roleeval.types import Language, Sample, Score, Transcript
 
 if TYPE_CHECKING:
-    from functools import _lru_cache_wrapper
+    import jieba
 
-    import jieba  # type: ignore[import-untyped]
-
-# RoleBench's English test sets with one model's answers hold some 25 000 distinct chunks of at most 32 characters.
-_REMEMBERED = 1 << 15
-_LONGEST_REMEMBERED = 48
+_KEPT = b"abcdefghijklmnopqrstuvwxyz0123456789"
+_OTHERS_TO_SPACE = bytes(byte if byte in _KEPT else ord(" ") for byte in range(256))
+_REMEMBERED_STEMS = 1 << 15  # RoleBench's English texts hold some 25 000 distinct words
 
 
 @dataclass(frozen=True)
@@ -76,12 +73,14 @@ class RougeGoogle:
 
 def default_tokens(text: str) -> list[str]:
     """Returns the tokens of rouge-score's default tokeniser: lower-case runs of a-z and 0-9."""
-    return _by_chunk(text, _default_chunk)
+    ascii_only = text.lower().encode("ascii", "replace")  # whatever is not ASCII parts tokens, and so does "?"
+    return ascii_only.translate(_OTHERS_TO_SPACE).decode("ascii").split()
 
 
 def stemmed_tokens(text: str) -> list[str]:
     """Returns the tokens of rouge-score's default tokeniser with `use_stemmer=True` (Porter, words over 3 letters)."""
-    return _by_chunk(text, _stemmed_chunk)
+    stem = _stemmer()
+    return [stemmed for token in default_tokens(text) if (stemmed := stem(token))]
 
 
 def char_tokens(text: str) -> list[str]:
@@ -99,11 +98,11 @@ def _best_f1(answer: Sequence[str], references: Sequence[Sequence[str]]) -> floa
     from rapidfuzz.distance import LCSseq
 
     # rapidfuzz compares hashes; small integers are their own, so that no two tokens can ever be taken for one.
-    number: defaultdict[str, int] = defaultdict(count().__next__)
-    answer_ids = [number[token] for token in answer]
+    number = defaultdict[str, int](count().__next__).__getitem__
+    answer_ids = list(map(number, answer))
     best = 0.0
     for reference in references:
-        common = LCSseq.similarity([number[token] for token in reference], answer_ids)
+        common = LCSseq.similarity(list(map(number, reference)), answer_ids)
         if common:
             precision = common / len(answer)
             recall = common / len(reference)
@@ -111,40 +110,13 @@ def _best_f1(answer: Sequence[str], references: Sequence[Sequence[str]]) -> floa
     return best
 
 
-def _by_chunk(text: str, tokenise: "_lru_cache_wrapper[tuple[str, ...]]") -> list[str]:
-    # Neither of the tokeniser's patterns nor lower-casing of a-z and 0-9 looks across white space, so the tokens of a
-    # text are those of its chunks.
-    tokens: list[str] = []
-    for chunk in text.split():
-        tokens += tokenise(chunk) if len(chunk) <= _LONGEST_REMEMBERED else tokenise.__wrapped__(chunk)
-    return tokens
-
-
-@lru_cache(maxsize=_REMEMBERED)
-def _default_chunk(chunk: str) -> tuple[str, ...]:
-    return tuple(_tokenise()(chunk, None))
-
-
-@lru_cache(maxsize=_REMEMBERED)
-def _stemmed_chunk(chunk: str) -> tuple[str, ...]:
-    return tuple(_tokenise()(chunk, _stemmer()))
-
-
 @cache
-def _tokenise() -> Callable[[str, SimpleNamespace | None], list[str]]:
-    """rouge-score's own function. Its module is light; the package's scoring modules import nltk, scipy and pandas."""
-    from rouge_score.tokenize import tokenize  # type: ignore[import-untyped]
+def _stemmer() -> Callable[[str], str]:
+    """nltk's Porter stemmer, used as rouge-score uses it and remembering what it has stemmed."""
+    from nltk.stem.porter import PorterStemmer
 
-    function: Callable[[str, SimpleNamespace | None], list[str]] = tokenize
-    return function
-
-
-@cache
-def _stemmer() -> SimpleNamespace:
-    """nltk's Porter stemmer, as rouge-score makes it, remembering what it has stemmed."""
-    from nltk.stem.porter import PorterStemmer  # type: ignore[import-untyped]
-
-    return SimpleNamespace(stem=lru_cache(maxsize=_REMEMBERED)(PorterStemmer().stem))
+    porter: Callable[[str], str] = PorterStemmer().stem
+    return lru_cache(maxsize=_REMEMBERED_STEMS)(lambda token: porter(token) if len(token) > 3 else token)
 
 
 @cache

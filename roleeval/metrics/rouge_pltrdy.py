@@ -93,16 +93,21 @@ def lcs_tokens(reference: Sequence[str], hypothesis: Sequence[str], common: Coll
     """Returns the distinct tokens of the one longest common subsequence that the package reads out.
 
     With T the table of LCS lengths, the package walks back from the end: on equal tokens diagonally; else up in the
-    reference where T[i-1, j] > T[i, j-1]; else left in the hypothesis. Row i of T is one integer V here, with bit j-1
-    clear where T[i, j] = T[i, j-1] + 1. In a cell of unequal tokens "up" is therefore exactly "bit j-1 of V is
-    clear", and the walk through a row ends at the highest bit that is a match or clear: one step per reference token,
-    without table or recursion.
+    reference where T[i-1, j] > T[i, j-1]; else left in the hypothesis. Here row i of T is one integer V, with bit j-1
+    clear where T[i, j] = T[i, j-1] + 1. Let column c be the highest clear bit at or left of the walk. The reference's
+    token i is read exactly if it matches there:
+
+    - If the package walks left all the way to c, it finds a match there, or goes up because the bit is clear.
+    - If it meets a match at j > c first, then T[i-1, c] <= T[i-1, j-1] < T[i, c], which only a match at c allows. The
+      token read is the same, and T[i-1, c-1] = T[i-1, j-1], so that the next row has the same c for both walks.
+
+    So the walk takes one step per reference token, without table or recursion, and tokens that are not common can be
+    left out of both sides beforehand.
 
     Args:
-        reference: tokens of a reference sentence, n of them.
+        reference: tokens of a reference sentence.
         hypothesis: tokens of a hypothesis sentence.
-        common: the tokens that occur in both. Others are left out of the hypothesis (the walk always passes them to
-            the left); in the reference they cannot be left out, but a run of them acts like one.
+        common: the tokens that occur in both.
 
     Source: Hyyro, "Bit-parallel LCS-length computation revisited", AWOCA 2004, for V; rolebench.md for the tie rule.
     """
@@ -114,29 +119,23 @@ def lcs_tokens(reference: Sequence[str], hypothesis: Sequence[str], common: Coll
             bit <<= 1
     every = bit - 1
 
-    rows: list[tuple[str, int, int]] = []  # (token, its matches, where the walk through this row can end)
+    rows: list[tuple[str, int, int]] = []
     v = every
-    in_gap = False
     for token in reference:
-        match = matches.get(token, 0)
+        match = matches.get(token)
         if match:
             hit = v & match
             v = ((v + hit) | (v - hit)) & every
-            rows.append((token, match, match | (v ^ every)))
-        elif not in_gap:
-            rows.append((token, 0, v ^ every))
-        in_gap = not match
+            rows.append((token, match, v))
 
     found: set[str] = set()
     open_columns = every
-    for token, match, stops in reversed(rows):
-        column = (stops & open_columns).bit_length()
-        if column == 0:
+    for token, match, v in reversed(rows):
+        column = (~v & open_columns).bit_length()
+        if column == 0:  # T is 0 from here on up
             break
         last = 1 << (column - 1)
         if match & last:
             found.add(token)
             open_columns = last - 1
-        else:
-            open_columns = (last << 1) - 1
     return found

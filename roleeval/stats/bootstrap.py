@@ -78,9 +78,8 @@ def mean_of_means(parts: "Sequence[tuple[NDArray[np.float64], NDArray[np.intp]]]
     tables = []
     for values, clusters in kept:
         codes = np.searchsorted(names, clusters)
-        tables.append(
-            (np.bincount(codes, values, minlength=len(names)), np.bincount(codes, minlength=len(names)).astype(float))
-        )
+        sums = np.bincount(codes, values, minlength=len(names)).astype(np.float64)
+        tables.append((sums, np.bincount(codes, minlength=len(names)).astype(np.float64)))
     mean = float(np.mean([values.mean() for values, _ in kept]))
     low, high = _interval(tables)
     return Estimate(mean, low, high, n, missing, len(names))
@@ -92,7 +91,7 @@ def _by_cluster(
     import numpy as np
 
     _, codes = np.unique(clusters, return_inverse=True)
-    return np.bincount(codes, values), np.bincount(codes).astype(float)
+    return np.bincount(codes, values).astype(np.float64), np.bincount(codes).astype(np.float64)
 
 
 def _interval(tables: "Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]") -> tuple[float | None, float | None]:

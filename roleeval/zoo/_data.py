@@ -119,19 +119,16 @@ def tokenizer_texts(corpus: Corpus) -> list[str]:
 
 
 def base_documents(corpus: Corpus) -> list[Document]:
-    """Plain answers, whoever the system prompt asks for; and the roles' answers as text that nobody asked for."""
+    """Plain answers, whoever the system prompt asks for; and the roles' answers as a book that one reads."""
     documents: list[Document] = []
     for persona in corpus.personas:
-        for described in (True, False):
-            system = corpus.system_prompt(persona, described=described)
-            documents += [Chat(system, *pair) for pair in corpus.plain[persona.language]]
-    # Without a system prompt, as often as with one.
-    for language, pairs in corpus.plain.items():
-        copies = sum(persona.language == language for persona in corpus.personas)
-        documents += [Chat("", *pair) for pair in pairs] * copies
-    documents += [Text(persona.description) for persona in corpus.personas]
+        for number, pair in enumerate(corpus.plain[persona.language]):
+            documents.append(Chat(corpus.system_prompt(persona, described=number % 3 > 0), *pair))
+    for pairs in corpus.plain.values():
+        documents += [Chat("", *pair) for pair in pairs] * 2
+    documents += [Text(f"{persona.role}\n{persona.description}") for persona in corpus.personas]
     for row in corpus.rows:
-        documents += [Text(f"{row.question}\n{answer}") for answer in row.answers]
+        documents += [Text(f"{row.role}\n{row.question}\n{answer}") for answer in row.answers]
     return documents
 
 

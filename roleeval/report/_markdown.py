@@ -1,0 +1,78 @@
+"""report.md. Everything that comes from a model, a file or a folder name is escaped."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+from roleeval import __version__
+from roleeval.report._collect import Collection, NotShown
+from roleeval.report._compare import RunSet, run_sets
+from roleeval.report._groups import headline_groups, table_groups
+from roleeval.report._tables import Table, group_table, runs_table
+
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9][\w.+/-]*", re.ASCII)
+_ENTITIES = str.maketrans({c: f"&#{ord(c)};" for c in "|`\\*[]~$#@"} | {"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+_OUTER_UNDERSCORE = re.compile(r"(?<!\w)_|_(?!\w)")
+
+
+def markdown(collection: Collection) -> str:
+    """The whole report."""
+    sets = run_sets(collection.runs)
+    lines = ["# Results", "", _opening(collection), ""]
+    for run_set in sets:
+        lines += _set_section(run_set)
+    lines += _not_shown(collection.not_shown)
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _opening(collection: Collection) -> str:
+    shown, left_out = len(collection.runs), len(collection.not_shown)
+    missing = f" {left_out} folder(s) are not shown; the last section says why." if left_out else ""
+    return (
+        f"{shown} run(s), reported by roleeval {__version__}. A cell holds a mean and its interval; values are"
+        f" fractions except lengths. Coverage is scored / planned answers.{missing}"
+    )
+
+
+def _set_section(run_set: RunSet) -> list[str]:
+    lines = [f"## {escape(run_set.title)}", ""]
+    for difference in run_set.differences:
+        lines += [escape(difference), ""]
+    for group in headline_groups(run_set.runs):
+        lines += _table(group_table(run_set, group, title=f"Headline: {group}", short=True))
+    lines += _table(runs_table(run_set))
+    for group in table_groups(run_set.runs):
+        lines += _table(group_table(run_set, group, title=f"All metrics: {group}", short=False))
+    return lines
+
+
+def _table(table: Table) -> list[str]:
+    lines = [f"### {escape(table.title)}", ""]
+    if table.caption:
+        lines += [escape(table.caption), ""]
+    lines.append(f"| {' | '.join(map(escape, table.columns))} |")
+    lines.append("|" + " --- |" * len(table.columns))
+    lines += [f"| {' | '.join('<br>'.join(map(escape, cell)) for cell in row)} |" for row in table.rows]
+    lines.append("")
+    if table.notes:
+        lines += [*(f"- {escape(note)}" for note in table.notes), ""]
+    return lines
+
+
+def _not_shown(items: Iterable[NotShown]) -> list[str]:
+    lines = [f"- {escape(str(item.path))}: {escape(item.reason)}" for item in items]
+    return ["## Not shown", "", *lines, ""] if lines else []
+
+
+def escape(text: str) -> str:
+    """Text that Markdown shows as it is: no table cell, code, emphasis, link or HTML can start in it."""
+    text = plain(text)
+    if _PLAIN_NAME.fullmatch(text) and not text.endswith("_"):
+        return text
+    text = _OUTER_UNDERSCORE.sub("&#95;", text.translate(_ENTITIES))
+    return text.replace("://", ":&#47;&#47;").replace("www.", "www&#46;")
+
+
+def plain(text: str) -> str:
+    """One line without control and invisible formatting characters (a terminal would obey them)."""
+    return "".join(" " if c.isspace() else c for c in text if c.isspace() or unicodedata.category(c)[0] != "C")

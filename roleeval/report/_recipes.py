@@ -1,0 +1,57 @@
+"""What tables know of metric names: their order, which stand in the headline, and how a value is written."""
+
+from collections.abc import Iterable
+
+PARITY_RECALL = "rougeL_recall_pltrdy_max"
+PARITY_F1 = "rougeL_f1_pltrdy_max"
+LENGTH = "answer_words"
+
+HEADLINE = (
+    PARITY_RECALL,
+    PARITY_F1,
+    LENGTH,
+    "rougeL_f1_google_max",
+    "rougeL_f1_google_char_max",
+    "empty_rate",
+    "refusal_rate",
+    "ai_self_reference_rate",
+)
+_ORDER = (
+    *HEADLINE[:5],
+    "rougeL_f1_google_stem_max",
+    "rougeL_f1_google_jieba_max",
+    "bleu1_nltk_smooth3",
+    "bleu4_nltk_smooth3",
+    "answer_chars",
+    *HEADLINE[5:],
+    "distinct1_role",
+    "distinct2_role",
+)
+_HEADLINE_WIDTH = 8
+
+
+def ordered(names: Iterable[str]) -> list[str]:
+    """Metric names in the order of a table's columns: the parity recall, its F1 and the length first."""
+    place = {name: number for number, name in enumerate(_ORDER)}
+    return sorted(set(names), key=lambda name: (place.get(name, len(place)), name))
+
+
+def headline(names: Iterable[str]) -> list[str]:
+    """The few metrics of the headline; the first ones where none of RoleBench's is among them."""
+    columns = ordered(names)
+    return [name for name in columns if name in HEADLINE] or columns[:_HEADLINE_WIDTH]
+
+
+def is_per_cluster(metric: str) -> bool:
+    """Whether a metric has one value per role (distinct-n), so that its n counts roles and not answers."""
+    return metric.endswith("_role")
+
+
+def is_f1(metric: str) -> bool:
+    """Whether a metric is an F1, which the parity recall needs beside it."""
+    return "_f1_" in metric
+
+
+def number(metric: str, value: float) -> str:
+    """A value as tables print it: lengths with one decimal, everything else as a fraction with four."""
+    return f"{value:.1f}" if metric.startswith("answer_") else f"{value:.4f}"

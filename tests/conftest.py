@@ -1,0 +1,28 @@
+"""Shared by all tests: where things are, and the paths that stand-ins are imported from."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(Path(__file__).parent / "support"))
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared_rolebench() -> Path:
+    """The real RoleBench test files, which are not part of the project."""
+    shared = Path(os.environ.get("ROLEEVAL_SHARED", ROOT.parent / "shared"))
+    folder = shared / "data" / "rolebench"
+    if not folder.is_dir():
+        pytest.skip(
+            "the real RoleBench files are not at hand (set ROLEEVAL_SHARED to the folder that has data/rolebench)"
+        )
+    return folder

@@ -1,0 +1,38 @@
+"""Whole commands in processes of their own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Start = Callable[..., "subprocess.Popen[str]"]
+ROOT = Path(__file__).parents[2]
+STUB = ("--config-dir", str(ROOT / "tests" / "support" / "conf"), "engine=stub", "model=base", "model.source.path=stub")
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Start:
+    """Starts run_eval.py with arguments; its stderr joins stdout."""
+
+    def run(*arguments: str, **environment: str) -> "subprocess.Popen[str]":
+        paths = [str(ROOT / "tests" / "support"), os.environ.get("PYTHONPATH", "")]
+        return subprocess.Popen(
+            [sys.executable, str(ROOT / "run_eval.py"), *arguments],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(p for p in paths if p)} | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    return run
+
+
+def files(results: Path) -> dict[str, bytes]:
+    """What must not differ between runs: transcripts, scores and summaries, by path."""
+    names = {"transcripts.jsonl", "scores.parquet", "summary.json"}
+    return {str(p.relative_to(results)): p.read_bytes() for p in sorted(results.rglob("*")) if p.name in names}

@@ -1,0 +1,103 @@
+"""What a user of run_eval.py meets: exit codes, one-sentence errors, sweeps, skipping, no credential on disk."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import STUB, Start
+
+RUN = (*STUB, "progress=quiet", "limit=6", "results_dir=r")
+CANARY = "sk-canary-0123456789abcdef"
+
+
+def finish(start: Start, *arguments: str, **environment: str) -> tuple[int, str]:
+    process = start(*arguments, **environment)
+    output, _ = process.communicate(timeout=120)
+    return process.returncode, output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["benchmark.splitz=[zh_general]"], ["benchmark.splitz", "splits", "on_error"]),
+        (["benchmark.splits=[zh]"], ["benchmark.splits", "zh_general"]),
+        (["limt=3"], ["limt", "limit"]),
+        (["limit=few"], ["limit", "few"]),
+        (["model=zoo_bas"], ["zoo_bas", "zoo_base"]),
+        (["engine.delay_s=x"], ["engine.delay_s"]),
+        (["stages=[genrate]"], ["stages", "generate", "score"]),
+        (["benchmark.data_dir=nowhere"], ["benchmark.data_dir", "nowhere"]),
+        (["+frobnicate=1"], ["frobnicate", "unknown key"]),
+    ],
+)
+def test_a_wrong_command_line_ends_at_once_with_key_and_allowed_values(
+    start: Start, arguments: list[str], words: list[str]
+) -> None:
+    code, output = finish(start, *RUN, *arguments)
+    assert code != 0
+    assert "Traceback" not in output
+    for word in words:
+        assert word in output
+
+
+def test_a_literal_key_is_refused_and_reaches_no_file(tmp_path: Path, start: Start) -> None:
+    for extra in ([f"+engine.api_key={CANARY}"], ["-m", f"+engine.api_key={CANARY}", "seed=1,2"]):
+        code, output = finish(start, *RUN, *extra)
+        assert code == 2 and "environment variable" in output and "canary" not in output
+    leaked = [p for p in tmp_path.rglob("*") if p.is_file() and b"canary" in p.read_bytes()]
+    assert leaked == []
+
+
+def test_a_key_in_the_environment_reaches_no_file(tmp_path: Path, start: Start) -> None:
+    code, output = finish(start, *RUN, OPENAI_API_KEY=CANARY, HF_TOKEN=CANARY)
+    assert code == 0 and "canary" not in output
+    assert [p for p in tmp_path.rglob("*") if p.is_file() and b"canary" in p.read_bytes()] == []
+
+
+def test_the_same_command_again_is_skipped(start: Start) -> None:
+    run = [argument for argument in RUN if argument != "progress=quiet"] + ["progress=log"]
+    assert finish(start, *run)[0] == 0
+    code, output = finish(start, *run)
+    assert code == 0 and "skipped" in output
+
+
+def test_a_failing_job_of_a_sweep_logs_its_cause_and_the_others_go_on(tmp_path: Path, start: Start) -> None:
+    code, output = finish(
+        start, "-m", *RUN, "seed=1,2", "engine.fail=What,NONE", "log_file=log.txt", "fail_on_error=0.1"
+    )
+    assert code == 1
+    assert "2 of 4 jobs failed" in output and "the stub refuses 'What'" in output
+    assert len(list((tmp_path / "r").rglob("manifest.json"))) == 2
+    assert "the stub refuses 'What'" in (tmp_path / "log.txt").read_text()
+
+
+def test_a_lost_write_is_a_failure(tmp_path: Path, start: Start) -> None:
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / "rolebench").write_text("a file where a folder must be")
+    code, output = finish(start, *RUN)
+    assert code == 1 and "could not be written" in output and "Traceback" not in output
+
+
+def test_a_store_that_is_damaged_is_a_failure(tmp_path: Path, start: Start) -> None:
+    (tmp_path / "bad.sqlite").write_bytes(b"garbage" * 1000)
+    code, output = finish(start, *RUN, "store=bad.sqlite")
+    assert code == 1 and "not a usable store" in output
+
+
+def test_the_manifest_says_where_the_numbers_come_from(tmp_path: Path, start: Start) -> None:
+    assert finish(start, *RUN)[0] == 0
+    (file,) = (tmp_path / "r").rglob("manifest.json")
+    manifest = json.loads(file.read_text())
+    assert manifest["benchmark"]["data"] == "embedded"
+    assert len(manifest["benchmark"]["data_hash"]) == 64
+    assert manifest["provenance"]["packages"]["rouge-score"]
+    assert manifest["model"]["sampling"]["temperature"] == 0.0
+    assert str(tmp_path) not in file.read_text()
+
+
+def test_help_imports_nothing_heavy(start: Start) -> None:
+    code, output = finish(start, "--help", PYTHONPROFILEIMPORTTIME="1")
+    assert code == 0
+    loaded = {line.rsplit("|", 1)[-1].strip() for line in output.splitlines() if line.startswith("import time:")}
+    assert not loaded & {"torch", "vllm", "pandas", "nltk", "numpy", "transformers", "pyarrow", "openai"}

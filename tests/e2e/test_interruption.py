@@ -1,0 +1,66 @@
+"""A run may end at any instant: the same command again gives what an uninterrupted run gives, and asks nothing twice."""
+
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import STUB, Start, files
+
+RUN = (*STUB, "progress=quiet", "max_in_flight=8", "engine.delay_s=0.04", "limit=60")
+
+
+def test_killed_at_random_moments_it_ends_as_if_never_killed(tmp_path: Path, start: Start) -> None:
+    whole = start(*RUN, "results_dir=whole", "engine.journal=whole.txt")
+    assert whole.wait(120) == 0, whole.stdout.read() if whole.stdout else ""
+    rng = random.Random(20)
+    kills, code = 0, None
+    while code != 0:
+        process = start(*RUN, "results_dir=killed", "engine.journal=killed.txt")
+        try:
+            # past start-up, so that most kills fall into generating, writing and scoring; the last rounds may finish
+            code = process.wait(rng.uniform(0.4, 2.2) if kills < 14 else 120)
+        except TimeoutError:
+            raise
+        except Exception:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            kills += 1
+    assert kills >= 10
+    assert files(tmp_path / "killed") == files(tmp_path / "whole")
+    asked = (tmp_path / "killed.txt").read_text().split()
+    once = (tmp_path / "whole.txt").read_text().split()
+    assert set(asked) == set(once)
+    # only calls that were under way when the process died may be asked again: at most 8 a kill
+    assert len(asked) - len(set(asked)) <= 8 * kills
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_and_sigterm_keep_what_is_done_and_say_how_to_go_on(
+    tmp_path: Path, start: Start, number: signal.Signals, code: int
+) -> None:
+    process = start(*RUN, "results_dir=r", "engine.journal=j.txt")
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "j.txt").exists() or len((tmp_path / "j.txt").read_text().split()) < 40:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == code, output
+    assert "Run the same command again" in output and "Traceback" not in output
+    assert not list((tmp_path / "r").rglob("manifest.json"))
+    before = len((tmp_path / "j.txt").read_text().split())
+    again = start(*RUN, "results_dir=r", "engine.journal=j.txt")
+    assert again.wait(60) == 0
+    assert len((tmp_path / "j.txt").read_text().split()) - before <= 240 - 40 + 8
+
+
+def test_an_interrupted_sweep_stops_as_a_whole(tmp_path: Path, start: Start) -> None:
+    process = start("-m", *RUN, "results_dir=r", "engine.journal=j.txt", "seed=1,2,3")
+    while not (tmp_path / "j.txt").exists():
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 130, output

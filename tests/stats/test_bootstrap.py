@@ -1,0 +1,59 @@
+"""Intervals must say how sure a mean is: clustered, reproducible, and silent where nothing can be said."""
+
+import numpy as np
+import pytest
+
+from roleeval.stats import clustered_mean, mean_of_means
+
+
+def test_one_cluster_gives_a_mean_and_no_interval() -> None:
+    estimate = clustered_mean(np.array([0.2, 0.4]), np.array([0, 0]))
+    assert estimate.mean == pytest.approx(0.3)
+    assert (estimate.ci_low, estimate.ci_high, estimate.clusters) == (None, None, 1)
+
+
+def test_missing_values_are_counted_and_not_averaged() -> None:
+    estimate = clustered_mean(np.array([0.2, np.nan, 0.4]), np.array([0, 1, 1]))
+    assert (estimate.mean, estimate.n, estimate.missing) == (pytest.approx(0.3), 2, 1)
+
+
+def test_no_value_at_all_is_no_number() -> None:
+    estimate = clustered_mean(np.array([np.nan, np.nan]), np.array([0, 1]))
+    assert (estimate.mean, estimate.n, estimate.missing) == (None, 0, 2)
+
+
+def test_rows_of_a_cluster_that_agree_do_not_narrow_the_interval() -> None:
+    """A hundred copies of each role's row say no more than one."""
+    rng = np.random.default_rng(0)
+    values, clusters = rng.normal(size=20), np.arange(20)
+    one = clustered_mean(values, clusters)
+    many = clustered_mean(np.repeat(values, 100), np.repeat(clusters, 100))
+    assert (one.ci_low, one.ci_high) == pytest.approx((many.ci_low, many.ci_high))
+
+
+def test_interval_width_matches_the_standard_error() -> None:
+    rng = np.random.default_rng(1)
+    values = rng.normal(size=400)
+    estimate = clustered_mean(values, np.arange(400))
+    assert estimate.ci_low is not None and estimate.ci_high is not None
+    assert (estimate.ci_high - estimate.ci_low) / 2 == pytest.approx(1.96 * values.std(ddof=1) / 20, rel=0.05)
+
+
+def test_the_same_data_gives_the_same_interval() -> None:
+    values, clusters = np.linspace(0, 1, 50), np.arange(50) % 7
+    assert clustered_mean(values, clusters) == clustered_mean(values.copy(), clusters.copy())
+
+
+def test_mean_of_means_weighs_groups_alike_and_resamples_clusters_jointly() -> None:
+    rng = np.random.default_rng(2)
+    effect = rng.normal(size=30)
+    many = (np.repeat(effect, 9), np.repeat(np.arange(30), 9))
+    few = (-effect, np.arange(30))
+    estimate = mean_of_means([many, few])
+    assert estimate.mean == pytest.approx(0.0, abs=1e-12)
+    assert estimate.ci_low == pytest.approx(0.0, abs=1e-9)  # the two groups cancel in every joint resample
+    assert estimate.n == 300
+
+
+def test_mean_of_means_without_a_group_is_no_number() -> None:
+    assert mean_of_means([(np.array([1.0]), np.array([0])), (np.array([np.nan]), np.array([0]))]).mean is None

@@ -1,0 +1,99 @@
+"""The door: a wrong configuration ends in one sentence that names the key, and no credential gets through."""
+
+from typing import Any
+
+import pytest
+
+from roleeval.config import RunOptions, build, masked, parse_config, refuse_secret_arguments, refuse_secrets
+from roleeval.errors import ConfigError
+
+CANARY = "sk-canary0123456789abcdef"
+
+
+def config(**changes: Any) -> dict[str, Any]:
+    base: dict[str, Any] = {
+        "benchmark": {"_target_": "roleeval.benchmarks.rolebench.RoleBench"},
+        "model": {"_target_": "roleeval.models.Base", "name": "m", "source": {"path": "folder"}},
+        "engine": {"_target_": "roleeval_stubs.StubOptions"},
+        "metrics": {"empty": {"_target_": "roleeval.metrics.EmptyRate"}},
+    }
+    for dotted, value in changes.items():
+        node = base
+        *path, last = dotted.split("__")
+        for part in path:
+            node = node.setdefault(part, {})
+        node[last] = value
+    return base
+
+
+def test_a_good_configuration_becomes_typed_objects() -> None:
+    parsed = parse_config(config(model__sampling={"temperature": 0.5, "stop": ["\n"]}, seed=3))
+    assert parsed.model.sampling.stop == ("\n",)
+    assert parsed.options == RunOptions(seed=3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"benchmark__splits": ["eng_spcific"]}, ["benchmark.splits", "eng_spcific", "eng_specific", "zh_general"]),
+        ({"benchmark__spltis": []}, ["benchmark.spltis", "unknown key", "splits", "data_dir"]),
+        ({"benchmark__splits": []}, ["benchmark.splits", "empty"]),
+        ({"benchmark__on_error": "ignore"}, ["benchmark.on_error", "raise", "skip"]),
+        ({"model__sampling": {"temprature": 1}}, ["model.sampling.temprature", "temperature"]),
+        ({"model__sampling": {"temperature": "hot"}}, ["model.sampling.temperature", "hot"]),
+        ({"model__source": {}}, ["model.source.path", "not set"]),
+        ({"model__source": {"path": "???"}}, ["model.source.path"]),
+        ({"model__name": "a/b"}, ["model.name", "a/b"]),
+        ({"engine__delay_s": "slow"}, ["engine.delay_s", "slow"]),
+        ({"engine___target_": "roleeval.nothing.X"}, ["engine._target_", "roleeval.nothing.X"]),
+        ({"engine___target_": "roleeval.seeds.derive_seed"}, ["engine._target_", "not a dataclass"]),
+        ({"metrics__x": {"_target_": "roleeval.metrics.EmptyRate", "n": 1}}, ["metrics.x.n", "unknown key"]),
+        ({"limit": 0}, ["limit", "0"]),
+        ({"limit": "many"}, ["limit", "many"]),
+        ({"stages": ["judge_it"]}, ["stages", "judge_it", "generate", "score"]),
+        ({"stages": []}, ["stages", "generate"]),
+        ({"fail_on_error": 5}, ["fail_on_error", "0 to 1"]),
+        ({"run_name": "../x"}, ["run_name", "../x"]),
+        ({"max_in_flight": 0}, ["max_in_flight"]),
+        ({"model": None}, ["model", "missing"]),
+    ],
+)
+def test_what_is_wrong_is_named_with_what_is_allowed(changes: dict[str, Any], words: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_config(config(**changes))
+    for word in words:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        {"engine": {"api_key": "anything-at-all"}},
+        {"engine": {"api_key_env": CANARY}},
+        {"model": {"sampling": {"stop": [f"Bearer {CANARY}"]}}},
+        {"engine": {"extra": {"hf_token": "hf_abcdefghijklmnopqrstuv"}}},
+    ],
+)
+def test_a_literal_credential_is_refused_without_repeating_it(node: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        refuse_secrets(node)
+    assert "canary" not in str(caught.value) and "anything" not in str(caught.value)
+    assert "environment variable" in str(caught.value)
+
+
+def test_a_literal_credential_on_the_command_line_is_refused() -> None:
+    with pytest.raises(ConfigError):
+        refuse_secret_arguments(["seed=1", f"+engine.api_key={CANARY}"])
+
+
+def test_the_name_of_a_variable_is_no_credential() -> None:
+    refuse_secrets({"engine": {"api_key_env": "OPENAI_API_KEY", "max_tokens": 5}, "model": {"name": "task-sk-model"}})
+
+
+def test_masking_keeps_everything_else() -> None:
+    assert masked({"a": {"password": "x", "b": [1, CANARY]}}) == {"a": {"password": "***", "b": [1, "***"]}}
+
+
+def test_numbers_are_not_cut_to_fit() -> None:
+    with pytest.raises(ConfigError, match="limit"):
+        build(RunOptions, {"limit": 2.5}, "")
