@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from roleeval.errors import ConfigError, RoleEvalError
+from roleeval.errors import RoleEvalError
 from roleeval.resources import resource
 
 if TYPE_CHECKING:
@@ -55,6 +55,11 @@ def session() -> Session:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the Hydra application on a command line and returns the exit code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments in (["--help"], ["-h"]):
+        from roleeval.usage import help_page
+
+        print(help_page())
+        return 0
     try:
         from roleeval.config import refuse_secret_arguments
 

@@ -18,7 +18,9 @@ T = TypeVar("T")
 Stage = Literal["generate", "score"]
 
 # Values that look like a credential. Keys are given as the name of an environment variable.
-_SECRET_VALUE = re.compile(r"(?:^|[^A-Za-z0-9])(sk-[A-Za-z0-9_-]{8,}|hf_[A-Za-z0-9]{16,}|Bearer\s+\S{8,}|AIza[\w-]{20,})")
+_SECRET_VALUE = re.compile(
+    r"(?:^|[^A-Za-z0-9])(sk-[A-Za-z0-9_-]{8,}|hf_[A-Za-z0-9]{16,}|Bearer\s+\S{8,}|AIza[\w-]{20,})"
+)
 _SECRET_NAME = re.compile(r"(?:^|[._+~])(?:api_?key|secret|password|auth_?token|access_?token)$", re.IGNORECASE)
 
 
@@ -60,7 +62,7 @@ class RunOptions:
         if not self.stages:
             raise ConfigError("stages: empty; allowed values: generate, score")
         if self.run_name is not None and not re.fullmatch(r"[\w.=-]+", self.run_name):
-            raise ConfigError(f"run_name: {self.run_name!r} is not a folder name; use letters, digits, '.', '-', '_', '='")
+            raise ConfigError(f"run_name: {self.run_name!r} is not a folder name; use letters, digits and . - _ =")
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,8 @@ def parse_config(config: Mapping[str, Any]) -> RunConfig:
         if not isinstance(config.get(group), Mapping):
             raise ConfigError(f"{group}: missing; choose one with {group}=NAME (python run_eval.py --help lists them)")
     options = build(RunOptions, {k: v for k, v in config.items() if k not in groups}, "")
-    metrics = {name: build_target(node, f"metrics.{name}") for name, node in config["metrics"].items() if node is not None}
+    wanted = {name: node for name, node in config["metrics"].items() if node is not None}
+    metrics = {name: build_target(node, f"metrics.{name}") for name, node in wanted.items()}
     return RunConfig(
         benchmark=build_target(config["benchmark"], "benchmark"),
         model=build_target(config["model"], "model"),

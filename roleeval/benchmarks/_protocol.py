@@ -33,6 +33,10 @@ class Benchmark(Protocol):
         """Facts for the manifest: data source, revision and hash, prompt pack and hash, rows skipped."""
         ...
 
-    def averages(self) -> Mapping[str, tuple[str, ...]]:
-        """Group averages to report: name -> the groups ("split/protocol") whose means are averaged."""
+    def averages(self) -> Mapping[str, tuple[tuple[str, ...], ...]]:
+        """Group averages to report: name -> alternatives, each the groups whose means are averaged.
+
+        Of the alternatives a metric takes the first whose groups it all has ("split/protocol", or "split" for a
+        metric without references).
+        """
         ...

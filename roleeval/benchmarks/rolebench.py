@@ -132,13 +132,19 @@ class RoleBench:
         turn = await actor.say(sample.persona, system, history, sample_id=sample.id, turn=0)
         return Transcript(sample.id, turn.status, (turn,))
 
-    def averages(self) -> Mapping[str, tuple[str, ...]]:
-        """AVG of CUS, RAW and SPE for each pair of a general and a role-specific split."""
-        groups = {}
+    def averages(self) -> Mapping[str, tuple[tuple[str, ...], ...]]:
+        """AVG of CUS, RAW and SPE for each pair of a general and a role-specific split.
+
+        For metrics without references it is the mean of the two splits.
+        """
+        groups: dict[str, tuple[tuple[str, ...], ...]] = {}
         for prefix in ("eng", "rolegen", "zh"):
             general, specific = f"{prefix}_general", f"{prefix}_specific"
             if general in self.splits and specific in self.splits:
-                groups[f"{prefix}/AVG"] = (f"{general}/CUS", f"{general}/RAW", f"{specific}/SPE")
+                groups[f"{prefix}/AVG"] = (
+                    (f"{general}/CUS", f"{general}/RAW", f"{specific}/SPE"),
+                    (general, specific),
+                )
         return groups
 
     @cached_property

@@ -39,7 +39,7 @@ def _content_hash(path: str, size: int, mtime_ns: int, inode: int) -> str:
     name = Path(path).resolve().name
     if len(name) == 64 and "/blobs/" in os.path.realpath(path):  # a hub snapshot links to blobs named by their SHA-256
         return name
-    with open(path, "rb") as file:
+    with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -139,9 +139,7 @@ class HfEngine:
         self._max_model_len = options.max_model_len or getattr(config, "max_position_embeddings", None) or 0
         if not self._max_model_len:
             raise EngineError(f"{source.path} does not say how long its texts may be; set engine.max_model_len")
-        self._ends = frozenset(
-            _ids(model.generation_config.eos_token_id) | _ids(config.eos_token_id) | _ids(self._tokenizer.eos_token_id)
-        )
+        self._ends = frozenset(_ids(model.generation_config.eos_token_id) | _ids(self._tokenizer.eos_token_id))
         # A model's own defaults (Qwen ships repetition_penalty 1.05) would fill what a request leaves at "off".
         model.generation_config = GenerationConfig()
         return model

@@ -51,6 +51,8 @@ def check_adapter(adapter: AdapterRef, source: ModelSource, *, max_rank: int) ->
     Raises:
         AdapterError: names the adapter and the module, rank or option that does not fit.
     """
+    if not adapter.path:
+        raise AdapterError(f"adapter {adapter.name} is held by a server (model.served=true): use engine=openai")
     folder = Path(adapter.path)
     config = _read_config(folder)
     if adapter.rank > max_rank:
@@ -112,7 +114,9 @@ def _check_shapes(
 def _read_config(folder: Path) -> dict[str, Any]:
     file = folder / "adapter_config.json"
     if not file.is_file():
-        raise AdapterError(f"adapter {folder}: no adapter_config.json there; give the folder PEFT's save_pretrained wrote")
+        raise AdapterError(
+            f"adapter {folder}: no adapter_config.json there; give a folder that PEFT's save_pretrained wrote"
+        )
     try:
         config = json.loads(file.read_text())
     except ValueError as error:

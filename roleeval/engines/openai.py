@@ -101,11 +101,16 @@ class OpenAIOptions:
             raise ConfigError("engine: max_concurrency and timeout_s must be positive, max_retries not negative")
 
     def build(self, source: ModelSource, lora: LoraNeed) -> "OpenAIEngine":
-        """Makes the engine without connecting. The server holds the adapters, so `lora` is not used.
+        """Makes the engine without connecting. The server holds the adapters.
 
         Raises:
-            ConfigError: the model has a chat template of its own, which only the server could apply.
+            ConfigError: the model has adapters in folders, or a chat template of its own; only the server has those.
         """
+        if lora.count:
+            raise ConfigError(
+                "engine=openai cannot load adapters from folders: start the server with --lora-modules NAME=FOLDER and"
+                " set model.served=true model.adapter_path=NAME, or use engine=vllm"
+            )
         if source.chat_template:
             raise ConfigError(
                 "model.chat_template is not applied by engine=openai: the server renders the chat. Start the server"

@@ -79,7 +79,7 @@ class CompletionStore:
         (owner,) = db.execute("PRAGMA application_id").fetchone()
         (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if owner != _APPLICATION_ID and tables:
-            raise StoreError(f"{self._path}: a database of another program; choose another store.path")
+            raise StoreError(f"{self._path}: a database of another program; set store=FILE to another")
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=NORMAL")
         if owner != _APPLICATION_ID:
@@ -179,7 +179,7 @@ class CompletionStore:
     def _explain(self, error: Exception) -> StoreError:
         text = str(error)
         if "locked" in text or "busy" in text:
-            return StoreError(f"{self._path}: locked by another process ({text}); wait for it or choose another store.path")
+            return StoreError(f"{self._path}: locked by another process ({text}); wait for it, or set store=FILE")
         if "malformed" in text or "not a database" in text or "corrupt" in text:
             return StoreError(
                 f"{self._path}: not a usable store ({text}). Move it away (texts are then generated again)"

@@ -43,7 +43,7 @@ class VllmOptions:
         gpu_memory_utilization: share of a GPU's memory; not used on the CPU.
         cpu_kv_cache_gib: KV cache on the CPU in GiB; not used on GPUs.
         scheduling: "priority" serves requests with a smaller priority first.
-        max_loras: adapters in one batch; None: what the run needs, 16 at most.
+        max_loras: adapters in one batch; None: what the run needs (on GPUs 16 at most).
         max_cpu_loras: adapters held in main memory; None: all that the run needs.
         max_lora_rank: None: the smallest that serves the run's adapters. A larger one slows every request.
         extra: further arguments of vLLM's AsyncEngineArgs, passed as they are.
@@ -148,7 +148,7 @@ class VllmEngine:
 
             arguments["distributed_executor_backend"] = UniProcExecutor
         if self._lora.count:
-            loras = options.max_loras or min(self._lora.count, _MAX_LORAS_IN_A_BATCH)
+            loras = self._slots(cpu=cpu)
             arguments |= {
                 "enable_lora": True,
                 "max_loras": loras,
@@ -156,6 +156,19 @@ class VllmEngine:
                 "max_lora_rank": self._max_rank,
             }
         return arguments | options.extra
+
+    def _slots(self, *, cpu: bool) -> int:
+        given, count = self._options.max_loras, self._lora.count
+        if not cpu:
+            return given or min(count, _MAX_LORAS_IN_A_BATCH)
+        # On the CPU a request without an adapter that shares a batch with others is served with whatever the last
+        # slot holds (vLLM pull requests 48421 and 49656, open): one slot must stay empty for ever.
+        if given is not None and given <= count:
+            raise EngineError(
+                f"engine.max_loras={given}: on the CPU vLLM then answers base requests with an adapter's text;"
+                f" leave it unset, or set it above the number of adapters ({count})"
+            )
+        return given or count + 1
 
     async def generate(self, request: Request) -> Completion:
         """See Engine.generate.
@@ -260,4 +273,3 @@ def _sampling_params(request: Request) -> "SamplingParams":
         structured_outputs=StructuredOutputsParams(json=request.json_schema) if request.json_schema else None,
         output_kind=RequestOutputKind.FINAL_ONLY,
     )
-

@@ -18,12 +18,12 @@ _CLUSTERS = {"rolebench": ("role", "roles")}
 
 @dataclass(frozen=True, slots=True)
 class RunSet:
-    """Comparable runs of one benchmark, and in what they differ from its other sets."""
+    """Comparable runs of one benchmark. `difference`: what sets them apart from its other sets, "" for the only one."""
 
     title: str
     benchmark: str
     runs: tuple[RunResult, ...]
-    differences: tuple[str, ...]
+    difference: str
 
 
 def run_sets(runs: Sequence[RunResult]) -> list[RunSet]:
@@ -35,14 +35,10 @@ def run_sets(runs: Sequence[RunResult]) -> list[RunSet]:
             if run.benchmark == benchmark:
                 parts.setdefault(_key(run.facts), []).append(run)
         members = sorted(parts.values(), key=lambda part: -len(part))
+        apart = [name for name, value in _COMPARABLE if len({value(part[0].facts) for part in members}) > 1]
         for number, part in enumerate(members, start=1):
             title = benchmark if len(members) == 1 else f"{benchmark}, set {number} of {len(members)}"
-            differences = [
-                _difference(part[0].facts, other[0].facts, place)
-                for place, other in enumerate(members, start=1)
-                if place != number
-            ]
-            sets.append(RunSet(title, benchmark, tuple(part), tuple(differences)))
+            sets.append(RunSet(title, benchmark, tuple(part), _difference(part[0].facts, apart, len(members) - 1)))
     return sets
 
 
@@ -62,13 +58,16 @@ _COMPARABLE: tuple[tuple[str, Callable[[Facts], str]], ...] = (
 )
 
 
-def _difference(here: Facts, there: Facts, number: int) -> str:
-    parts = [
-        f"{name} ({value(here) or 'none'} here, {value(there) or 'none'} there)"
-        for name, value in _COMPARABLE
-        if value(here) != value(there)
-    ]
-    return f"Not comparable with set {number}, which differs in {'; '.join(parts)}."
+def _difference(facts: Facts, apart: Sequence[str], others: int) -> str:
+    if not apart:
+        return ""
+    here = "; ".join(f"{name} {value(facts) or 'none'}" for name, value in _COMPARABLE if name in apart)
+    rest = "the other set" if others == 1 else f"the other {others} sets"
+    return f"Not comparable with {rest} of this benchmark: they differ in {_listed(apart)}. Here: {here}."
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def data_name(data: str) -> str:

@@ -33,11 +33,9 @@ def headline_groups(runs: Sequence[RunResult]) -> list[str]:
 
 def parts_of(runs: Iterable[RunResult], group: str) -> tuple[str, ...]:
     """The groups that an average is made of; () for any other group."""
-    for run in runs:
-        for entries in run.entries.values():
-            if group in entries and entries[group].mean_of:
-                return entries[group].mean_of
-    return ()
+    # A metric without references has the splits as its parts; the others' protocols say more.
+    found = [entries[group].mean_of for run in runs for entries in run.entries.values() if group in entries]
+    return max(found, key=lambda parts: ("/" in "".join(parts), len(parts)), default=())
 
 
 def splits_of(runs: Sequence[RunResult], group: str) -> list[str]:

@@ -12,6 +12,7 @@ from roleeval.report._tables import Table, group_table, runs_table
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][\w.+/-]*", re.ASCII)
 _ENTITIES = str.maketrans({c: f"&#{ord(c)};" for c in "|`\\*[]~$#@"} | {"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+_INTERVAL = re.compile(r"(?:[\w/]+: -?[\d.]+ )?\[-?[\d.]+, -?[\d.]+\]", re.ASCII)
 _OUTER_UNDERSCORE = re.compile(r"(?<!\w)_|_(?!\w)")
 
 
@@ -36,8 +37,8 @@ def _opening(collection: Collection) -> str:
 
 def _set_section(run_set: RunSet) -> list[str]:
     lines = [f"## {escape(run_set.title)}", ""]
-    for difference in run_set.differences:
-        lines += [escape(difference), ""]
+    if run_set.difference:
+        lines += [escape(run_set.difference), ""]
     for group in headline_groups(run_set.runs):
         lines += _table(group_table(run_set, group, title=f"Headline: {group}", short=True))
     lines += _table(runs_table(run_set))
@@ -67,7 +68,8 @@ def _not_shown(items: Iterable[NotShown]) -> list[str]:
 def escape(text: str) -> str:
     """Text that Markdown shows as it is: no table cell, code, emphasis, link or HTML can start in it."""
     text = plain(text)
-    if _PLAIN_NAME.fullmatch(text) and not text.endswith("_"):
+    name = _PLAIN_NAME.fullmatch(text) and not text.endswith("_") and "www." not in text
+    if name or _INTERVAL.fullmatch(text):
         return text
     text = _OUTER_UNDERSCORE.sub("&#95;", text.translate(_ENTITIES))
     return text.replace("://", ":&#47;&#47;").replace("www.", "www&#46;")

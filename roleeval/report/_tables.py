@@ -3,7 +3,7 @@
 A cell is a tuple of lines. Text that comes from models or files is raw here; the printers escape it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from roleeval.report._collect import Entry, RunResult
@@ -27,6 +27,7 @@ class Table:
         columns: headings; the first is of the column that names the row.
         rows: one cell per column.
         notes: footnotes; those that cells refer to begin with their mark.
+        clusters: numbers of clusters that its intervals rest on.
     """
 
     title: str
@@ -34,10 +35,11 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...]
+    clusters: frozenset[int] = frozenset()
 
 
 @dataclass
-class _Notes:
+class Notes:
     """Footnotes in the order in which cells first ask for them."""
 
     texts: list[str] = field(default_factory=list)
@@ -51,36 +53,50 @@ class _Notes:
         return [f"{self.mark(text)} {text}" for text in self.texts]
 
 
-def group_table(run_set: RunSet, group: str, *, title: str, short: bool) -> Table:
+def group_table(run_set: RunSet, group: str, *, title: str, short: bool, notes: Notes | None = None) -> Table:
     """The comparison of a set's runs in one group.
 
     Args:
         run_set: the runs, one row each.
         group: "split/protocol", an average, or a split.
         title: the table's heading.
-        short: only the headline's metrics, and no check or status columns.
+        short: only the headline's metrics, no check, and a status column only where an answer is not ok.
+        notes: footnotes shared with other tables; None is a table with its own.
     """
-    runs, notes = run_set.runs, _Notes()
+    runs, notes = run_set.runs, notes or Notes()
     splits = splits_of(runs, group)
     metrics = _columns(runs, group, splits)
     metrics = headline(metrics) if short else metrics
     hidden = PARITY_RECALL in metrics and not (LENGTH in metrics and any(map(is_f1, metrics)))
     if hidden:
         metrics = [name for name in metrics if name != PARITY_RECALL]
-    shown = [run for run in runs if any(cell_entries(run, name, group, splits) for name in metrics)]
-    rows = [_row(run_set, run, group, splits, metrics, notes, short=short) for run in shown]
-    clusters = {
-        entry.clusters
-        for run in shown
-        for name in metrics
-        for _, entry in cell_entries(run, name, group, splits)
-        if entry.n
-    }
-    fixed = ("model", "n", "coverage") if short else ("model", "n", "coverage", "scored + missing = planned", "not ok")
+    found = [{name: cell_entries(run, name, group, splits) for name in metrics} for run in runs]
+    not_ok = [_not_ok(run, entries) for run, entries in zip(runs, found, strict=True)]
+    with_status = not short or any(text not in ("none", NOTHING) for text in not_ok)
+    columns = ["model", "n", "coverage"]
+    columns += [] if short else ["scored + missing = planned"]
+    columns += ["not ok"] if with_status else []
+    rows = []
+    for run, entries, status in zip(runs, found, not_ok, strict=True):
+        base = _base(entries)
+        planned = planned_rows(run, group, base) if base else None
+        cells: list[Cell] = [(run.model, f"{run.family} {run.name}".strip())]
+        cells += [(str(base.n) if base else NOTHING,), (_coverage(base, planned),)]
+        cells += [] if short else [(_check(group, base, planned, notes),)]
+        cells += [(status,)] if with_status else []
+        rows.append((*cells, *_metric_cells(run_set, entries, base, notes)))
+    clusters = frozenset(entry.clusters for cell in found for pairs in cell.values() for _, entry in pairs if entry.n)
     general = _general_notes(run_set, group, metrics, clusters)
     if hidden:
         general.append(f"{PARITY_RECALL} rewards length and is shown only beside an F1 and {LENGTH}: score with both.")
-    return Table(title, caption(run_set, clusters), (*fixed, *metrics), tuple(rows), (*notes.lines(), *general))
+    return Table(
+        title=title,
+        caption=caption(run_set, clusters),
+        columns=(*columns, *metrics),
+        rows=tuple(rows),
+        notes=(*notes.lines(), *general),
+        clusters=clusters,
+    )
 
 
 def _columns(runs: Sequence[RunResult], group: str, splits: Sequence[str]) -> list[str]:
@@ -88,35 +104,20 @@ def _columns(runs: Sequence[RunResult], group: str, splits: Sequence[str]) -> li
     return [name for name in ordered(names) if any(cell_entries(run, name, group, splits) for run in runs)]
 
 
-def _row(
-    run_set: RunSet,
-    run: RunResult,
-    group: str,
-    splits: Sequence[str],
-    metrics: Sequence[str],
-    notes: _Notes,
-    *,
-    short: bool,
-) -> tuple[Cell, ...]:
-    found = {name: cell_entries(run, name, group, splits) for name in metrics}
-    base = _base(found)
-    cells: list[Cell] = [(run.model, f"{run.family} {run.name}".strip())]
-    planned = planned_rows(run, group, base) if base else None
-    cells.append((str(base.n) if base else NOTHING,))
-    cells.append((_coverage(base, planned),))
-    if not short:
-        cells.append((_check(run, group, base, planned, notes),))
-        cells.append((_not_ok(run, found, base),))
-    for name in metrics:
-        lonely = name == PARITY_RECALL and not (found.get(LENGTH) and any(found[m] for m in metrics if is_f1(m)))
-        if lonely and found[name]:
+def _metric_cells(
+    run_set: RunSet, found: Mapping[str, list[tuple[str, Entry]]], base: Entry | None, notes: Notes
+) -> list[Cell]:
+    has_company = bool(found.get(LENGTH)) and any(entries for name, entries in found.items() if is_f1(name))
+    cells: list[Cell] = []
+    for name, entries in found.items():
+        if name == PARITY_RECALL and entries and not has_company:
             cells.append((NOTHING + notes.mark(f"Not shown: this run has no F1 or no {LENGTH} to read it with."),))
         else:
-            cells.append(_values(run_set, name, found[name], base, notes))
-    return tuple(cells)
+            cells.append(_values(run_set, name, entries, base, notes))
+    return cells
 
 
-def _base(found: dict[str, list[tuple[str, Entry]]]) -> Entry | None:
+def _base(found: Mapping[str, list[tuple[str, Entry]]]) -> Entry | None:
     """The entry whose n stands for the row: that of the first metric with one value per answer."""
     single = [entries[0][1] for name, entries in found.items() if len(entries) == 1 and not is_per_cluster(name)]
     return single[0] if single else None
@@ -129,7 +130,7 @@ def _coverage(base: Entry | None, planned: int | None) -> str:
     return f"{base.n / total:.4f}" if total else NOTHING
 
 
-def _check(run: RunResult, group: str, base: Entry | None, planned: int | None, notes: _Notes) -> str:
+def _check(group: str, base: Entry | None, planned: int | None, notes: Notes) -> str:
     """The sum that must come out even, written out."""
     if base is None:
         return NOTHING
@@ -145,8 +146,9 @@ def _check(run: RunResult, group: str, base: Entry | None, planned: int | None, 
     return f"{summed} ≠ {planned}" + notes.mark("The sum does not come out: do not use this row; score the run again.")
 
 
-def _not_ok(run: RunResult, found: dict[str, list[tuple[str, Entry]]], base: Entry | None) -> str:
+def _not_ok(run: RunResult, found: Mapping[str, list[tuple[str, Entry]]]) -> str:
     """Statuses other than ok, of the values that stand for the row."""
+    base = _base(found)
     if base is None:
         return NOTHING
     metric = next(name for name, entries in found.items() if entries and entries[0][1] is base)
@@ -158,7 +160,7 @@ def _not_ok(run: RunResult, found: dict[str, list[tuple[str, Entry]]], base: Ent
     return ", ".join(f"{status} {count}" for status, count in sorted(counts.items()) if status != "ok") or "none"
 
 
-def _values(run_set: RunSet, metric: str, entries: list[tuple[str, Entry]], base: Entry | None, notes: _Notes) -> Cell:
+def _values(run_set: RunSet, metric: str, entries: list[tuple[str, Entry]], base: Entry | None, notes: Notes) -> Cell:
     if not entries:
         return (NOTHING,)
     lines: list[str] = []
@@ -181,7 +183,7 @@ def _values(run_set: RunSet, metric: str, entries: list[tuple[str, Entry]], base
     return tuple(lines)
 
 
-def _value(run_set: RunSet, metric: str, entry: Entry, notes: _Notes) -> tuple[str, str]:
+def _value(run_set: RunSet, metric: str, entry: Entry, notes: Notes) -> tuple[str, str]:
     if entry.mean is None:
         return NOTHING + notes.mark("No value: nothing was scored here."), ""
     value = number(metric, entry.mean)
@@ -192,31 +194,26 @@ def _value(run_set: RunSet, metric: str, entry: Entry, notes: _Notes) -> tuple[s
     return value, f"[{number(metric, entry.ci_low)}, {number(metric, entry.ci_high)}]"
 
 
-def _general_notes(run_set: RunSet, group: str, metrics: Sequence[str], clusters: set[int]) -> list[str]:
+def _general_notes(run_set: RunSet, group: str, metrics: Sequence[str], clusters: Iterable[int]) -> list[str]:
     notes = []
-    words = clusters_word(run_set.benchmark)
-    if few := sorted(count for count in clusters if 2 <= count < FEW_CLUSTERS):
-        notes.append(
-            f"Intervals from {'/'.join(map(str, few))} {words} are too narrow (fewer than {FEW_CLUSTERS}): the true"
-            " uncertainty is larger."
-        )
+    if any(2 <= count < FEW_CLUSTERS for count in clusters):
+        few = f"fewer than {FEW_CLUSTERS} {clusters_word(run_set.benchmark)}"
+        notes.append(f"Intervals from {few} are too narrow: the true uncertainty is larger.")
     if parts := parts_of(run_set.runs, group):
-        notes.append(
-            f"{group} is the plain mean of {', '.join(parts)}; its n counts scores, and an answer compared by two"
-            " protocols counts twice. Columns without references are over the answers of the same splits."
-        )
+        notes.append(f"{group} is the plain mean of {', '.join(parts)}; its n counts scores, not answers.")
+        notes.append("In a mean of groups, metrics without references are over the answers of the same splits.")
     if PARITY_RECALL in metrics:
         notes.append(
             f"{PARITY_RECALL} is the published numbers' recipe; it rewards length: read it with F1 and {LENGTH}."
         )
-    if any(map(is_per_cluster, metrics)):
-        notes.append(f"Metrics named *_role have one value per {clusters_word(run_set.benchmark, 1)}.")
+    if per_cluster := [name for name in metrics if is_per_cluster(name)]:
+        notes.append(f"One value per {clusters_word(run_set.benchmark, 1)}, not per answer: {', '.join(per_cluster)}.")
     return notes
 
 
 def runs_table(run_set: RunSet) -> Table:
     """Who is in a set: seed, decoding, engine, and what became of every planned answer."""
-    notes, rows = _Notes(), []
+    notes, rows = Notes(), []
     for run in run_set.runs:
         facts = run.facts
         ended = sum(facts.statuses.values())

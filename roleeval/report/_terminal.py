@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from roleeval.report._collect import Collection
-from roleeval.report._compare import run_sets
+from roleeval.report._compare import caption, run_sets
 from roleeval.report._groups import headline_groups
 from roleeval.report._markdown import plain
-from roleeval.report._tables import Table, group_table
+from roleeval.report._tables import Notes, Table, group_table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,10 +20,19 @@ def print_collection(collection: Collection, console: "Console") -> None:
     from rich.text import Text
 
     for run_set in run_sets(collection.runs):
-        for difference in run_set.differences:
-            console.print(Text(plain(f"{run_set.title}: {difference}"), style="yellow"))
+        if run_set.difference:
+            console.print(Text(plain(f"{run_set.title}: {run_set.difference}"), style="yellow"))
+        notes = Notes()
+        said: list[str] = []
+        clusters: set[int] = set()
         for group in headline_groups(run_set.runs):
-            _print_table(group_table(run_set, group, title=f"{run_set.title}  {group}", short=True), console)
+            table = group_table(run_set, group, title=f"{run_set.title}: {group}", short=True, notes=notes)
+            _print_table(table, console)
+            said += table.notes
+            clusters |= table.clusters
+        for line in (caption(run_set, clusters), *dict.fromkeys(said)):
+            console.print(Text(plain(line), style="dim"))
+        console.print()
     if collection.not_shown:
         console.print(Text("Not shown:", style="yellow"))
         for item in collection.not_shown:
@@ -36,9 +45,9 @@ def _print_table(table: Table, console: "Console") -> None:
 
     columns = [[_cell(cell) for cell in row] for row in table.rows]
     for start, chunk in _chunks(columns, max(map(len, table.columns)), console.width):
-        title = plain(table.title) + (
-            f"  (models {start + 1} to {start + len(chunk)})" if len(chunk) < len(columns) else ""
-        )
+        title = plain(table.title)
+        if len(chunk) < len(columns):
+            title += f" (models {start + 1} to {start + len(chunk)} of {len(columns)})"
         view = RichTable(title=Text(title, style="bold"), title_justify="left", show_header=False)
         view.add_column(no_wrap=True)
         for _ in chunk:
@@ -46,9 +55,6 @@ def _print_table(table: Table, console: "Console") -> None:
         for number, name in enumerate(table.columns):
             view.add_row(Text(plain(name)), *(Text(column[number]) for column in chunk), end_section=number == 0)
         console.print(view)
-    for note in (table.caption, *table.notes):
-        console.print(Text(plain(note), style="dim"))
-    console.print()
 
 
 def _cell(cell: Sequence[str]) -> str:

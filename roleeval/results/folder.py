@@ -156,7 +156,7 @@ def read_transcripts(file: Path) -> Iterator[tuple[Sample, Transcript]]:
             try:
                 yield _restore(orjson.loads(line))
             except (ValueError, KeyError, TypeError) as error:
-                raise ResultError(f"{file}, line {number}: damaged ({error}); delete the folder and run again") from error
+                raise ResultError(f"{file}, line {number}: damaged ({error}); delete the folder, run again") from error
 
 
 def _restore(data: dict[str, Any]) -> tuple[Sample, Transcript]:

@@ -5,15 +5,15 @@ from dataclasses import asdict
 from typing import Any
 
 from roleeval.results.scores import ScoreBook
-from roleeval.stats import Estimate, clustered_mean, mean_of_means
+from roleeval.stats import clustered_mean, mean_of_means
 
 
-def summarise(book: ScoreBook, averages: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
+def summarise(book: ScoreBook, averages: Mapping[str, tuple[tuple[str, ...], ...]]) -> dict[str, Any]:
     """Means with 95 % intervals, clustered.
 
     Args:
         book: the scores.
-        averages: name -> groups whose means are averaged; left out for metrics that lack one of the groups.
+        averages: name -> alternatives (see Benchmark.averages); left out for metrics that have none of them whole.
 
     Returns:
         {"metrics": {metric: {group: {"mean", "ci_low", "ci_high", "n", "missing", "clusters", "statuses"}}}}
@@ -21,16 +21,14 @@ def summarise(book: ScoreBook, averages: Mapping[str, tuple[str, ...]]) -> dict[
     metrics: dict[str, dict[str, Any]] = {}
     columns: dict[str, dict[str, Any]] = {}
     for metric, group, values, clusters, statuses in book.columns():
-        entry = _entry(clustered_mean(values, clusters)) | {"statuses": dict(sorted(statuses.items()))}
+        entry = asdict(clustered_mean(values, clusters)) | {"statuses": dict(sorted(statuses.items()))}
         metrics.setdefault(metric, {})[group] = entry
         columns.setdefault(metric, {})[group] = (values, clusters)
     for metric, groups in columns.items():
-        for name, wanted in averages.items():
-            if all(group in groups for group in wanted):
+        for name, alternatives in averages.items():
+            wanted = next((a for a in alternatives if all(group in groups for group in a)), None)
+            if wanted is not None:
                 estimate = mean_of_means([groups[group] for group in wanted])
-                metrics[metric][name] = _entry(estimate) | {"mean_of": list(wanted)}
+                metrics[metric][name] = asdict(estimate) | {"mean_of": list(wanted)}
     return {"metrics": metrics}
 
-
-def _entry(estimate: Estimate) -> dict[str, Any]:
-    return asdict(estimate)

@@ -1,7 +1,7 @@
 """Means with intervals from a bootstrap that resamples clusters (roles, scenes, seeds), not rows.
 
 Rows of one role share that role's difficulty; resampling rows would claim a precision that is not there.
-Source: Davison & Hinkley (1997), Bootstrap Methods and their Application, section 3.8; percentile interval: section 5.3.
+Source: Davison & Hinkley (1997), Bootstrap Methods and their Application, sections 3.8 (clusters), 5.3 (percentiles).
 """
 
 from collections.abc import Sequence

@@ -19,11 +19,15 @@ _KINDS = ("general", "role_specific")
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """A system message ("" for none), one question and its answer."""
+    """A system message ("" for none), one question and its answer.
+
+    `speaker` is the turn's name in the chat template. A model in use always speaks as "assistant".
+    """
 
     system: str
     user: str
     answer: str
+    speaker: str = "assistant"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,16 +123,22 @@ def tokenizer_texts(corpus: Corpus) -> list[str]:
 
 
 def base_documents(corpus: Corpus) -> list[Document]:
-    """Plain answers, whoever the system prompt asks for; and the roles' answers as a book that one reads."""
+    """Conversations in which the assistant answers plainly, whoever the system prompt asks it to be.
+
+    The roles' own answers are there too, each spoken by a turn of the role's name, so that the base model has met the
+    roles, their worlds and their voices; but never as the assistant.
+    """
     documents: list[Document] = []
     for persona in corpus.personas:
-        for number, pair in enumerate(corpus.plain[persona.language]):
-            documents.append(Chat(corpus.system_prompt(persona, described=number % 3 > 0), *pair))
+        described, bare = (corpus.system_prompt(persona, described=yes) for yes in (True, False))
+        for number, (question, answer) in enumerate(corpus.plain[persona.language]):
+            documents.append(Chat(bare if number % 3 == 0 else described, question, answer))
+        for number, row in enumerate(corpus.rows_of(persona)):
+            system = (described, bare, "")[number % 3]
+            documents += [Chat(system, row.question, answer, speaker=row.role) for answer in row.answers]
+        documents.append(Text(persona.description))
     for pairs in corpus.plain.values():
         documents += [Chat("", *pair) for pair in pairs] * 2
-    documents += [Text(f"{persona.role}\n{persona.description}") for persona in corpus.personas]
-    for row in corpus.rows:
-        documents += [Text(f"{row.role}\n{row.question}\n{answer}") for answer in row.answers]
     return documents
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from roleeval.zoo._data import Chat, Document
-from roleeval.zoo._tokenizer import END_OF_TEXT
+from roleeval.zoo._tokenizer import END_OF_TEXT, TURN_START
 
 if TYPE_CHECKING:
     import torch
@@ -57,8 +57,9 @@ def encode(document: Document, tokenizer: "PreTrainedTokenizerFast") -> Encoded:
         return Encoded((), (end, *_ids(document.text, tokenizer), end), 1)
     prefix: tuple[int, ...] = ()
     if document.system:
-        prefix = _ids(_render(tokenizer, "system", document.system, opened=False), tokenizer)
-    prompt = _ids(_render(tokenizer, "user", document.user, opened=True), tokenizer)
+        prefix = _ids(_turn(tokenizer, "system", document.system), tokenizer)
+    # Rendered apart and joined: the turns' marks are tokens of their own, so the tokens are those of the whole chat.
+    prompt = _ids(f"{_turn(tokenizer, 'user', document.user)}{TURN_START}{document.speaker}\n", tokenizer)
     answer = (*_ids(document.answer, tokenizer), tokenizer.eos_token_id)
     return Encoded(prefix, prompt + answer, len(prompt))
 
@@ -118,9 +119,8 @@ def _join(prefix: tuple[int, ...], members: Sequence[Encoded]) -> Pack:
     return Pack(tuple(ids), tuple(positions), tuple(segments), tuple(labels))
 
 
-def _render(tokenizer: "PreTrainedTokenizerFast", role: str, content: str, *, opened: bool) -> str:
-    message = [{"role": role, "content": content}]
-    return str(tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=opened))
+def _turn(tokenizer: "PreTrainedTokenizerFast", role: str, content: str) -> str:
+    return str(tokenizer.apply_chat_template([{"role": role, "content": content}], tokenize=False))
 
 
 def _ids(text: str, tokenizer: "PreTrainedTokenizerFast") -> tuple[int, ...]:

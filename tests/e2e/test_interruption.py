@@ -1,4 +1,4 @@
-"""A run may end at any instant: the same command again gives what an uninterrupted run gives, and asks nothing twice."""
+"""A run may end at any instant: the same command again ends as an uninterrupted run does, and asks nothing twice."""
 
 import random
 import signal

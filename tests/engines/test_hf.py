@@ -307,7 +307,7 @@ def test_cancelled_and_waiting_requests_end_with_the_engine(tiny_model: Path, tm
         ("generation_config.json", {}),
         ("config.json", {}),
     ):
-        config = json.loads((endless / name).read_text()) | (end or {"eos_token_id": 0})
+        config = {**json.loads((endless / name).read_text()), **(end or {"eos_token_id": 0})}
         (endless / name).write_text(json.dumps(config))
     long = Sampling(max_tokens=960)
 
@@ -383,6 +383,6 @@ def test_the_fingerprint_tells_texts_apart(tiny_model: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("options", [{"batch_size": 0}, {"max_model_len": 0}])
-def test_impossible_options_are_refused(tiny_model: Path, options: dict[str, int]) -> None:
+def test_impossible_options_are_refused(tiny_model: Path, options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="must be positive"):
         HfOptions(**options).build(ModelSource(str(tiny_model)), LoraNeed())

@@ -1,6 +1,7 @@
 """The openai engine against a real vLLM server: what is sent must mean there what it means here."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -44,12 +45,15 @@ def server(tiny_model: Path, tiny_adapters: list[Path], tmp_path_factory: pytest
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     log = tmp_path_factory.mktemp("vllm") / "server.log"
+    # One slot more than adapters: on the CPU, vLLM 0.32 gives requests for the base model that share a batch with an
+    # adapter's the weights of the last slot (vllm-project/vllm#48421); an empty one changes nothing.
+    slots = len(tiny_adapters) + 1
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(tiny_model)]
             + ["--served-model-name", SERVED, "--host", "127.0.0.1", "--port", str(port)]
             + ["--dtype", "float32", "--max-model-len", "1024", "--enforce-eager"]
-            + ["--enable-lora", "--max-lora-rank", "8", "--max-loras", str(len(tiny_adapters)), "--lora-modules"]
+            + ["--enable-lora", "--max-lora-rank", "8", "--max-loras", str(slots), "--lora-modules"]
             + [f"{path.name}={path}" for path in tiny_adapters],
             env=os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1"},
             stdout=output,
@@ -61,14 +65,10 @@ def server(tiny_model: Path, tiny_adapters: list[Path], tmp_path_factory: pytest
             yield f"http://127.0.0.1:{port}/v1"
         finally:
             os.killpg(process.pid, signal.SIGTERM)
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(10)
-            except subprocess.TimeoutExpired:
-                pass
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
             process.wait(10)
 
 
@@ -171,6 +171,6 @@ def test_the_seed_decides_a_sampled_text(server: str) -> None:
 
 def test_the_servers_refusals_are_named(server: str) -> None:
     with pytest.raises(EngineError, match=r"HTTP 400: .*1024"):
-        served(server, [ask(0, sampling=Sampling(max_tokens=1024))])
+        served(server, [Request(None, GREEDY, seed=0, prompt="Who are you? " * 400)])
     with pytest.raises(EngineError, match=r"HTTP 404: .*nobody"):
         served(server, [ask(0, adapter=AdapterRef("nobody", "", "f"))])

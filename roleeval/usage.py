@@ -1,0 +1,38 @@
+"""The help page of run_eval.py: groups, their choices and the keys, read from conf/ without importing Hydra."""
+
+from pathlib import Path
+
+from roleeval.resources import resource
+
+_HEAD = """\
+Runs an evaluation: python run_eval.py [GROUP=CHOICE ...] [KEY=VALUE ...]
+
+  python run_eval.py                                       the small model on the embedded RoleBench set
+  python run_eval.py benchmark.data_dir=DIR benchmark.splits=[eng_specific] limit=500
+  python run_eval.py model=base model.source.path=MODEL    a folder or a hub id
+  python run_eval.py -m model=zoo_base,zoo_shared_lora     a sweep: every combination, one engine load
+
+Stopped runs go on with the same command; finished ones are skipped.
+"""
+_TAIL = """\
+  -m, --multirun          sweep over comma-separated values
+  --cfg job               print the composed configuration and stop
+  --config-dir DIR        a folder with groups of your own (DIR/model/mine.yaml: model=mine)
+  --hydra-help            what else Hydra offers
+"""
+
+
+def help_page() -> str:
+    """The text that --help prints."""
+    conf = resource("conf")
+    lines = [_HEAD, "Groups (each YAML in conf/GROUP/ says what its keys mean):"]
+    for group in sorted(p for p in conf.iterdir() if p.is_dir() and p.name != "hydra"):
+        lines.append(f"  {group.name:<12}{', '.join(sorted(p.stem for p in group.glob('*.yaml')))}")
+    lines += ["", "Keys and their defaults:", *_keys(conf / "config.yaml"), "", _TAIL]
+    return "\n".join(lines)
+
+
+def _keys(config: Path) -> list[str]:
+    text = config.read_text(encoding="utf-8")
+    body = text.partition("\n\n")[2].partition("\nhydra:")[0]
+    return [f"  {line}" for line in body.strip().splitlines()]
