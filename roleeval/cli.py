@@ -53,7 +53,9 @@ app = typer.Typer(
 score = typer.Typer(help="Score a file of predictions, whoever made it.", **_OPTIONS)
 data = typer.Typer(help="Check and fetch benchmark data.", **_OPTIONS)
 zoo = typer.Typer(help="The project's own small models.", **_OPTIONS)
+export = typer.Typer(help="Write results in the layout of other tools.", **_OPTIONS)
 app.add_typer(score, name="score")
+app.add_typer(export, name="export")
 app.add_typer(data, name="data")
 app.add_typer(zoo, name="zoo")
 
@@ -226,24 +228,34 @@ def zoo_build(
     seed: Annotated[int, typer.Option(help="Seed of every random choice.")] = 0,
 ) -> None:
     """Train the small models on the embedded data, on the CPU, reproducibly."""
-    from roleeval.zoo import WEIGHTS
+    from roleeval.resources import ZOO_WEIGHTS
     from roleeval.zoo.build import build
 
-    folder = out or WEIGHTS
+    folder = out or ZOO_WEIGHTS
     record = build(folder, only or None, seed)
     print(f"built: {', '.join(record)} in {folder}")
 
 
 @zoo.command("list")
 def zoo_list() -> None:
-    """List the small models, and whether their weights are there."""
-    from roleeval.zoo import WEIGHTS, ZOO_MODELS
+    """List the small models and their sizes."""
+    from roleeval.resources import ZOO_WEIGHTS
 
-    for name in ZOO_MODELS:
-        folder = WEIGHTS / name
-        size = sum(file.stat().st_size for file in folder.iterdir()) / 1e6 if folder.is_dir() else None
-        state = f"{size:.1f} MB in {folder}" if size is not None else "no weights; train them with: roleeval zoo build"
-        print(f"zoo:{name}  {state}")
+    for folder in sorted(p.parent for p in ZOO_WEIGHTS.glob("*/*.safetensors")):
+        size = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
+        print(f"zoo:{folder.name}  {size:.1f} MB in {folder}")
+
+
+@export.command("lm-eval")
+def export_lm_eval(
+    folder: Annotated[Path, typer.Argument(help="A finished, scored result folder.")],
+    out: Annotated[Path, typer.Option(help="The folder to write into.")],
+) -> None:
+    """Write a result folder in lm-eval's results/samples layout."""
+    from roleeval.integrations.lm_eval_export import export as write
+
+    for file in write(folder, out):
+        print(file)
 
 
 def main() -> None:

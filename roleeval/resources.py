@@ -5,6 +5,7 @@ from pathlib import Path
 from roleeval.errors import ConfigError
 
 _PACKAGE = Path(__file__).parent
+ZOO_WEIGHTS = _PACKAGE / "zoo" / "weights"
 
 
 def resource(relative: str) -> Path:
@@ -22,8 +23,7 @@ def zoo_path(name: str) -> Path:
     Raises:
         ConfigError: there is none of that name; lists those there are.
     """
-    weights = _PACKAGE / "zoo" / "weights"
-    if not (weights / name / "config.json").is_file() and not (weights / name / "adapter_config.json").is_file():
-        known = sorted(p.name for p in weights.glob("*") if p.is_dir())
+    known = sorted(p.parent.name for p in ZOO_WEIGHTS.glob("*/*.safetensors"))
+    if name not in known:
         raise ConfigError(f"zoo:{name}: the zoo has no such model; it has: {', '.join(known) or 'none'}")
-    return weights / name
+    return ZOO_WEIGHTS / name

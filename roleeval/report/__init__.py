@@ -3,6 +3,7 @@
 DIR/
   report.md    a headline and every metric of every group, runs side by side where they are comparable
   report.csv   one line per run, metric and group
+  report.png   the headline groups as dots with their intervals
 """
 
 from collections.abc import Iterable
@@ -40,21 +41,27 @@ def print_report(paths: Iterable[str | Path], *, console: "Console | None" = Non
     return len(collection.runs)
 
 
-def write_report(paths: Iterable[str | Path], out: Path) -> tuple[Path, Path]:
-    """Writes report.md and report.csv for all finished runs at or below the paths; each file whole or not at all.
+def write_report(paths: Iterable[str | Path], out: Path) -> list[Path]:
+    """Writes report.md, report.csv and report.png for all finished runs at or below the paths, each whole or not.
 
     Returns:
-        The two files.
+        The files; without a picture where there is nothing to draw.
 
     Raises:
         ResultError: a path is not a folder, or a file could not be written.
     """
     from roleeval.report._csv import csv_text
     from roleeval.report._markdown import markdown
+    from roleeval.report._plot import png
     from roleeval.results import write_atomically
 
     collection = collect(paths)
-    files = out / "report.md", out / "report.csv"
-    write_atomically(files[0], markdown(collection).encode(errors="backslashreplace"))
-    write_atomically(files[1], csv_text(collection).encode(errors="backslashreplace"))
+    contents = {
+        out / "report.md": markdown(collection).encode(errors="backslashreplace"),
+        out / "report.csv": csv_text(collection).encode(errors="backslashreplace"),
+        out / "report.png": png(collection),
+    }
+    files = [file for file, content in contents.items() if content]
+    for file in files:
+        write_atomically(file, contents[file])
     return files

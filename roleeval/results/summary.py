@@ -31,4 +31,3 @@ def summarise(book: ScoreBook, averages: Mapping[str, tuple[tuple[str, ...], ...
                 estimate = mean_of_means([groups[group] for group in wanted])
                 metrics[metric][name] = asdict(estimate) | {"mean_of": list(wanted)}
     return {"metrics": metrics}
-

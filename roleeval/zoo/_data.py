@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from roleeval.errors import DataError
+from roleeval.resources import resource
 from roleeval.types import Language, Persona
 
 _ROWS: dict[Language, str] = {"en": "rolebench-eng/instruction-generalization", "zh": "rolebench-zh"}
@@ -76,17 +77,8 @@ class Corpus:
 
 
 def tasks_folder() -> Path:
-    """tasks/rolebench: beside the package in a checkout, inside it when installed from a wheel.
-
-    Raises:
-        DataError: it is in neither place.
-    """
-    package = Path(__file__).parents[1]
-    for root in (package.parent, package):
-        folder = root / "tasks" / "rolebench"
-        if (folder / "embedded").is_dir():
-            return folder
-    raise DataError(f"the embedded data is neither at {package.parent / 'tasks'} nor at {package / 'tasks'}")
+    """The shipped tasks/rolebench."""
+    return resource("tasks/rolebench")
 
 
 def load_corpus(folder: Path) -> Corpus:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from roleeval.zoo._data import Chat, Document
-from roleeval.zoo._tokenizer import END_OF_TEXT, TURN_START
+from roleeval.zoo._tokenizer import END_OF_TEXT, TURN_END, TURN_START
 
 if TYPE_CHECKING:
     import torch
@@ -23,21 +23,30 @@ _PADDING = -1
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A document as tokens: a prefix it may share, its body, and how much of the body carries no loss."""
+    """A document as tokens.
+
+    Attributes:
+        prefix: what it may share with others (the system turn).
+        body: the rest.
+        prompt_length: how much of the body carries no loss.
+        question: start and end of the question's own tokens in the body.
+    """
 
     prefix: tuple[int, ...]
     body: tuple[int, ...]
     prompt_length: int
+    question: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """One row: token ids, positions, segment numbers (0 is the prefix) and labels, all of one length."""
+    """One row: token ids, positions, segment numbers (0 is the prefix), labels, and 1 where a question stands."""
 
     ids: tuple[int, ...]
     positions: tuple[int, ...]
     segments: tuple[int, ...]
     labels: tuple[int, ...]
+    questions: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +56,7 @@ class Batch:
     ids: "torch.Tensor"
     positions: "torch.Tensor"
     labels: "torch.Tensor"
+    questions: "torch.Tensor"
     mask: "torch.Tensor"
 
 
@@ -59,9 +69,11 @@ def encode(document: Document, tokenizer: "PreTrainedTokenizerFast") -> Encoded:
     if document.system:
         prefix = _ids(_turn(tokenizer, "system", document.system), tokenizer)
     # Rendered apart and joined: the turns' marks are tokens of their own, so the tokens are those of the whole chat.
-    prompt = _ids(f"{_turn(tokenizer, 'user', document.user)}{TURN_START}{document.speaker}\n", tokenizer)
+    asked = _ids(_turn(tokenizer, "user", document.user), tokenizer)
+    prompt = asked + _ids(f"{TURN_START}{document.speaker}\n", tokenizer)
+    head, tail = len(_ids(f"{TURN_START}user\n", tokenizer)), len(_ids(f"{TURN_END}\n", tokenizer))
     answer = (*_ids(document.answer, tokenizer), tokenizer.eos_token_id)
-    return Encoded(prefix, prompt + answer, len(prompt))
+    return Encoded(prefix, prompt + answer, len(prompt), (head, len(asked) - tail))
 
 
 def pack(documents: Sequence[Encoded], *, max_tokens: int, seed: int) -> list[Pack]:
@@ -104,6 +116,7 @@ def collate(packs: Sequence[Pack]) -> Batch:
         rows([row.ids for row in packs], 0),
         rows([row.positions for row in packs], 0),
         rows([row.labels for row in packs], IGNORED),
+        rows([row.questions for row in packs], 0).bool(),
         mask[:, None],
     )
 
@@ -111,12 +124,15 @@ def collate(packs: Sequence[Pack]) -> Batch:
 def _join(prefix: tuple[int, ...], members: Sequence[Encoded]) -> Pack:
     ids, segments, labels = list(prefix), [0] * len(prefix), [IGNORED] * len(prefix)
     positions = list(range(len(prefix)))
+    questions = [0] * len(prefix)
     for number, member in enumerate(members, 1):
         ids += member.body
         positions += range(len(prefix), len(prefix) + len(member.body))
         segments += [number] * len(member.body)
         labels += [IGNORED] * member.prompt_length + list(member.body[member.prompt_length :])
-    return Pack(tuple(ids), tuple(positions), tuple(segments), tuple(labels))
+        start, end = member.question
+        questions += [0] * start + [1] * (end - start) + [0] * (len(member.body) - end)
+    return Pack(tuple(ids), tuple(positions), tuple(segments), tuple(labels), tuple(questions))
 
 
 def _turn(tokenizer: "PreTrainedTokenizerFast", role: str, content: str) -> str:

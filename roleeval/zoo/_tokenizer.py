@@ -13,6 +13,8 @@ TURN_END = "<|im_end|>"
 # Plain tokens, not special ones: they stay visible in decoded text, where a reasoning family's parser looks for them.
 _REASONING = ("<think>", "</think>")
 _RESERVED = tuple(f"<|reserved_{i}|>" for i in range(8))
+_SPECIAL = (END_OF_TEXT, TURN_START, TURN_END, *_RESERVED)
+FIRST_PLAIN_TOKEN = len(_SPECIAL)
 
 _CHAT_TEMPLATE = (
     "{%- for message in messages -%}"
@@ -33,14 +35,13 @@ def train_tokenizer(texts: Iterable[str], *, vocab_size: int, max_length: int) -
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
-    special = [END_OF_TEXT, TURN_START, TURN_END, *_RESERVED]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size - len(_REASONING),
         min_frequency=2,
-        special_tokens=special,
+        special_tokens=list(_SPECIAL),
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         max_token_length=24,  # bytes: eight Chinese characters; longer tokens would be whole remembered phrases
         show_progress=False,

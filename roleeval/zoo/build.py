@@ -1,8 +1,8 @@
 """Trains the small models: `roleeval zoo build`. One recipe per model; a later family adds a recipe.
 
-    out/
-      hashes.json        what was built with which seed, steps and versions, and the SHA-256 of every file
-      <name>/            one folder per model or adapter, complete or absent
+out/
+  hashes.json        what was built with which seed, steps and versions, and the SHA-256 of every file
+  <name>/            one folder per model or adapter, complete or absent
 """
 
 import hashlib
@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from roleeval.errors import ConfigError
-from roleeval.zoo._data import Corpus, base_documents, load_corpus, shared_lora_documents, tasks_folder
+from roleeval.zoo._data import (
+    Corpus,
+    base_documents,
+    load_corpus,
+    shared_lora_documents,
+    tasks_folder,
+    tokenizer_texts,
+)
 from roleeval.zoo._models import (
     LoraSize,
     ModelSize,
@@ -26,20 +33,21 @@ from roleeval.zoo._models import (
 )
 from roleeval.zoo._pack import encode
 from roleeval.zoo._tokenizer import train_tokenizer
-from roleeval.zoo._data import tokenizer_texts
 from roleeval.zoo._train import THREADS, Schedule, make_deterministic, train
 
 HASHES = "hashes.json"
+BASE_SCHEDULE = Schedule(epochs=26, lr=3e-3, question_noise=0.5, answer_noise=0.05)
+LORA_SCHEDULE = Schedule(epochs=12, lr=4e-3, question_noise=0.4, answer_noise=0.05)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Sizes and schedules of a whole zoo; the defaults made the committed weights."""
 
-    size: ModelSize = ModelSize()
-    base: Schedule = Schedule(epochs=12, lr=3e-3)
-    lora: LoraSize = LoraSize()
-    shared_lora: Schedule = Schedule(epochs=12, lr=3e-3)
+    size: ModelSize = field(default_factory=ModelSize)
+    base: Schedule = BASE_SCHEDULE
+    lora: LoraSize = field(default_factory=LoraSize)
+    shared_lora: Schedule = LORA_SCHEDULE
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ def printed(paths: list[Path], width: int) -> tuple[int, str]:
 
 
 def test_the_csv_holds_every_run_metric_and_group_in_full(tree: Path, tmp_path: Path) -> None:
-    _, file = write_report([tree], tmp_path / "out" / "deep")
+    _, file, *_ = write_report([tree], tmp_path / "out" / "deep")
     table = pd.read_csv(file, keep_default_na=False)
     assert list(table.columns)[:16] == [
         *("benchmark", "model", "family", "run", "metric", "group", "mean", "ci_low", "ci_high"),
@@ -64,7 +64,7 @@ def test_the_csv_holds_every_run_metric_and_group_in_full(tree: Path, tmp_path: 
 
 
 def test_the_markdown_has_a_headline_details_and_what_is_not_shown(tree: Path, tmp_path: Path) -> None:
-    file, _ = write_report([tree], tmp_path / "out")
+    file, *_ = write_report([tree], tmp_path / "out")
     text = file.read_text(encoding="utf-8")
     order = [
         "set 1 of 2",
@@ -81,7 +81,7 @@ def test_the_markdown_has_a_headline_details_and_what_is_not_shown(tree: Path, t
 
 
 def test_no_name_breaks_out_of_its_cell(tree: Path, tmp_path: Path) -> None:
-    file, _ = write_report([tree], tmp_path / "out")
+    file, *_ = write_report([tree], tmp_path / "out")
     text = file.read_text(encoding="utf-8")
     assert "\x1b" not in text and "\u202e" not in text
     html = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).render(text)
@@ -156,7 +156,7 @@ def test_a_real_runs_folder_is_reported(tmp_path: Path) -> None:
         runtime.execute(lambda: run(config, runtime))
     finally:
         runtime.close()
-    file, csv = write_report([tmp_path / "results"], tmp_path / "out")
+    file, csv, *_ = write_report([tmp_path / "results"], tmp_path / "out")
     text = file.read_text(encoding="utf-8")
     for words in (
         "Headline: eng/AVG",
