@@ -153,6 +153,8 @@ class NoopEngine:
 
     fingerprint = "noop"
 
+    def check(self, adapter: Any) -> None: ...
+
     async def start(self) -> None: ...
 
     async def generate(self, request: Any) -> Any:

@@ -30,7 +30,7 @@ class RunOptions:
 
     Attributes:
         seed: of the run; every call's seed derives from it.
-        limit: samples per split at most, evenly spread over the split; None is all.
+        limit: samples per split at most, one from each equal stretch of the split; None is all.
         stages: "generate" asks the model, "score" computes metrics from transcripts.
         results_dir: where result folders go.
         run_name: the last part of the result folder; None: the seed and a hash of the configuration.

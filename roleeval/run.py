@@ -15,10 +15,9 @@ from typing import Any
 
 from roleeval.benchmarks import Actor
 from roleeval.config import RunConfig, masked
-from roleeval.engines import Engine, StoredEngine, check_adapter, digest
+from roleeval.engines import Engine, StoredEngine, digest
 from roleeval.errors import ConfigError, EngineError, ResultError, RoleEvalError
 from roleeval.metrics import CorpusMetric, Metric
-from roleeval.models import lora_need
 from roleeval.progress import Progress, make_progress
 from roleeval.provenance import provenance
 from roleeval.results import ResultFolder, ScoreBook, read_transcripts, summarise
@@ -110,10 +109,8 @@ async def _generate(
 ) -> Outcome:
     options, benchmark, model = config.options, config.benchmark, config.model
     begin = time.perf_counter()
-    need = lora_need(model)
     for adapter in model.adapters():
-        if adapter.path:
-            check_adapter(adapter, model.source, max_rank=need.max_rank)
+        engine.check(adapter)
     total = benchmark.count(limit=options.limit)
     if total == 0:
         raise ConfigError("nothing to do: the benchmark has no samples")

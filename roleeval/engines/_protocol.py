@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from roleeval.types import Completion, Request
+from roleeval.types import AdapterRef, Completion, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,14 @@ class Engine(Protocol):
     @property
     def fingerprint(self) -> str:
         """Hash of all of the engine and its model that determines a text; part of every store key."""
+        ...
+
+    def check(self, adapter: AdapterRef) -> None:
+        """Says before anything is loaded whether an adapter can be served.
+
+        Raises:
+            AdapterError: it cannot; names the adapter and what does not fit.
+        """
         ...
 
     async def start(self) -> None:

@@ -99,6 +99,10 @@ class HfEngine:
     def fingerprint(self) -> str:
         return self._fingerprint
 
+    def check(self, adapter: AdapterRef) -> None:
+        """See Engine.check. Any rank is served."""
+        check_adapter(adapter, self._source, max_rank=adapter.rank)
+
     async def start(self) -> None:
         """Loads the model; later calls return at once.
 
@@ -175,9 +179,7 @@ class HfEngine:
     def _check(self, adapter: AdapterRef) -> None:
         if adapter.fingerprint in self._checked:
             return
-        if not adapter.path:
-            raise AdapterError(f"adapter {adapter.name}: engine=hf needs its folder; engine=openai serves it by name")
-        check_adapter(adapter, self._source, max_rank=adapter.rank)
+        self.check(adapter)
         self._checked.add(adapter.fingerprint)
 
     async def _serve(self) -> None:

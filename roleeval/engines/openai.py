@@ -23,8 +23,8 @@ from urllib.parse import urlsplit
 from roleeval.engines._openai_wire import BrokenReplyError, named_and_extra, read_completion, request_body
 from roleeval.engines._protocol import LoraNeed, ModelSource
 from roleeval.engines.fingerprint import digest
-from roleeval.errors import ConfigError, EngineError
-from roleeval.types import Completion, Request
+from roleeval.errors import AdapterError, ConfigError, EngineError
+from roleeval.types import AdapterRef, Completion, Request
 
 if TYPE_CHECKING:
     from openai import APIStatusError, AsyncOpenAI
@@ -101,16 +101,11 @@ class OpenAIOptions:
             raise ConfigError("engine: max_concurrency and timeout_s must be positive, max_retries not negative")
 
     def build(self, source: ModelSource, lora: LoraNeed) -> "OpenAIEngine":
-        """Makes the engine without connecting. The server holds the adapters.
+        """Makes the engine without connecting. The server holds the adapters, so `lora` is not used.
 
         Raises:
-            ConfigError: the model has adapters in folders, or a chat template of its own; only the server has those.
+            ConfigError: the model has a chat template of its own, which only the server could apply.
         """
-        if lora.count:
-            raise ConfigError(
-                "engine=openai cannot load adapters from folders: start the server with --lora-modules NAME=FOLDER and"
-                " set model.served=true model.adapter_path=NAME, or use engine=vllm"
-            )
         if source.chat_template:
             raise ConfigError(
                 "model.chat_template is not applied by engine=openai: the server renders the chat. Start the server"
@@ -164,6 +159,14 @@ class OpenAIEngine:
     @property
     def fingerprint(self) -> str:
         return self._fingerprint
+
+    def check(self, adapter: AdapterRef) -> None:
+        """See Engine.check. The server holds its adapters: only their names are known here."""
+        if adapter.path:
+            raise AdapterError(
+                f"adapter {adapter.path}: engine=openai cannot load it from a folder; start the server with"
+                " --lora-modules NAME=FOLDER and set model.served=true model.adapter_path=NAME, or use engine=vllm"
+            )
 
     async def start(self) -> None:
         """Makes one client for each base URL; later calls return at once.

@@ -20,7 +20,7 @@ import orjson
 
 from roleeval.engines._protocol import Engine
 from roleeval.errors import StoreError
-from roleeval.types import Completion, Request
+from roleeval.types import AdapterRef, Completion, Request
 
 # Raise when the key's or the value's layout changes: older entries then simply miss.
 _FORMAT = 1
@@ -215,6 +215,9 @@ class StoredEngine:
     @property
     def fingerprint(self) -> str:
         return self._engine.fingerprint
+
+    def check(self, adapter: AdapterRef) -> None:
+        self._engine.check(adapter)
 
     async def start(self) -> None:
         """Does nothing: the engine is started by the first request that the store cannot answer."""

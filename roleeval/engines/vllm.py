@@ -65,7 +65,7 @@ class VllmOptions:
     max_cpu_loras: int | None = None
     max_lora_rank: int | None = None
     extra: dict[str, Any] = field(default_factory=dict)
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "ERROR"
 
     def build(self, source: ModelSource, lora: LoraNeed) -> "VllmEngine":
         """Makes the engine without loading it.
@@ -96,6 +96,10 @@ class VllmEngine:
     @property
     def fingerprint(self) -> str:
         return self._fingerprint
+
+    def check(self, adapter: AdapterRef) -> None:
+        """See Engine.check."""
+        check_adapter(adapter, self._source, max_rank=self._max_rank)
 
     async def start(self) -> None:
         """Loads the model; later calls return at once.
@@ -216,7 +220,7 @@ class VllmEngine:
         if known is None:
             from vllm.lora.request import LoRARequest
 
-            check_adapter(adapter, self._source, max_rank=self._max_rank)
+            self.check(adapter)
             number = len(self._adapters) + 1
             known = LoRARequest(f"{adapter.name}-{adapter.fingerprint[:12]}", number, adapter.path)
             self._adapters[adapter.fingerprint] = known
@@ -225,7 +229,7 @@ class VllmEngine:
     async def close(self) -> None:
         engine, self._engine = self._engine, None
         if engine is not None:
-            engine.shutdown(timeout=1.0)
+            engine.shutdown(timeout=10.0)
 
     def describe(self) -> Mapping[str, Any]:
         return {

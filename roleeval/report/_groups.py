@@ -52,7 +52,7 @@ def cell_entries(run: RunResult, metric: str, group: str, splits: Sequence[str])
     entries = run.entries.get(metric, {})
     if group in entries:
         return [("", entries[group])]
-    if any("/" in name for name in entries):
+    if any("/" in name and not entry.mean_of for name, entry in entries.items()):
         return []
     if len(splits) == 1:
         return [("", entries[splits[0]])] if splits[0] in entries else []

@@ -43,8 +43,11 @@ def _print_table(table: Table, console: "Console") -> None:
     from rich.table import Table as RichTable
     from rich.text import Text
 
+    first = max(map(len, table.columns))
     columns = [[_cell(cell) for cell in row] for row in table.rows]
-    for start, chunk in _chunks(columns, max(map(len, table.columns)), console.width):
+    if len(list(_chunks(columns, first, console.width))) > 1:
+        columns = [[_stacked(cell) for cell in row] for row in columns]
+    for start, chunk in _chunks(columns, first, console.width):
         title = plain(table.title)
         if len(chunk) < len(columns):
             title += f" (models {start + 1} to {start + len(chunk)} of {len(columns)})"
@@ -63,6 +66,11 @@ def _cell(cell: Sequence[str]) -> str:
     if len(lines) > 1 and lines[1].startswith(("[", "–")):
         lines[:2] = [f"{lines[0]} {lines[1]}"]
     return "\n".join(lines)
+
+
+def _stacked(cell: str) -> str:
+    """The same in a narrower column: an interval below its value, a run's name below its family."""
+    return cell.replace(" [", "\n[").replace(" seed", "\nseed")
 
 
 def _chunks(columns: Sequence[list[str]], first: int, width: int) -> Iterator[tuple[int, Sequence[list[str]]]]:

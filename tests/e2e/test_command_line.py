@@ -41,6 +41,26 @@ def test_a_wrong_command_line_ends_at_once_with_key_and_allowed_values(
         assert word in output
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["engine=openai"], ["engine.base_urls", "not set"]),
+        (["engine=openai", "engine.base_urls=[http://127.0.0.1:9/v1]"], ["model.served=true", "engine=vllm"]),
+        (["engine=vllm", "model.served=true"], ["held by a server", "engine=openai"]),
+        (["engine=hf", "model.served=true"], ["held by a server", "engine=openai"]),
+        (["engine=vllm", "model.source.path=zoo:bas"], ["zoo:bas", "shared_lora"]),
+        (["engine=vllm", "model.adapter_path=nowhere"], ["nowhere", "adapter_config.json"]),
+    ],
+)
+def test_an_impossible_combination_ends_before_anything_is_loaded(
+    start: Start, arguments: list[str], words: list[str]
+) -> None:
+    code, output = finish(start, "progress=quiet", "results_dir=r", "model=zoo_shared_lora", *arguments)
+    assert code == 1 and "Traceback" not in output
+    for word in words:
+        assert word in output
+
+
 def test_a_literal_key_is_refused_and_reaches_no_file(tmp_path: Path, start: Start) -> None:
     for extra in ([f"+engine.api_key={CANARY}"], ["-m", f"+engine.api_key={CANARY}", "seed=1,2"]):
         code, output = finish(start, *RUN, *extra)

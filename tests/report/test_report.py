@@ -170,3 +170,13 @@ def test_a_real_runs_folder_is_reported(tmp_path: Path) -> None:
         assert words in text
     assert "≠" not in text and "unknown" not in text
     assert set(pd.read_csv(csv)["group"]) >= {"eng_general/CUS", "eng_general/RAW", "eng_specific/SPE", "eng/AVG"}
+
+
+def test_a_protocols_table_has_the_parity_recall_with_its_company(tmp_path: Path) -> None:
+    """A run through the real pipeline: lengths are per split, and the split's average must not hide them."""
+    from tests.test_run import execute, make
+
+    execute(make(tmp_path / "results"))
+    file, *_ = write_report([tmp_path / "results"], tmp_path / "out")
+    section = file.read_text().partition("All metrics: eng_specific/SPE")[2].partition("###")[0]
+    assert "rougeL_recall_pltrdy_max" in section and "answer_words" in section

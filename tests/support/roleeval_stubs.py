@@ -9,7 +9,7 @@ from typing import Any
 
 from roleeval.engines import LoraNeed, ModelSource, digest
 from roleeval.errors import EngineDeadError, EngineError
-from roleeval.types import Completion, Request
+from roleeval.types import AdapterRef, Completion, Request
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,8 @@ class StubEngine:
     @property
     def fingerprint(self) -> str:
         return digest("stub", self.source.path)
+
+    def check(self, adapter: AdapterRef) -> None: ...
 
     async def start(self) -> None:
         self.loads = 1

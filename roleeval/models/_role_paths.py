@@ -1,0 +1,48 @@
+"""Roles as folders: one rule from a role's name to a folder name and back, and "zoo:" in front of a path."""
+
+import re
+from pathlib import Path
+
+from roleeval.errors import AdapterError, ConfigError
+from roleeval.resources import ZOO_WEIGHTS
+
+_ZOO = "zoo:"
+# What a file system or a shell would misread; "%" itself, so that no two roles meet in one folder.
+_UNSAFE = re.compile(r'[%/\\:*?"<>|\x00-\x1f\x7f]|^[. ]|[. ]$')
+_ESCAPED = re.compile(r"%([0-9A-F]{2})")
+_LONGEST = 255  # bytes; what common file systems allow
+
+
+def role_folder(role: str) -> str:
+    """The folder name of a role: the name itself, with percent escapes for characters that cannot be in one.
+
+    Raises:
+        AdapterError: the name is empty or too long for a folder.
+    """
+    name = _UNSAFE.sub(lambda match: f"%{ord(match[0]):02X}", role)
+    if not name or len(name.encode()) > _LONGEST:
+        raise AdapterError(f"role {role!r}: cannot name a folder ({len(name.encode())} bytes, 1 to {_LONGEST} fit)")
+    return name
+
+
+def folder_role(folder: str) -> str:
+    """The role that a folder name stands for: the inverse of role_folder."""
+    return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), folder)
+
+
+def located(path: str, key: str) -> Path:
+    """A configured path; "zoo:NAME" lies in the project's own small models.
+
+    Args:
+        path: what the configuration says.
+        key: the configuration's key, for the error.
+
+    Raises:
+        ConfigError: the zoo has nothing of that name.
+    """
+    if not path.startswith(_ZOO):
+        return Path(path).expanduser()
+    inside = ZOO_WEIGHTS / path.removeprefix(_ZOO)
+    if not inside.exists():
+        raise ConfigError(f"model.{key}: {path} is not in the zoo ({ZOO_WEIGHTS}); run roleeval zoo build")
+    return inside
