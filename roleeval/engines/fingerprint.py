@@ -6,12 +6,16 @@ Contents, not names: two folders with the same files have the same fingerprint, 
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 from roleeval.engines._protocol import ModelSource
+from roleeval.errors import EngineError
 
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".gguf")
 _CONFIG = ("config.json", "generation_config.json", "adapter_config.json", "quantize_config.json")
 _TOKENIZER = (
@@ -56,10 +60,38 @@ def folder_fingerprint(folder: Path, *, names: Iterable[str] = (), suffixes: Ite
     return digest([(p.name, file_hash(p)) for p in files])
 
 
+def pinned(source: ModelSource) -> ModelSource:
+    """The same source with a hub revision resolved to the commit it means now; a local folder as it is.
+
+    Without this, a branch that moves on would go by the texts of its former weights.
+
+    Raises:
+        EngineError: the path is neither a folder nor an id that the hub (or its local cache) knows.
+    """
+    if Path(source.path).is_dir() or (source.revision and _COMMIT.fullmatch(source.revision)):
+        return source
+    from huggingface_hub import HfApi
+    from huggingface_hub.constants import HF_HUB_CACHE
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    revision = source.revision or "main"
+    try:
+        commit = HfApi().model_info(source.path, revision=revision, timeout=20).sha
+    except (HfHubHTTPError, HFValidationError, OSError) as error:
+        cached = Path(HF_HUB_CACHE) / f"models--{source.path.replace('/', '--')}" / "refs" / revision
+        commit = cached.read_text().strip() if cached.is_file() else None
+        if commit is None:
+            raise EngineError(
+                f"model.source.path={source.path}: not a folder, and the hub did not answer for it ({error});"
+                " check the path, or set model.source.revision to a commit that is in the local cache"
+            ) from error
+    return replace(source, revision=commit)
+
+
 def model_fingerprint(source: ModelSource) -> str:
     """Hash of weights, configuration, tokenizer and chat template of a base model.
 
-    A local folder is hashed by content. A hub id stands for itself with its revision.
+    A local folder is hashed by content. A hub id stands for itself with its commit (see `pinned`).
     """
     folder = Path(source.path)
     template = file_hash(Path(source.chat_template)) if source.chat_template else ""

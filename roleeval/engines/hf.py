@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from roleeval.engines._hf_batch import Ended, Job, generate_batch
 from roleeval.engines._protocol import LoraNeed, ModelSource
 from roleeval.engines.chat import load_tokenizer, output_text, prompt_token_ids
-from roleeval.engines.fingerprint import digest, model_fingerprint
+from roleeval.engines.fingerprint import digest, model_fingerprint, pinned
 from roleeval.engines.lora import check_adapter
 from roleeval.errors import AdapterError, ConfigError, EngineError, RoleEvalError
 from roleeval.types import AdapterRef, Completion, Request, Sampling
@@ -73,7 +73,7 @@ class HfEngine:
 
     def __init__(self, options: HfOptions, source: ModelSource) -> None:
         self._options = options
-        self._source = source
+        self._source = source = pinned(source)
         self._versions = {name: importlib.metadata.version(name) for name in ("transformers", "torch", "peft")}
         self._fingerprint = digest(
             "hf",

@@ -68,7 +68,7 @@ def check_adapter(adapter: AdapterRef, source: ModelSource, *, max_rank: int) ->
     if config.get("bias", "none") != "none":
         raise AdapterError(f"adapter {folder}: bias={config['bias']!r} is not served; train with bias='none'")
     weights = folder / "adapter_model.safetensors"
-    base = safetensors_shapes(Path(source.path))
+    base = safetensors_shapes(Path(source.path))  # {} for a hub id: then the engine itself checks on loading
     if base and weights.is_file():
         _check_shapes(folder, _header_shapes(weights), base, source.path)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from roleeval.engines._protocol import LoraNeed, ModelSource
 from roleeval.engines.chat import load_tokenizer, prompt_token_ids
-from roleeval.engines.fingerprint import digest, model_fingerprint
+from roleeval.engines.fingerprint import digest, model_fingerprint, pinned
 from roleeval.engines.lora import check_adapter, vllm_rank_limit
 from roleeval.errors import EngineDeadError, EngineError
 from roleeval.types import AdapterRef, Completion, Request
@@ -81,7 +81,7 @@ class VllmEngine:
 
     def __init__(self, options: VllmOptions, source: ModelSource, lora: LoraNeed) -> None:
         self._options = options
-        self._source = source
+        self._source = source = pinned(source)
         self._lora = lora
         self._package, self._version = _installed_vllm()
         self._max_rank = options.max_lora_rank or vllm_rank_limit(lora.max_rank) if lora.count else 0

@@ -10,6 +10,7 @@ from roleeval.report._markdown import plain
 from roleeval.report._recipes import headline, is_f1
 
 _ROW_INCHES, _PANEL_INCHES = 0.42, 4.6
+_NAME_LETTERS = 32
 
 
 def png(collection: Collection) -> bytes:
@@ -32,12 +33,16 @@ def _panels(runs: Sequence[RunResult]) -> list[tuple[str, str]]:
     return panels
 
 
+def _short(name: str) -> str:
+    return name if len(name) <= _NAME_LETTERS else f"{name[: _NAME_LETTERS - 1]}…"
+
+
 def _draw(run_set: RunSet) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     runs, panels = list(run_set.runs), _panels(run_set.runs)
-    labels = [plain(run.model) for run in runs]
+    labels = [_short(plain(run.model)) for run in runs]
     height = 1.9 + _ROW_INCHES * len(runs)
     figure = Figure(figsize=(_PANEL_INCHES * len(panels) + 1.2, height), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
@@ -53,17 +58,17 @@ def _draw(run_set: RunSet) -> bytes:
             axis.annotate(
                 f"{entry.mean:.3f}", (entry.mean, row), xytext=(0, 7), textcoords="offset points", ha="center", size=8
             )
-        axis.set_title(plain(group), size=10)
-        axis.set_xlabel(metric, size=9)
+        axis.set_title(plain(group), size=10, parse_math=False)
+        axis.set_xlabel(metric, size=9, parse_math=False)
         axis.set_xlim(left=0)
         axis.margins(x=0.12)
         axis.grid(axis="x", alpha=0.3)
         axis.spines[["top", "right", "left"]].set_visible(False)
         axis.tick_params(axis="y", length=0)
-    axes[0].set_yticks(range(len(runs)), labels)
+    axes[0].set_yticks(range(len(runs)), labels, parse_math=False)  # a "$" in a name is a dollar
     axes[0].set_ylim(len(runs) - 0.4, -0.6)
     clusters = {e.clusters for run in runs for g, m in panels if (e := run.entries.get(m, {}).get(g)) is not None}
-    figure.supxlabel(plain(caption(run_set, clusters)), size=7, color="#555555", wrap=True)
+    figure.supxlabel(plain(caption(run_set, clusters)), size=7, color="#555555", wrap=True, parse_math=False)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()

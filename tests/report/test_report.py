@@ -77,7 +77,7 @@ def test_the_markdown_has_a_headline_details_and_what_is_not_shown(tree: Path, t
     assert places == sorted(places)
     assert re.search(r"alpha<br>base seed1-0123abcd \| 200 \| 1.0000 .*0.3000<br>\[0.2900, 0.3100\]", text)
     assert "killed" in text.split("## Not shown")[1]
-    assert sorted(p.name for p in file.parent.iterdir()) == ["report.csv", "report.md"]
+    assert sorted(p.name for p in file.parent.iterdir()) == ["report.csv", "report.md", "report.png"]
 
 
 def test_no_name_breaks_out_of_its_cell(tree: Path, tmp_path: Path) -> None:
@@ -120,8 +120,9 @@ def test_the_terminal_shows_every_model_whole_at_any_width(tree: Path, width: in
         "alpha",
         "beta",
         "other_data",
-        "0.3000 [0.2900, 0.3100]",
-        "0.4000 [0.3900, 0.4100]",
+        "0.3000",
+        "[0.2900, 0.3100]",
+        "[0.3900, 0.4100]",
         RECALL,
         "answer_words",
     ):

@@ -40,7 +40,7 @@ class _Safetensors:
         from safetensors import SafetensorError, safe_open
 
         try:
-            self._handle = safe_open(str(file), framework="pt", device="cpu")
+            self._handle: Any = safe_open(str(file), framework="pt", device="cpu")
             names = list(self._handle.keys())
         except (OSError, SafetensorError) as error:
             raise AdapterError(f"{file}: not a readable safetensors file ({error})") from error

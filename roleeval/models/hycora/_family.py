@@ -1,0 +1,96 @@
+"""HyCoRA as a family: every role is an adapter that one hyper-network generates."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from roleeval.errors import ConfigError, UnsupportedRoleError
+from roleeval.models._role_paths import located
+from roleeval.models.families import Base
+from roleeval.models.hycora._adapters import cached_adapter, default_cache
+from roleeval.models.hycora._checkpoint import Checkpoint, check_base, open_checkpoint
+from roleeval.models.hycora._manifest import read_manifest
+from roleeval.models.hycora._parameters import Parameters, count_parameters
+from roleeval.models.hycora._prompts import raw_prompt
+from roleeval.types import AdapterRef, Message, Persona
+
+
+@dataclass(frozen=True, kw_only=True)
+class HyCora(Base):
+    """A HyCoRA network over a base model (conf/model/hycora.yaml).
+
+    Each role's LoRA is made once and kept in a cache. A role that is not in the manifest is unsupported: to the network
+    a role is the index of an embedding and nothing else.
+
+    Attributes:
+        checkpoint: its folder, or "zoo:NAME".
+        roles: the role manifest, a file that names the roles in the order of their ids; or "zoo:NAME/FILE".
+        cache_dir: where adapters are kept; None: roleeval/hycora in the user's cache folder.
+        system_prompt: "none" is what the network was trained with.
+        prompt_format: "chat" is the base's chat template; the others are the raw prompts of HyCoRA's own evaluation.
+
+    Source: spec/hycora.md.
+    """
+
+    checkpoint: str
+    roles: str
+    cache_dir: str | None = None
+    system_prompt: Literal["persona", "none"] = "none"
+    prompt_format: Literal["chat", "llama", "qwen2", "chatglm2"] = "chat"
+
+    @property
+    def family(self) -> str:
+        return "hycora"
+
+    @cached_property
+    def network(self) -> Checkpoint:
+        """The opened checkpoint, checked against the base where that is a local folder."""
+        checkpoint = open_checkpoint(located(self.checkpoint, "checkpoint"))
+        check_base(checkpoint, Path(self.source.path))
+        return checkpoint
+
+    @cached_property
+    def role_ids(self) -> dict[str, int]:
+        """Role -> id, in the manifest's order."""
+        names = read_manifest(located(self.roles, "roles"), roles=self.network.shape.roles)
+        return {name: number for number, name in enumerate(names)}
+
+    @property
+    def parameters(self) -> Parameters:
+        """What the network costs."""
+        return count_parameters(self.network.shape)
+
+    @cached_property
+    def _made(self) -> dict[str, AdapterRef]:
+        return {}
+
+    def _make(self, role: str) -> AdapterRef:
+        if role not in self._made:
+            cache = Path(self.cache_dir).expanduser() if self.cache_dir else default_cache()
+            self._made[role] = cached_adapter(self.network, self.role_ids[role], role, cache)
+        return self._made[role]
+
+    def adapters(self) -> Sequence[AdapterRef]:
+        return tuple(self._make(role) for role in self.role_ids)
+
+    def adapter(self, persona: Persona) -> AdapterRef | None:
+        if persona.role not in self.role_ids:
+            raise UnsupportedRoleError(
+                f"role {persona.role!r} is not in {self.roles}: this network knows {len(self.role_ids)} roles and"
+                " cannot play another"
+            )
+        return self._make(persona.role)
+
+    def prompt(self, system: str, history: Sequence[Message]) -> str | None:
+        """The raw prompt to send instead of a chat; None with prompt_format=chat."""
+        return None if self.prompt_format == "chat" else raw_prompt(self.prompt_format, history)
+
+    def messages(self, system: str, history: Sequence[Message]) -> tuple[Message, ...]:
+        if self.prompt_format != "chat":
+            raise ConfigError(
+                f"model.prompt_format={self.prompt_format} is a raw prompt, and this benchmark sends a chat;"
+                " use prompt_format=chat"
+            )
+        return super().messages(system, history)
