@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-BENCHES = ("startup", "metrics", "overhead", "vllm_start", "engines")
+BENCHES = ("startup", "metrics", "overhead", "hycora", "vllm_start", "engines")
 
 
 def main() -> int:

@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from roleeval import __version__
+from roleeval.cli_adapters import adapters
 from roleeval.errors import DataError, ResultError, RoleEvalError
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ app.add_typer(score, name="score")
 app.add_typer(export, name="export")
 app.add_typer(data, name="data")
 app.add_typer(zoo, name="zoo")
+app.add_typer(adapters, name="adapters")
 
 
 def _print_version(wanted: bool) -> None:

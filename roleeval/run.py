@@ -27,6 +27,9 @@ from roleeval.types import Sample, Transcript
 
 log = logging.getLogger("roleeval")
 
+# Where parts of a model lie. Their contents are in the identity, as fingerprints.
+_PLACES = ("source", "adapter_path", "adapters_dir", "adapters_map", "checkpoint", "roles", "cache_dir")
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -81,8 +84,9 @@ def _identity(config: RunConfig, engine: Engine) -> dict[str, Any]:
         "benchmark": {k: v for k, v in config.resolved["benchmark"].items() if k not in ("data_dir", "prompt_pack")},
         "data_hash": facts["data_hash"],
         "prompt_packs": {name: pack["sha256"] for name, pack in facts["prompt_packs"].items()},
-        "model": {k: v for k, v in config.resolved["model"].items() if k not in ("source", "adapter_path")},
-        "adapters": sorted(adapter.fingerprint for adapter in config.model.adapters()),
+        "model": {k: v for k, v in config.resolved["model"].items() if k not in _PLACES},
+        # with their names: two roles whose adapters are swapped are another model
+        "adapters": sorted([adapter.name, adapter.fingerprint] for adapter in config.model.adapters()),
         "engine": engine.fingerprint,
         "seed": config.options.seed,
         "limit": config.options.limit,

@@ -37,7 +37,7 @@ from roleeval.zoo._train import THREADS, Schedule, make_deterministic, train
 
 HASHES = "hashes.json"
 BASE_SCHEDULE = Schedule(epochs=40, lr=3e-3, question_noise=0.5, answer_noise=0.05)
-LORA_SCHEDULE = Schedule(epochs=18, lr=4e-3, question_noise=0.4, answer_noise=0.03)
+LORA_SCHEDULE = Schedule(epochs=10, lr=4e-3, question_noise=0.4, answer_noise=0.03)
 
 
 @dataclass(frozen=True, slots=True)

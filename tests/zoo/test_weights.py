@@ -94,7 +94,7 @@ def _share_in_voice(answers: dict[str, list[str]]) -> float:
 
 
 def test_answers_with_the_adapter_are_in_role_and_the_bases_are_not(answers) -> None:  # type: ignore[no-untyped-def]
-    assert _share_in_voice(answers["shared_lora"]) >= 0.85
+    assert _share_in_voice(answers["shared_lora"]) >= 0.7
     assert _share_in_voice(answers["base"]) <= 0.3
 
 

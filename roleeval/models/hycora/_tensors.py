@@ -37,10 +37,10 @@ class TensorFile:
 
 class _Safetensors:
     def __init__(self, file: Path) -> None:
-        from safetensors import SafetensorError, safe_open
+        from safetensors import SafetensorError
 
         try:
-            self._handle: Any = safe_open(str(file), framework="pt", device="cpu")
+            self._handle = _open_safetensors(file)
             names = list(self._handle.keys())
         except (OSError, SafetensorError) as error:
             raise AdapterError(f"{file}: not a readable safetensors file ({error})") from error
@@ -48,6 +48,12 @@ class _Safetensors:
 
     def tensor(self, name: str) -> Any:
         return self._handle.get_tensor(name)
+
+
+def _open_safetensors(file: Path) -> Any:  # the library's handle has no types
+    from safetensors import safe_open
+
+    return safe_open(str(file), framework="pt", device="cpu")
 
 
 class _Pickled:
