@@ -56,7 +56,8 @@ def contest(name: str, adapters: list[Path]) -> dict[str, float]:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{name} failed:\n{done.stderr[-3000:]}")
-    row: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    # vLLM prints to stdout as well, also while it shuts down
+    row: dict[str, float] = json.loads([line for line in done.stdout.splitlines() if line.startswith("{")][-1])
     return row
 
 
@@ -127,7 +128,8 @@ def ours(adapters: list[Path]) -> dict[str, float]:
             async def worker() -> None:
                 nonlocal tokens
                 for request in pending:
-                    tokens += (await stored.generate(request)).output_tokens
+                    completion = await stored.generate(request)
+                    tokens += completion.output_tokens
 
             begin = time.perf_counter()
             await asyncio.gather(*(worker() for _ in range(256)))

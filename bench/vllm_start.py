@@ -31,7 +31,7 @@ def main() -> None:
         if done.returncode:
             print(f"{name:<52}  failed: {done.stderr.strip().splitlines()[-1][:80]}")
             continue
-        row = json.loads(done.stdout.splitlines()[-1])
+        row = json.loads([line for line in done.stdout.splitlines() if line.startswith("{")][-1])
         print(f"{name:<52}{row['import_s']:>9.1f}{row['start_s']:>9.1f}{row['answer_s']:>16.2f}", flush=True)
 
 

@@ -183,7 +183,7 @@ def test_the_hf_engine_gives_the_same_greedy_texts(loaded: Loaded) -> None:
 
 
 def test_seeds_decide_sampled_texts(loaded: Loaded) -> None:
-    sampling = Sampling(temperature=1.0, max_tokens=24)
+    sampling = Sampling(temperature=2.0, max_tokens=24)  # the model is very sure of itself
     one, again, other = loaded.ask(*(chat("Tell me a story.", sampling=sampling, seed=s) for s in (1, 1, 2)))
     assert one.text == again.text != other.text
 
