@@ -158,6 +158,7 @@ def bare(adapters: list[Path]) -> dict[str, float]:
         dtype="float32",
         enforce_eager=True,
         enable_prefix_caching=True,
+        block_size=32,
         max_num_seqs=256,
         enable_lora=True,
         max_loras=len(adapters),

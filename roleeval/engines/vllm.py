@@ -153,6 +153,9 @@ class VllmEngine:
             from vllm.v1.executor.uniproc_executor import UniProcExecutor
 
             arguments["distributed_executor_backend"] = UniProcExecutor
+        if cpu:
+            # The default of 128 there never caches a system prompt that is shorter than that.
+            arguments["block_size"] = 32
         if self._lora.count:
             loras = self._slots(cpu=cpu)
             arguments |= {
