@@ -156,6 +156,8 @@ class VllmEngine:
         if cpu:
             # The default of 128 there never caches a system prompt that is shorter than that.
             arguments["block_size"] = 32
+        if cpu and self._lora.count:
+            arguments["worker_cls"] = "roleeval.engines._vllm_cpu_worker.GroupedLoraWorker"
         if self._lora.count:
             loras = self._slots(cpu=cpu)
             arguments |= {
