@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # More adapters in one batch cost memory and time on every step; the rest wait in main memory.
 _MAX_LORAS_IN_A_BATCH = 16
+# Raise when _vllm_cpu_worker.py or the block size changes: sums in another order are other texts now and then.
+_CPU_OPERATORS = 1
 
 
 @dataclass(frozen=True)
@@ -252,7 +254,8 @@ class VllmEngine:
 
 def _text_options(options: VllmOptions) -> tuple[object, ...]:
     # Only what changes the numbers inside the model: sizes of batches, caches and parallel groups do not name a text.
-    return options.dtype, options.quantization, options.extra, os.environ.get("VLLM_BATCH_INVARIANT") == "1"
+    invariant = os.environ.get("VLLM_BATCH_INVARIANT") == "1"
+    return options.dtype, options.quantization, options.extra, invariant, _CPU_OPERATORS
 
 
 def _installed_vllm() -> tuple[str, str]:
