@@ -40,7 +40,8 @@ class Sampling:
         top_k: 0 is off.
         repetition_penalty: 1 is off.
         max_tokens: new tokens at most.
-        stop: strings that end the text; they are not part of it.
+        stop: strings that end the text; they are not part of it. A special token whose name begins with one of them
+            ends the text as well, although special tokens never show in a text.
     """
 
     temperature: float = 0.0
@@ -75,6 +76,8 @@ class Request:
     Attributes:
         messages: the chat; None for a raw prompt.
         prompt: text passed to the model as it is; None for a chat.
+        prompt_special_tokens: the tokenizer puts its own special tokens around a raw prompt (ChatGLM2's prefix, which
+            no text stands for); a chat template writes them itself.
         sampling: decoding parameters.
         adapter: the LoRA adapter to use, or none.
         prefill: text the assistant's turn is opened with; part of the completion's text.
@@ -90,6 +93,7 @@ class Request:
     sampling: Sampling
     seed: int
     prompt: str | None = None
+    prompt_special_tokens: bool = False
     adapter: AdapterRef | None = None
     prefill: str = ""
     json_schema: str | None = None
@@ -118,6 +122,48 @@ class Completion:
     prompt_tokens: int
     output_tokens: int
     reasoning: str = ""
+    served_by: str = ""
+    stored: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LikelihoodRequest:
+    """How likely is this text behind that prompt? Nothing is generated.
+
+    Attributes:
+        continuation: the text that is scored; token ids where the prompt is token ids.
+        messages, prompt, prompt_tokens: what stands before it, exactly one of them: a chat, a raw text, or token ids.
+        prompt_special_tokens: see Request.
+        adapter: the LoRA adapter to use, or none.
+        priority: smaller is served first; does not determine the result.
+    """
+
+    continuation: str | tuple[int, ...]
+    messages: tuple[Message, ...] | None = None
+    prompt: str | None = None
+    prompt_tokens: tuple[int, ...] | None = None
+    prompt_special_tokens: bool = False
+    adapter: AdapterRef | None = None
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Likelihood:
+    """What an engine answered to a LikelihoodRequest.
+
+    Attributes:
+        logprob: summed log-probability of the continuation's tokens, in nats, at temperature 1.
+        tokens: how many those are.
+        greedy: greedy decoding would write exactly these tokens.
+        prompt_tokens: tokens before them.
+        served_by: fingerprint of the engine and model that scored it.
+        stored: True when it came from the completion store.
+    """
+
+    logprob: float
+    tokens: int
+    greedy: bool
+    prompt_tokens: int
     served_by: str = ""
     stored: bool = False
 
@@ -159,16 +205,35 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A model's text, taken apart: what others see, and what they do not."""
+    """A model's text, taken apart for those who read it.
+
+    Attributes:
+        visible: what others hear and what metrics see: never a thought.
+        thoughts: reasoning and inner thoughts, for people who read transcripts.
+        status: "ok", or why there is no answer.
+        own_history: what the character itself is reminded of in later turns; "": the same as visible.
+        shown: the form with inner thoughts in square brackets, for judges whose protocol shows them; "": as visible.
+    """
 
     visible: str
     thoughts: str = ""
     status: Status = "ok"
+    own_history: str = ""
+    shown: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One call of an episode, as it is kept in the transcript."""
+    """One call of an episode, as it is kept in the transcript.
+
+    Attributes:
+        messages: the chat that was sent; empty where a raw prompt was.
+        raw: the model's text, prefill included.
+        visible, thoughts, status, own_history, shown: see Reply.
+        prompt: the raw prompt that was sent, or none.
+        error: what went wrong, for a call that failed.
+        logprob, greedy: see Likelihood; None for a text that was generated. `raw` is then the text that was scored.
+    """
 
     speaker: str
     messages: tuple[Message, ...]
@@ -184,6 +249,10 @@ class Turn:
     seed: int = 0
     attempts: int = 1
     error: str = ""
+    own_history: str = ""
+    shown: str = ""
+    logprob: float | None = None
+    greedy: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from roleeval.engines import LoraNeed, ModelSource
+from roleeval.models._sizes import AdapterParameters
 from roleeval.types import AdapterRef, FinishReason, Message, Persona, Reply, Sampling
 
 
@@ -37,8 +38,25 @@ class PersonaModel(Protocol):
         """
         ...
 
+    def adapter_parameters(self) -> AdapterParameters:
+        """What the family adds to its base, in parameters."""
+        ...
+
     def messages(self, system: str, history: Sequence[Message]) -> tuple[Message, ...]:
         """The chat to send, from the benchmark's system prompt and the visible history."""
+        ...
+
+    def prompt(self, system: str, history: Sequence[Message]) -> str | None:
+        """The raw prompt to send in the chat's place; None for a chat.
+
+        Raises:
+            ConfigError: the prompt's format cannot express the history.
+        """
+        ...
+
+    @property
+    def prompt_special_tokens(self) -> bool:
+        """See Request.prompt_special_tokens."""
         ...
 
     def parse(self, text: str, finish_reason: FinishReason, reasoning: str) -> Reply:

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from roleeval.errors import AdapterError, ConfigError
-from roleeval.resources import ZOO_WEIGHTS
+from roleeval.resources import zoo_path
 
 _ZOO = "zoo:"
 # What a file system or a shell would misread; "%" itself, so that no two roles meet in one folder.
@@ -42,7 +42,7 @@ def located(path: str, key: str) -> Path:
     """
     if not path.startswith(_ZOO):
         return Path(path).expanduser()
-    inside = ZOO_WEIGHTS / path.removeprefix(_ZOO)
-    if not inside.exists():
-        raise ConfigError(f"model.{key}: {path} is not in the zoo ({ZOO_WEIGHTS}); run roleeval zoo build")
-    return inside
+    try:
+        return zoo_path(path.removeprefix(_ZOO))
+    except ConfigError as error:
+        raise ConfigError(f"model.{key}: {error}") from None

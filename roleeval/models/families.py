@@ -8,6 +8,7 @@ from typing import Literal
 
 from roleeval.engines import ModelSource, load_adapter
 from roleeval.errors import ConfigError
+from roleeval.models._sizes import AdapterParameters, adapter_sizes, summed
 from roleeval.models.reply import parse_plain
 from roleeval.resources import zoo_path
 from roleeval.types import AdapterRef, FinishReason, Message, Persona, Reply, Sampling
@@ -51,10 +52,21 @@ class Base:
     def adapter(self, persona: Persona) -> AdapterRef | None:
         return None
 
+    def adapter_parameters(self) -> AdapterParameters:
+        """All adapters together; one more role costs nothing, because the same ones serve it."""
+        return AdapterParameters(summed(adapter_sizes(self.adapters())), 0)
+
     def messages(self, system: str, history: Sequence[Message]) -> tuple[Message, ...]:
         if self.system_prompt == "none" or not system:
             return tuple(history)
         return (Message("system", system), *history)
+
+    def prompt(self, system: str, history: Sequence[Message]) -> str | None:
+        return None
+
+    @property
+    def prompt_special_tokens(self) -> bool:
+        return False
 
     def parse(self, text: str, finish_reason: FinishReason, reasoning: str) -> Reply:
         return parse_plain(text, finish_reason, reasoning)
@@ -68,34 +80,48 @@ class Api(Base):
     def family(self) -> str:
         return "api"
 
+    def adapter_parameters(self) -> AdapterParameters:
+        return AdapterParameters(None, None)
+
 
 @dataclass(frozen=True, kw_only=True)
-class SharedLora(Base):
-    """One PEFT adapter for all roles, with the persona in the system prompt (conf/model/shared_lora.yaml).
+class OptionalLora(Base):
+    """The base of families that are a model as a whole, or one PEFT adapter on a base.
 
     Attributes:
-        adapter_path: the adapter's folder, or "zoo:NAME"; for the openai engine the name the server knows it by.
+        adapter_path: the adapter's folder, or "zoo:NAME"; for the openai engine the name the server knows it by. None:
+            the source is the whole model.
         served: True when a server holds the adapter, so that adapter_path is a name and not a folder.
     """
 
-    adapter_path: str
+    adapter_path: str | None = None
     served: bool = False
+
+    @cached_property
+    def _adapter(self) -> AdapterRef | None:
+        path = self.adapter_path
+        if path is None:
+            return None
+        if self.served:
+            return AdapterRef(path, "", f"served:{path}")
+        if path.startswith(_ZOO):
+            name = path.removeprefix(_ZOO)
+            return load_adapter(zoo_path(name), name)
+        return load_adapter(Path(path))
+
+    def adapters(self) -> Sequence[AdapterRef]:
+        return () if self._adapter is None else (self._adapter,)
+
+    def adapter(self, persona: Persona) -> AdapterRef | None:
+        return self._adapter
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedLora(OptionalLora):
+    """One PEFT adapter for all roles, with the persona in the system prompt (conf/model/shared_lora.yaml)."""
+
+    adapter_path: str = field()  # required here
 
     @property
     def family(self) -> str:
         return "shared_lora"
-
-    @cached_property
-    def _adapter(self) -> AdapterRef:
-        if self.served:
-            return AdapterRef(self.adapter_path, "", f"served:{self.adapter_path}")
-        if self.adapter_path.startswith(_ZOO):
-            name = self.adapter_path.removeprefix(_ZOO)
-            return load_adapter(zoo_path(name), name)
-        return load_adapter(Path(self.adapter_path))
-
-    def adapters(self) -> Sequence[AdapterRef]:
-        return (self._adapter,)
-
-    def adapter(self, persona: Persona) -> AdapterRef | None:
-        return self._adapter

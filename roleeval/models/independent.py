@@ -8,6 +8,7 @@ from pathlib import Path
 from roleeval.engines import load_adapter
 from roleeval.errors import AdapterError, ConfigError, UnsupportedRoleError
 from roleeval.models._role_paths import folder_role, located
+from roleeval.models._sizes import AdapterParameters, adapter_sizes, summed
 from roleeval.models.families import Base
 from roleeval.types import AdapterRef, Persona
 
@@ -54,6 +55,11 @@ class IndependentLora(Base):
 
     def adapters(self) -> Sequence[AdapterRef]:
         return tuple(self._load(role) for role in self._folders)
+
+    def adapter_parameters(self) -> AdapterParameters:
+        """The sum over roles; one more role adds one more adapter, where all have the same size."""
+        sizes = adapter_sizes(self.adapters())
+        return AdapterParameters(summed(sizes), sizes[0] if len(set(sizes)) == 1 else None)
 
     def adapter(self, persona: Persona) -> AdapterRef | None:
         if persona.role not in self._folders:

@@ -87,7 +87,7 @@ def test_what_is_not_there_is_named(adapters: Path, tmp_path: Path) -> None:
         model(adapters_map={}).adapters()
     with pytest.raises(AdapterError, match=r"not a folder: 'a' -> .*none, 'b' -> .*none2"):
         model(adapters_map={"a": str(tmp_path / "none"), "b": str(tmp_path / "none2")}).adapters()
-    with pytest.raises(ConfigError, match=r"model\.adapters_dir: zoo:nothing-of-this is not in the zoo"):
+    with pytest.raises(ConfigError, match=r"model\.adapters_dir: zoo:nothing-of-this: the zoo has no such model"):
         model(adapters_dir="zoo:nothing-of-this").adapters()
     (adapters / "Watson").mkdir()
     with pytest.raises(AdapterError, match=r"Watson: no adapter_config\.json"):

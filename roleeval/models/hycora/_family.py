@@ -6,8 +6,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from roleeval.errors import ConfigError, UnsupportedRoleError
+from roleeval.errors import UnsupportedRoleError
 from roleeval.models._role_paths import located
+from roleeval.models._sizes import AdapterParameters
 from roleeval.models.families import Base
 from roleeval.models.hycora._adapters import cached_adapter, default_cache
 from roleeval.models.hycora._checkpoint import Checkpoint, check_base, open_checkpoint
@@ -62,6 +63,10 @@ class HyCora(Base):
         """What the network costs."""
         return count_parameters(self.network.shape)
 
+    def adapter_parameters(self) -> AdapterParameters:
+        """The network's trainable parameters; one more role is one more row of its role embedding."""
+        return AdapterParameters(self.parameters.trainable, self.parameters.per_added_role)
+
     @cached_property
     def _made(self) -> dict[str, AdapterRef]:
         return {}
@@ -84,13 +89,10 @@ class HyCora(Base):
         return self._make(persona.role)
 
     def prompt(self, system: str, history: Sequence[Message]) -> str | None:
-        """The raw prompt to send instead of a chat; None with prompt_format=chat."""
+        """See PersonaModel.prompt; None with prompt_format=chat."""
         return None if self.prompt_format == "chat" else raw_prompt(self.prompt_format, history)
 
-    def messages(self, system: str, history: Sequence[Message]) -> tuple[Message, ...]:
-        if self.prompt_format != "chat":
-            raise ConfigError(
-                f"model.prompt_format={self.prompt_format} is a raw prompt, and this benchmark sends a chat;"
-                " use prompt_format=chat"
-            )
-        return super().messages(system, history)
+    @property
+    def prompt_special_tokens(self) -> bool:
+        """ChatGLM2's two prefix tokens have no text; they come from its tokenizer."""
+        return self.prompt_format == "chatglm2"

@@ -1,0 +1,31 @@
+"""HER: a model that plans in the third person, then writes inner thoughts, actions and speech in tags."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from roleeval.models._her_reply import parse_her
+from roleeval.models.families import OptionalLora
+from roleeval.types import FinishReason, Reply
+
+
+@dataclass(frozen=True, kw_only=True)
+class Her(OptionalLora):
+    """A HER model, whole or as an adapter on a base (conf/model/her.yaml).
+
+    Attributes:
+        prefill: opens the assistant's turn, so that a plan comes first.
+        history: what the character's own past turns keep: "no_system_thinking" is how HER was trained, "full" how its
+            authors evaluate it. Inner thoughts stay either way; others never hear them.
+
+    Source: spec/coser.md, section 4.
+    """
+
+    prefill: str = "<system_thinking>"
+    history: Literal["no_system_thinking", "full"] = "no_system_thinking"
+
+    @property
+    def family(self) -> str:
+        return "her"
+
+    def parse(self, text: str, finish_reason: FinishReason, reasoning: str) -> Reply:
+        return parse_her(text, finish_reason, reasoning, keep_plan=self.history == "full")

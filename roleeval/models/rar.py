@@ -1,0 +1,27 @@
+"""RAR ("Thinking in Character"): a model that reasons before every answer."""
+
+from dataclasses import dataclass, field
+
+from roleeval.models.families import OptionalLora
+from roleeval.models.reply import parse_plain
+from roleeval.types import FinishReason, Reply
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rar(OptionalLora):
+    """RAR's stage-2 adapter on the base that its stage-1 adapter was merged into (conf/model/rar.yaml).
+
+    Attributes:
+        adapter_path: see OptionalLora. Has to be given: without the second adapter the first stage alone would answer.
+
+    Source: spec/rolebench.md, RAR.
+    """
+
+    adapter_path: str | None = field()
+
+    @property
+    def family(self) -> str:
+        return "rar"
+
+    def parse(self, text: str, finish_reason: FinishReason, reasoning: str) -> Reply:
+        return parse_plain(text, finish_reason, reasoning, always_reasons=True)
