@@ -3,7 +3,7 @@
 from roleeval.engines._protocol import Engine, EngineOptions, LoraNeed, ModelSource
 from roleeval.engines.fingerprint import adapter_fingerprint, digest, file_hash, model_fingerprint
 from roleeval.engines.lora import check_adapter, load_adapter
-from roleeval.engines.store import CompletionStore, StoredEngine, Usage, request_key
+from roleeval.engines.store import CompletionStore, StoredEngine, Usage, likelihood_key, request_key
 
 __all__ = [
     "CompletionStore",
@@ -17,6 +17,7 @@ __all__ = [
     "check_adapter",
     "digest",
     "file_hash",
+    "likelihood_key",
     "load_adapter",
     "model_fingerprint",
     "request_key",

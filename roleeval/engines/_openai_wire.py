@@ -101,7 +101,8 @@ def _extended_sampling(request: Request, *, extended: bool) -> dict[str, Any]:
             "repetition_penalty": sampling.repetition_penalty,
         }
         # A raw prompt passes as it is, here as in chat.py.
-        return fields if request.prompt is None else fields | {"add_special_tokens": False}
+        raw = request.prompt is not None
+        return fields | {"add_special_tokens": request.prompt_special_tokens} if raw else fields
     if sampling.top_k or sampling.repetition_penalty != 1.0:
         raise EngineError(
             "top_k and repetition_penalty are only sent with engine.extended_sampling=true; set it, or leave"

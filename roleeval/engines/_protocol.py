@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from roleeval.types import AdapterRef, Completion, Request
+from roleeval.types import AdapterRef, Completion, Likelihood, LikelihoodRequest, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,11 @@ class Engine(Protocol):
     """A loaded (or connected) engine. All methods belong to one event loop."""
 
     @property
+    def likelihoods(self) -> bool:
+        """Whether `likelihood` is possible; known before anything is loaded."""
+        ...
+
+    @property
     def fingerprint(self) -> str:
         """Hash of all of the engine and its model that determines a text; part of every store key."""
         ...
@@ -68,6 +73,23 @@ class Engine(Protocol):
         Raises:
             EngineError: the request failed for good.
             AdapterError: the request's adapter does not fit.
+        """
+        ...
+
+    async def likelihood(self, request: LikelihoodRequest) -> Likelihood:
+        """Scores a text behind a prompt; the same number, up to rounding, from every engine that can.
+
+        Raises:
+            EngineError: the request failed for good, or this kind of engine cannot score texts.
+            AdapterError: the request's adapter does not fit.
+        """
+        ...
+
+    async def scored_length(self) -> int:
+        """How many tokens prompt and continuation of a likelihood request may have together; loads the model.
+
+        Raises:
+            EngineError: this kind of engine cannot score texts.
         """
         ...
 

@@ -4,13 +4,13 @@ The only place that renders prompts: the vllm and hf engines both ask here, so a
 (A server behind the openai engine renders for itself.)
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from roleeval.engines._protocol import ModelSource
 from roleeval.errors import ConfigError, EngineError
-from roleeval.types import Request
+from roleeval.types import LikelihoodRequest, Request, Sampling
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -72,15 +72,69 @@ def render_prompt(tokenizer: "PreTrainedTokenizerBase", request: Request) -> str
 
 
 def prompt_token_ids(tokenizer: "PreTrainedTokenizerBase", request: Request) -> list[int]:
-    """The token ids of `render_prompt`. No special tokens are added: the template writes its own.
+    """The token ids of `render_prompt`.
+
+    No special tokens are added (a chat template writes its own), unless the request asks for them.
 
     Raises:
         EngineError: see render_prompt; or the prompt is empty.
     """
-    ids = [int(token) for token in tokenizer.encode(render_prompt(tokenizer, request), add_special_tokens=False)]
+    special = request.prompt_special_tokens and request.messages is None
+    ids = [int(token) for token in tokenizer.encode(render_prompt(tokenizer, request), add_special_tokens=special)]
     if not ids:
         raise EngineError(f"{tokenizer.name_or_path}: an empty prompt has nothing to continue")
     return ids
+
+
+def scored_token_ids(tokenizer: "PreTrainedTokenizerBase", request: LikelihoodRequest) -> tuple[list[int], list[int]]:
+    """The token ids of the prompt and of the continuation.
+
+    Both texts are tokenised as one, so that the continuation gets the tokens it has in running text. Where that would
+    change the prompt's own tokens it is tokenised alone: the prompt is what a generating model would have read.
+
+    Raises:
+        EngineError: the request does not hold exactly one prompt, mixes tokens and text, or the prompt or the
+            continuation is empty.
+    """
+    given = [part is not None for part in (request.messages, request.prompt, request.prompt_tokens)]
+    if given.count(True) != 1:
+        raise EngineError("a likelihood request needs exactly one of messages, prompt and prompt_tokens")
+    text = request.continuation
+    if isinstance(text, str) == (request.prompt_tokens is not None):
+        raise EngineError("a likelihood request takes token ids for both the prompt and the continuation, or for none")
+    if not isinstance(text, str):
+        prompt, continuation = list(request.prompt_tokens or ()), list(text)
+    else:
+        before = Request(
+            request.messages, Sampling(), 0, request.prompt, prompt_special_tokens=request.prompt_special_tokens
+        )
+        prompt = prompt_token_ids(tokenizer, before)
+        special = request.prompt_special_tokens and request.messages is None
+        whole = tokenizer.encode(render_prompt(tokenizer, before) + text, add_special_tokens=special)
+        joined = whole[: len(prompt)] == prompt
+        continuation = whole[len(prompt) :] if joined else tokenizer.encode(text, add_special_tokens=False)
+    if not prompt or not continuation:
+        raise EngineError(f"{tokenizer.name_or_path}: likelihood of nothing: prompt and continuation must not be empty")
+    return prompt, [int(token) for token in continuation]
+
+
+def special_tokens(tokenizer: "PreTrainedTokenizerBase") -> dict[str, int]:
+    """Name -> id of all tokens that `output_text` leaves out."""
+    added = {token.content: number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
+    return added | dict(zip(tokenizer.all_special_tokens, tokenizer.all_special_ids, strict=True))
+
+
+def stop_token_ids(special: Mapping[str, int], stops: Sequence[str]) -> list[int]:
+    """The special tokens that a request's stop strings name.
+
+    Stop strings are looked for in the text, where special tokens do not show: without this "<|eot_id|>" or
+    "<|reserved_special_token" would never stop anything.
+
+    Args:
+        special: of `special_tokens`.
+        stops: of Sampling.stop; each names the special tokens that begin with it.
+    """
+    return sorted({number for name, number in special.items() for stop in stops if stop and name.startswith(stop)})
 
 
 def output_text(tokenizer: "PreTrainedTokenizerBase", prompt: Sequence[int], output: Sequence[int]) -> str:

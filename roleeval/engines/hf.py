@@ -8,23 +8,33 @@ import asyncio
 import copy
 import importlib.metadata
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any, Literal
 
 from roleeval.engines._hf_batch import Ended, Job, generate_batch
+from roleeval.engines._hf_likelihood import ScoreJob, score_batch
 from roleeval.engines._protocol import LoraNeed, ModelSource
-from roleeval.engines.chat import load_tokenizer, output_text, prompt_token_ids
+from roleeval.engines.chat import (
+    load_tokenizer,
+    output_text,
+    prompt_token_ids,
+    scored_token_ids,
+    special_tokens,
+    stop_token_ids,
+)
 from roleeval.engines.fingerprint import digest, model_fingerprint, pinned
 from roleeval.engines.lora import check_adapter
 from roleeval.errors import AdapterError, ConfigError, EngineError, RoleEvalError
-from roleeval.types import AdapterRef, Completion, Request, Sampling
+from roleeval.types import AdapterRef, Completion, Likelihood, LikelihoodRequest, Request, Sampling
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-_GroupKey = tuple[str, Sampling]
+# Adapter, and the sampling; None for texts to be scored.
+_GroupKey = tuple[str, Sampling | None]
+_AnyJob = Job | ScoreJob
 
 
 @dataclass(frozen=True)
@@ -61,7 +71,7 @@ class _Group:
     """Requests that may share a batch, and the number of the batch after which one of them was last served."""
 
     since: int
-    jobs: list[Job] = field(default_factory=list)
+    jobs: list[_AnyJob] = field(default_factory=list)
 
     @property
     def priority(self) -> int:
@@ -70,6 +80,8 @@ class _Group:
 
 class HfEngine:
     """See HfOptions. Loads on `start`."""
+
+    likelihoods = True
 
     def __init__(self, options: HfOptions, source: ModelSource) -> None:
         self._options = options
@@ -116,6 +128,7 @@ class HfEngine:
             self._tokenizer = load_tokenizer(self._source)
             # Fast tokenizers must not be used by two threads at once, and the batches run in another (see _serve).
             self._batch_tokenizer = copy.deepcopy(self._tokenizer)
+            self._special = special_tokens(self._tokenizer)
             self._model = self._load()
             self._closing = False
             self._worker = asyncio.create_task(self._serve(), name="hf-batches")
@@ -150,8 +163,7 @@ class HfEngine:
 
     async def generate(self, request: Request) -> Completion:
         """See Engine.generate."""
-        if self._worker is None:
-            raise EngineError("the hf engine was not started, or is closed")
+        self._check_open()
         if request.json_schema is not None:
             raise EngineError("engine=hf cannot constrain output to a schema; use engine=vllm or engine=openai")
         if request.adapter is not None:
@@ -164,9 +176,7 @@ class HfEngine:
                 f" {self._source.path} is served with; lower model.sampling.max_tokens or raise engine.max_model_len"
             )
         job = Job(request, tokens, asyncio.get_running_loop().create_future())
-        key = (request.adapter.fingerprint if request.adapter else "", request.sampling)
-        self._groups.setdefault(key, _Group(self._batches)).jobs.append(job)
-        self._wake.set()
+        self._enqueue(job, request.sampling)
         ended = await job.future
         return Completion(
             text=request.prefill + ended.text,
@@ -175,6 +185,35 @@ class HfEngine:
             output_tokens=ended.tokens,
             served_by=self._fingerprint,
         )
+
+    async def likelihood(self, request: LikelihoodRequest) -> Likelihood:
+        """See Engine.likelihood."""
+        self._check_open()
+        if request.adapter is not None:
+            self._check(request.adapter)
+        prompt, continuation = scored_token_ids(self._tokenizer, request)
+        if len(prompt) + len(continuation) > self._max_model_len:
+            raise EngineError(
+                f"a prompt of {len(prompt)} tokens and a text of {len(continuation)} to be scored exceed the"
+                f" {self._max_model_len} that fit {self._source.path}; raise engine.max_model_len"
+            )
+        job = ScoreJob(request, prompt, continuation, asyncio.get_running_loop().create_future())
+        self._enqueue(job, None)
+        return await job.future
+
+    async def scored_length(self) -> int:
+        """See Engine.scored_length. One token less than fits: what vllm can score, so that both cut texts alike."""
+        await self.start()
+        return self._max_model_len - 1
+
+    def _check_open(self) -> None:
+        if self._worker is None:
+            raise EngineError("the hf engine was not started, or is closed")
+
+    def _enqueue(self, job: _AnyJob, sampling: Sampling | None) -> None:
+        key = (job.request.adapter.fingerprint if job.request.adapter else "", sampling)
+        self._groups.setdefault(key, _Group(self._batches)).jobs.append(job)
+        self._wake.set()
 
     def _check(self, adapter: AdapterRef) -> None:
         if adapter.fingerprint in self._checked:
@@ -205,12 +244,13 @@ class HfEngine:
                 for job, result in zip(jobs, ended, strict=True):
                     if job.future.done():
                         continue
-                    if result.finish_reason == "error":  # closed half-way: half a text is no answer
+                    if isinstance(result, Ended) and result.finish_reason == "error":
+                        # closed half-way: half a text is no answer
                         job.future.set_exception(EngineError("the hf engine was closed"))
                     else:
-                        job.future.set_result(result)
+                        job.future.set_result(result)  # type: ignore[arg-type]  # of the job's own kind
 
-    def _take(self) -> list[Job]:
+    def _take(self) -> list[_AnyJob]:
         """Removes the next batch from its group: small priorities first, then full groups, then long waits."""
         for key, group in list(self._groups.items()):
             group.jobs = [job for job in group.jobs if not job.future.done()]  # some may have been cancelled
@@ -233,13 +273,18 @@ class HfEngine:
         group.jobs, group.since = jobs[size:], self._batches
         return jobs[:size]
 
-    def _run(self, jobs: list[Job]) -> list[Ended]:
+    def _run(self, jobs: list[_AnyJob]) -> Sequence[Ended | Likelihood]:
         self._select(jobs[0].request.adapter)
+        pad = self._batch_tokenizer.pad_token_id or 0
+        scored = [job for job in jobs if isinstance(job, ScoreJob)]
+        if scored:  # a group holds one kind of job
+            return score_batch(self._model, scored, pad=pad, served_by=self._fingerprint)
+        written = [job for job in jobs if isinstance(job, Job)]
         return generate_batch(
             self._model,
-            jobs,
-            ends=self._ends,
-            pad=self._batch_tokenizer.pad_token_id or 0,
+            written,
+            ends=self._ends.union(stop_token_ids(self._special, written[0].request.sampling.stop)),
+            pad=pad,
             text_of=lambda prompt, output: output_text(self._batch_tokenizer, prompt, output),
             given_up=lambda job: self._closing or job.future.done(),
         )

@@ -24,7 +24,7 @@ from roleeval.engines._openai_wire import BrokenReplyError, named_and_extra, rea
 from roleeval.engines._protocol import LoraNeed, ModelSource
 from roleeval.engines.fingerprint import digest
 from roleeval.errors import AdapterError, ConfigError, EngineError
-from roleeval.types import AdapterRef, Completion, Request
+from roleeval.types import AdapterRef, Completion, Likelihood, LikelihoodRequest, Request
 
 if TYPE_CHECKING:
     from openai import APIStatusError, AsyncOpenAI
@@ -139,6 +139,8 @@ class _Endpoint:
 class OpenAIEngine:
     """See OpenAIOptions. Connects with the first request."""
 
+    likelihoods = False
+
     def __init__(self, options: OpenAIOptions, source: ModelSource) -> None:
         self._options = options
         self._source = source
@@ -218,6 +220,20 @@ class OpenAIEngine:
                     _log.info("%s; retry %d of %d in %.1f s", last, attempt + 1, options.max_retries, wait_s)
                     await asyncio.sleep(wait_s)
         raise EngineError(f"{self._source.path}: no answer in {options.max_retries + 1} attempts; the last: {last}")
+
+    async def likelihood(self, request: LikelihoodRequest) -> Likelihood:
+        """Not possible here.
+
+        Raises:
+            EngineError: always.
+        """
+        raise EngineError(
+            "engine=openai cannot say how likely a given text is: endpoints return log-probabilities of what they"
+            " generate, if any; use engine=vllm or engine=hf"
+        )
+
+    async def scored_length(self) -> int:
+        raise EngineError("engine=openai cannot score texts; use engine=vllm or engine=hf")
 
     def _body(self, request: Request) -> dict[str, Any]:
         options = self._options

@@ -11,16 +11,18 @@ power cut may drop the newest commits, which are then asked for again, and never
 import asyncio
 import hashlib
 import sqlite3
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
 from roleeval.engines._protocol import Engine
 from roleeval.errors import StoreError
-from roleeval.types import AdapterRef, Completion, Request
+from roleeval.types import AdapterRef, Completion, Likelihood, LikelihoodRequest, Message, Request
+
+Answer = TypeVar("Answer", Completion, Likelihood)
 
 # Raise when the key's or the value's layout changes: older entries then simply miss.
 _FORMAT = 1
@@ -37,7 +39,7 @@ def request_key(engine_fingerprint: str, request: Request) -> bytes:
         _FORMAT,
         engine_fingerprint,
         request.adapter.fingerprint if request.adapter else None,
-        None if request.messages is None else [(m.role, m.content) for m in request.messages],
+        _chat(request.messages),
         request.prompt,
         request.prefill,
         request.json_schema,
@@ -52,8 +54,29 @@ def request_key(engine_fingerprint: str, request: Request) -> bytes:
         request.seed,
         request.attempt,
         request.scope,
+        *(["prompt_special_tokens"] if request.prompt_special_tokens else []),
     ]
     return hashlib.sha256(orjson.dumps(parts)).digest()
+
+
+def likelihood_key(engine_fingerprint: str, request: LikelihoodRequest) -> bytes:
+    """SHA-256 of all that determines a text's likelihood; never that of a request for a completion."""
+    parts = [
+        "likelihood",
+        _FORMAT,
+        engine_fingerprint,
+        request.adapter.fingerprint if request.adapter else None,
+        _chat(request.messages),
+        request.prompt,
+        request.prompt_tokens,
+        request.prompt_special_tokens,
+        request.continuation,
+    ]
+    return hashlib.sha256(orjson.dumps(parts)).digest()
+
+
+def _chat(messages: tuple[Message, ...] | None) -> list[tuple[str, str]] | None:
+    return None if messages is None else [(m.role, m.content) for m in messages]
 
 
 class CompletionStore:
@@ -66,7 +89,7 @@ class CompletionStore:
             StoreError: the file is corrupt, locked, of another program, or cannot be written.
         """
         self._path = path
-        self._pending: dict[bytes, tuple[Completion, asyncio.Future[Completion]]] = {}
+        self._pending: dict[bytes, tuple[Completion | Likelihood, asyncio.Future[Any]]] = {}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, timeout=timeout_s, isolation_level=None)
@@ -88,8 +111,12 @@ class CompletionStore:
             "CREATE TABLE IF NOT EXISTS completions (key BLOB PRIMARY KEY, value BLOB NOT NULL, checksum BLOB NOT NULL)"
         )
 
-    def get(self, key: bytes) -> Completion | None:
-        """Returns the stored completion, or None.
+    def get(self, key: bytes, kind: type[Answer]) -> Answer | None:
+        """Returns what is stored under a key, or None.
+
+        Args:
+            key: of `request_key` or `likelihood_key`.
+            kind: what that kind of key stands for.
 
         Raises:
             StoreError: the entry does not match its checksum, or the file cannot be read.
@@ -98,12 +125,12 @@ class CompletionStore:
             row = self._db.execute("SELECT value, checksum FROM completions WHERE key = ?", (key,)).fetchone()
         except sqlite3.Error as error:
             raise self._explain(error) from error
-        return None if row is None else self._decode(key, row[0], row[1])
+        return None if row is None else self._decode(key, row[0], row[1], kind)
 
-    async def put(self, key: bytes, completion: Completion) -> Completion:
-        """Stores a completion and returns what is stored under the key once it is durable.
+    async def put(self, key: bytes, answer: Answer) -> Answer:
+        """Stores an answer and returns what is stored under the key once it is durable.
 
-        Where another process stored one first, that one stays and is returned: a key has one text for ever.
+        Where another process stored one first, that one stays and is returned: a key has one answer for ever.
 
         Raises:
             StoreError: it could not be written (disk full, locked, corrupt).
@@ -111,18 +138,18 @@ class CompletionStore:
         loop = asyncio.get_running_loop()
         if not self._pending:
             loop.call_soon(self._flush)
-        future: asyncio.Future[Completion] = loop.create_future()
-        self._pending[key] = (completion, future)
+        future: asyncio.Future[Answer] = loop.create_future()
+        self._pending[key] = (answer, future)
         return await future
 
     def _flush(self) -> None:
         pending, self._pending = self._pending, {}
-        stored: dict[bytes, Completion] = {}
+        stored: dict[bytes, Completion | Likelihood] = {}
         try:
             self._db.execute("BEGIN IMMEDIATE")
             try:
-                for key, (completion, _) in pending.items():
-                    stored[key] = self._insert(key, completion)
+                for key, (answer, _) in pending.items():
+                    stored[key] = self._insert(key, answer)
                 self._db.execute("COMMIT")
             except BaseException:
                 self._db.execute("ROLLBACK")
@@ -137,37 +164,27 @@ class CompletionStore:
             if not future.done():  # cancelled while it waited; the text is kept all the same
                 future.set_result(stored[key])
 
-    def _insert(self, key: bytes, completion: Completion) -> Completion:
-        value = orjson.dumps(
-            (
-                completion.text,
-                completion.finish_reason,
-                completion.prompt_tokens,
-                completion.output_tokens,
-                completion.reasoning,
-                completion.served_by,
-            )
-        )
+    def _insert(self, key: bytes, answer: Completion | Likelihood) -> Completion | Likelihood:
+        value = orjson.dumps([getattr(answer, name) for name in _columns(type(answer))])
         cursor = self._db.execute(
             "INSERT OR IGNORE INTO completions VALUES (?, ?, ?)", (key, value, _checksum(key, value))
         )
         if cursor.rowcount == 1:
-            return completion
-        first = self.get(key)
+            return answer
+        first: Completion | Likelihood | None = self.get(key, type(answer))  # type: ignore[type-var]
         assert first is not None  # the insert was ignored because the key is there
         return first
 
-    def _decode(self, key: bytes, value: bytes, checksum: bytes) -> Completion:
+    def _decode(self, key: bytes, value: bytes, checksum: bytes, kind: type[Answer]) -> Answer:
         if _checksum(key, value) != checksum:
             raise StoreError(
                 f"{self._path}: the entry {key.hex()[:16]} does not match its checksum; the file is damaged."
                 " Move it away (texts are then generated again) or restore it from a backup"
             )
-        text, finish_reason, prompt_tokens, output_tokens, reasoning, served_by = orjson.loads(value)
-        return Completion(text, finish_reason, prompt_tokens, output_tokens, reasoning, served_by, stored=True)
+        return kind(**dict(zip(_columns(kind), orjson.loads(value), strict=True)), stored=True)
 
     def count(self) -> int:
-        """Number of stored completions."""
+        """Number of stored answers."""
         (count,) = self._db.execute("SELECT count(*) FROM completions").fetchone()
         return int(count)
 
@@ -186,6 +203,10 @@ class CompletionStore:
                 " or restore it from a backup"
             )
         return StoreError(f"{self._path}: {text}")
+
+
+def _columns(kind: type[Completion] | type[Likelihood]) -> list[str]:
+    return [field.name for field in fields(kind) if field.name != "stored"]
 
 
 def _checksum(key: bytes, value: bytes) -> bytes:
@@ -209,7 +230,7 @@ class StoredEngine:
     def __init__(self, engine: Engine, store: CompletionStore) -> None:
         self._engine = engine
         self._store = store
-        self._running: dict[bytes, asyncio.Task[Completion]] = {}
+        self._running: dict[bytes, asyncio.Task[Any]] = {}
         self.usage = Usage()
 
     @property
@@ -230,28 +251,49 @@ class StoredEngine:
             StoreError: the store cannot be read or written.
         """
         key = request_key(self._engine.fingerprint, request)
-        completion = self._store.get(key)
+        return await self._answer(key, Completion, lambda: self._engine.generate(request))
+
+    async def likelihood(self, request: LikelihoodRequest) -> Likelihood:
+        """The same for the likelihood of a text.
+
+        Raises:
+            EngineError, AdapterError, StoreError: see generate.
+        """
+        key = likelihood_key(self._engine.fingerprint, request)
+        return await self._answer(key, Likelihood, lambda: self._engine.likelihood(request))
+
+    @property
+    def likelihoods(self) -> bool:
+        return self._engine.likelihoods
+
+    async def scored_length(self) -> int:
+        return await self._engine.scored_length()
+
+    async def _answer(self, key: bytes, kind: type[Answer], ask: Callable[[], Awaitable[Answer]]) -> Answer:
+        stored = self._store.get(key, kind)
         self.usage.requests += 1
-        if completion is not None:
+        if stored is not None:
             self.usage.stored += 1
-            return completion
+            return stored
         running = self._running.get(key)
         if running is None:
-            running = asyncio.ensure_future(self._ask(key, request))
+            running = asyncio.ensure_future(self._ask(key, ask))
             self._running[key] = running
             running.add_done_callback(lambda _: self._running.pop(key, None))
-        return await asyncio.shield(running)
+        answer: Answer = await asyncio.shield(running)
+        return answer
 
-    async def _ask(self, key: bytes, request: Request) -> Completion:
+    async def _ask(self, key: bytes, ask: Callable[[], Awaitable[Answer]]) -> Answer:
         try:
             await self._engine.start()
-            completion = await self._engine.generate(request)
+            answer = await ask()
         except BaseException:
             self.usage.failed += 1
             raise
-        self.usage.prompt_tokens += completion.prompt_tokens
-        self.usage.output_tokens += completion.output_tokens
-        return await self._store.put(key, replace(completion, served_by=self._engine.fingerprint))
+        self.usage.prompt_tokens += answer.prompt_tokens
+        if isinstance(answer, Completion):
+            self.usage.output_tokens += answer.output_tokens
+        return await self._store.put(key, replace(answer, served_by=self._engine.fingerprint))
 
     async def close(self) -> None:
         """Cancels what is under way and waits for it."""

@@ -6,6 +6,7 @@ here (see chat.py), so that every engine sends a model the same tokens.
 
 import importlib.metadata
 import itertools
+import math
 import os
 import time
 from collections.abc import Mapping
@@ -13,11 +14,11 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from roleeval.engines._protocol import LoraNeed, ModelSource
-from roleeval.engines.chat import load_tokenizer, prompt_token_ids
+from roleeval.engines.chat import load_tokenizer, prompt_token_ids, scored_token_ids, special_tokens, stop_token_ids
 from roleeval.engines.fingerprint import digest, model_fingerprint, pinned
 from roleeval.engines.lora import check_adapter, vllm_rank_limit
 from roleeval.errors import EngineDeadError, EngineError
-from roleeval.types import AdapterRef, Completion, Request
+from roleeval.types import AdapterRef, Completion, Likelihood, LikelihoodRequest, Request
 
 if TYPE_CHECKING:
     from vllm import SamplingParams
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 # More adapters in one batch cost memory and time on every step; the rest wait in main memory.
 _MAX_LORAS_IN_A_BATCH = 16
 # Raise when _vllm_cpu_worker.py or the block size changes: sums in another order are other texts now and then.
-_CPU_OPERATORS = 1
+_CPU_OPERATORS = 2
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,8 @@ class VllmOptions:
 class VllmEngine:
     """See VllmOptions. Loads on `start`."""
 
+    likelihoods = True
+
     def __init__(self, options: VllmOptions, source: ModelSource, lora: LoraNeed) -> None:
         self._options = options
         self._source = source = pinned(source)
@@ -116,6 +119,7 @@ class VllmEngine:
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(self._options.cpu_kv_cache_gib))
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
         self._tokenizer = load_tokenizer(self._source)
+        self._special = special_tokens(self._tokenizer)
         try:
             from vllm.engine.arg_utils import AsyncEngineArgs
             from vllm.v1.engine.async_llm import AsyncLLM
@@ -146,6 +150,7 @@ class VllmEngine:
             "gpu_memory_utilization": options.gpu_memory_utilization,
             "scheduling_policy": options.scheduling,
             "disable_log_stats": True,
+            "use_tqdm_on_load": False,
             # No free white space between JSON tokens: small models fill it until the limit and never end the object.
             "structured_outputs_config": {"backend": "xgrammar", "disable_any_whitespace": True},
         }
@@ -159,7 +164,7 @@ class VllmEngine:
             # The default of 128 there never caches a system prompt that is shorter than that.
             arguments["block_size"] = 32
         if cpu and self._lora.count:
-            arguments["worker_cls"] = "roleeval.engines._vllm_cpu_worker.GroupedLoraWorker"
+            arguments["worker_cls"] = "roleeval.engines._vllm_cpu_worker.TiledLoraWorker"
         if self._lora.count:
             loras = self._slots(cpu=cpu)
             arguments |= {
@@ -189,8 +194,6 @@ class VllmEngine:
         Raises:
             EngineDeadError: the engine's process is gone; nothing more will be answered.
         """
-        from vllm.v1.engine.exceptions import EngineDeadError as VllmDeadError
-
         tokens = prompt_token_ids(self._tokenizer, request)
         limit = request.sampling.max_tokens
         if len(tokens) + limit > self._max_model_len:
@@ -198,21 +201,8 @@ class VllmEngine:
                 f"a prompt of {len(tokens)} tokens and {limit} new ones exceed the {self._max_model_len} that"
                 f" {self._source.path} is served with; lower model.sampling.max_tokens or raise engine.max_model_len"
             )
-        adapter = self._adapter(request.adapter) if request.adapter else None
-        last: Any = None
-        try:
-            async for output in self._engine.generate(
-                {"type": "token", "prompt_token_ids": tokens},
-                _sampling_params(request),
-                request_id=f"roleeval-{next(self._ids)}",
-                lora_request=adapter,
-                priority=request.priority if self._options.scheduling == "priority" else 0,
-            ):
-                last = output
-        except VllmDeadError as error:
-            raise EngineDeadError(f"the vllm engine for {self._source.path} stopped; its log has the cause") from error
-        except (RuntimeError, ValueError) as error:
-            raise EngineError(f"vllm refused a request: {error}") from error
+        params = _sampling_params(request, stop_token_ids(self._special, request.sampling.stop))
+        last = await self._answer(tokens, params, request.adapter, request.priority)
         answer = last.outputs[0] if last is not None else None
         if answer is None or answer.finish_reason not in ("stop", "length"):
             raise EngineError("vllm ended a request without an answer")
@@ -223,6 +213,68 @@ class VllmEngine:
             output_tokens=len(answer.token_ids),
             served_by=self._fingerprint,
         )
+
+    async def likelihood(self, request: LikelihoodRequest) -> Likelihood:
+        """See Engine.likelihood.
+
+        Raises:
+            EngineDeadError: the engine's process is gone; nothing more will be answered.
+        """
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        prompt, continuation = scored_token_ids(self._tokenizer, request)
+        if len(prompt) + len(continuation) >= self._max_model_len:  # vLLM generates one token in any case
+            raise EngineError(
+                f"a prompt of {len(prompt)} tokens and a text of {len(continuation)} to be scored exceed the"
+                f" {self._max_model_len - 1} that fit {self._source.path}; raise engine.max_model_len"
+            )
+        params = SamplingParams(
+            temperature=0.0,
+            max_tokens=1,
+            prompt_logprobs=0,  # of the prompt's own tokens alone
+            skip_reading_prefix_cache=True,  # tokens whose KV is cached would come without log-probabilities
+            detokenize=False,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        last = await self._answer([*prompt, *continuation], params, request.adapter, request.priority)
+        scored = (last.prompt_logprobs if last is not None else None) or []
+        if len(scored) != len(prompt) + len(continuation):
+            raise EngineError("vllm returned no log-probabilities for a prompt")
+        entries = [at[token] for at, token in zip(scored[len(prompt) :], continuation, strict=True)]
+        return Likelihood(
+            logprob=math.fsum(entry.logprob for entry in entries),
+            tokens=len(continuation),
+            greedy=all(entry.rank == 1 for entry in entries),
+            prompt_tokens=len(prompt),
+            served_by=self._fingerprint,
+        )
+
+    async def scored_length(self) -> int:
+        await self.start()
+        return self._max_model_len - 1
+
+    async def _answer(
+        self, tokens: list[int], params: "SamplingParams", adapter: AdapterRef | None, priority: int
+    ) -> Any:
+        from vllm.v1.engine.exceptions import EngineDeadError as VllmDeadError
+
+        lora = self._adapter(adapter) if adapter else None
+        last: Any = None
+        try:
+            async for output in self._engine.generate(
+                {"type": "token", "prompt_token_ids": tokens},
+                params,
+                request_id=f"roleeval-{next(self._ids)}",
+                lora_request=lora,
+                priority=priority if self._options.scheduling == "priority" else 0,
+            ):
+                last = output
+        except VllmDeadError as error:
+            raise EngineDeadError(f"the vllm engine for {self._source.path} stopped; its log has the cause") from error
+        except (RuntimeError, ValueError) as error:
+            raise EngineError(f"vllm refused a request: {error}") from error
+        return last
 
     def _adapter(self, adapter: AdapterRef) -> "LoRARequest":
         known = self._adapters.get(adapter.fingerprint)
@@ -270,7 +322,7 @@ def _installed_vllm() -> tuple[str, str]:
     )
 
 
-def _sampling_params(request: Request) -> "SamplingParams":
+def _sampling_params(request: Request, stop_tokens: list[int]) -> "SamplingParams":
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
@@ -283,6 +335,7 @@ def _sampling_params(request: Request) -> "SamplingParams":
         repetition_penalty=sampling.repetition_penalty,
         max_tokens=sampling.max_tokens,
         stop=list(sampling.stop) or None,
+        stop_token_ids=stop_tokens or None,
         seed=None if greedy else request.seed,
         structured_outputs=StructuredOutputsParams(json=request.json_schema) if request.json_schema else None,
         output_kind=RequestOutputKind.FINAL_ONLY,

@@ -74,15 +74,20 @@ class Endpoint:
     async def __aexit__(self, *_: object) -> None:
         await self._runner.cleanup()
 
+    def choose(self, body: Mapping[str, Any]) -> "Fault | dict[str, Any]":
+        """What a request is answered with."""
+        return self.script.pop(0) if self.script else reply()
+
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
-            self.bodies.append(await request.json())
+            body = await request.json()
+            self.bodies.append(body)
             self.paths.append(request.match_info["path"])
             self.keys.append(request.headers["authorization"])
             await asyncio.sleep(self.delay_s)
-            answer = self.script.pop(0) if self.script else reply()
+            answer = self.choose(body)
             if isinstance(answer, dict):
                 return web.json_response(answer)
             await asyncio.sleep(answer.hang_s)

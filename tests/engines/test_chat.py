@@ -1,12 +1,21 @@
 """The prompt a model reads: a wrong token here and every number of a run is of another model."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from roleeval.engines import ModelSource
-from roleeval.engines.chat import load_tokenizer, output_text, prompt_token_ids, render_prompt
+from roleeval.engines import ModelSource, request_key
+from roleeval.engines._openai_wire import request_body
+from roleeval.engines.chat import (
+    load_tokenizer,
+    output_text,
+    prompt_token_ids,
+    render_prompt,
+    special_tokens,
+    stop_token_ids,
+)
 from roleeval.errors import ConfigError, EngineError
 from roleeval.types import Message, Request, Sampling
 
@@ -47,6 +56,43 @@ def test_the_template_writes_the_only_special_tokens(tiny_model: Path, tmp_path:
     ids = prompt_token_ids(tokenizer, ask())
     assert ids.count(1) == 3
     assert ids[:2] != [1, 1]
+
+
+def test_a_raw_prompt_gets_the_tokenizers_own_tokens_only_where_it_asks(tiny_model: Path, tmp_path: Path) -> None:
+    """HyCoRA asks Llama without its BOS, and ChatGLM2 behind two prefix tokens that no text stands for."""
+    from tokenizers.processors import TemplateProcessing
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<|pad|> <|im_start|> $A", special_tokens=[("<|pad|>", 0), ("<|im_start|>", 1)]
+    )
+    tokenizer.save_pretrained(tmp_path)
+    tokenizer = load_tokenizer(ModelSource(str(tmp_path)))
+    bare = prompt_token_ids(tokenizer, ask(None, prompt="[INST]Who?[/INST]"))
+    assert 0 not in bare and 1 not in bare
+    prefixed = replace(ask(None, prompt="[INST]Who?[/INST]"), prompt_special_tokens=True)
+    assert prompt_token_ids(tokenizer, prefixed) == [0, 1, *bare]
+    unprefixed = replace(prefixed, prompt_special_tokens=False)
+    assert request_key("engine", prefixed) != request_key("engine", unprefixed)
+    for asked in (prefixed, unprefixed):
+        body = request_body(asked, model="m", extended=True, send_seed=True, max_tokens_field="max_tokens")
+        assert body["add_special_tokens"] is asked.prompt_special_tokens
+
+
+def test_a_stop_string_names_the_special_tokens_that_begin_with_it(tiny_model: Path, tmp_path: Path) -> None:
+    """They never show in a text, so looking for the string there would never stop."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    reserved = [f"<|reserved_special_token_{number}|>" for number in range(3)]
+    tokenizer.add_tokens([*reserved, "<|eot_id|>"], special_tokens=True)
+    tokenizer.save_pretrained(tmp_path)
+    special = special_tokens(load_tokenizer(ModelSource(str(tmp_path))))
+    ids = tokenizer.convert_tokens_to_ids(reserved)
+    assert stop_token_ids(special, ["<|reserved_special_token"]) == sorted(ids)
+    assert stop_token_ids(special, ["<|eot_id|>", "<|im_end|>"]) == sorted([special["<|eot_id|>"], 2])
+    assert stop_token_ids(special, ["", "the", "\n"]) == []
 
 
 def test_the_template_file_replaces_the_models_own(tiny_model: Path, tmp_path: Path) -> None:

@@ -53,21 +53,21 @@ def test_a_stored_completion_comes_back_whole_after_reopening(tmp_path: Path) ->
     store = CompletionStore(tmp_path / "s.sqlite")
     put(store, key, TEXT)
     store.close()
-    assert CompletionStore(tmp_path / "s.sqlite").get(key) == replace(TEXT, stored=True)
+    assert CompletionStore(tmp_path / "s.sqlite").get(key, Completion) == replace(TEXT, stored=True)
 
 
 @pytest.mark.parametrize("part", MUTATIONS)
 def test_flipping_any_part_of_the_request_misses(tmp_path: Path, part: str) -> None:
     store = CompletionStore(tmp_path / "s.sqlite")
     put(store, request_key("engine", REQUEST), TEXT)
-    assert store.get(request_key("engine", MUTATIONS[part])) is None
-    assert store.get(request_key("engine", REQUEST)) is not None
+    assert store.get(request_key("engine", MUTATIONS[part]), Completion) is None
+    assert store.get(request_key("engine", REQUEST), Completion) is not None
 
 
 def test_flipping_the_engine_or_model_misses(tmp_path: Path) -> None:
     store = CompletionStore(tmp_path / "s.sqlite")
     put(store, request_key("engine", REQUEST), TEXT)
-    assert store.get(request_key("another engine", REQUEST)) is None
+    assert store.get(request_key("another engine", REQUEST), Completion) is None
 
 
 def test_when_and_where_a_request_is_served_does_not_name_its_text() -> None:
@@ -92,7 +92,7 @@ def test_a_damaged_entry_is_an_error_and_never_a_text(tmp_path: Path) -> None:
         (value,) = db.execute("SELECT value FROM completions").fetchone()
         db.execute("UPDATE completions SET value = ?", (value.replace(b"sea", b"bar"),))
     with pytest.raises(StoreError, match="checksum"):
-        CompletionStore(file).get(key)
+        CompletionStore(file).get(key, Completion)
 
 
 def test_an_entry_moved_to_another_key_is_an_error(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_an_entry_moved_to_another_key_is_an_error(tmp_path: Path) -> None:
     with sqlite3.connect(file) as db:
         db.execute("UPDATE completions SET key = ?", (other,))
     with pytest.raises(StoreError, match="checksum"):
-        CompletionStore(file).get(other)
+        CompletionStore(file).get(other, Completion)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_a_truncated_database_gives_an_error_or_a_miss_but_no_wrong_text(tmp_pat
     with pytest.raises(StoreError):
         damaged = CompletionStore(file)
         for seed in range(300):
-            found = damaged.get(request_key("engine", replace(REQUEST, seed=seed)))
+            found = damaged.get(request_key("engine", replace(REQUEST, seed=seed)), Completion)
             assert found is None or found.text == f"text {seed}"
 
 
@@ -198,4 +198,4 @@ def test_a_cancelled_waiter_does_not_lose_the_answer(tmp_path: Path) -> None:
         await asyncio.sleep(0.1)
 
     asyncio.run(cancel_one())
-    assert store.get(request_key(stored.fingerprint, REQUEST)) is not None
+    assert store.get(request_key(stored.fingerprint, REQUEST), Completion) is not None
