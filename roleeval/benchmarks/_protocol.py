@@ -1,10 +1,13 @@
 """What a benchmark is: samples, and for each an episode that ends in a transcript."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from typing import Any, Protocol, runtime_checkable
 
 from roleeval.benchmarks.actor import Actor
-from roleeval.types import Sample, Transcript
+from roleeval.types import Sample, Score, Transcript
+
+# A sample that was played, and its scores.
+Scored = tuple[Sample, Transcript, tuple[Score, ...]]
 
 
 class Benchmark(Protocol):
@@ -39,4 +42,24 @@ class Benchmark(Protocol):
         Of the alternatives a metric takes the first whose groups it all has ("split/protocol", or "split" for a
         metric without references).
         """
+        ...
+
+
+@runtime_checkable
+class SelfScored(Protocol):
+    """A benchmark that plays and scores its samples by itself, in the place of `samples` and `episode`.
+
+    It has the other members of a Benchmark. The run's metrics are not used, and nothing is scored without it.
+    """
+
+    def evaluate(self, actor: Actor, *, limit: int | None, in_flight: int) -> AsyncIterator[Scored]:
+        """Yields every sample with its transcript and its scores.
+
+        Raises:
+            ConfigError: the model or the engine cannot be asked this.
+        """
+        ...
+
+    def corpus_scores(self) -> Iterable[tuple[str, str, Score]]:
+        """After `evaluate`: (split, cluster, score) of values that stand for more than one sample."""
         ...

@@ -7,7 +7,7 @@ from roleeval.engines import Engine
 from roleeval.errors import AdapterError, EngineDeadError, EngineError, UnsupportedRoleError
 from roleeval.models import PersonaModel
 from roleeval.seeds import derive_seed
-from roleeval.types import Message, Persona, Request, Turn
+from roleeval.types import Message, Persona, Request, Status, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +32,22 @@ class Actor:
         Raises:
             EngineDeadError: the engine is gone.
             StoreError: the answer could not be kept.
+            ConfigError: the model's prompt format cannot express the history.
         """
         model = self.model
         seed = derive_seed(self.run_seed, sample_id, turn=turn, speaker=persona.role)
-        messages = model.messages(system, history)
+        prompt = model.prompt(system, history)
+        messages = model.messages(system, history) if prompt is None else ()
         try:
             adapter = model.adapter(persona)
         except UnsupportedRoleError as error:
-            return Turn(persona.role, messages, "", "", "", "unsupported_role", "error", 0, 0, "", error=str(error))
+            return _failed(persona, "unsupported_role", error, messages=messages, prompt=prompt)
         request = Request(
-            messages=messages,
+            messages=messages if prompt is None else None,
             sampling=model.sampling,
             seed=seed,
+            prompt=prompt,
+            prompt_special_tokens=model.prompt_special_tokens,
             adapter=adapter,
             prefill=model.prefill,
             affinity=sample_id,
@@ -54,9 +58,7 @@ class Actor:
         except EngineDeadError:
             raise
         except (EngineError, AdapterError) as error:
-            return Turn(
-                persona.role, messages, "", "", "", "engine_failed", "error", 0, 0, name, seed=seed, error=str(error)
-            )
+            return _failed(persona, "engine_failed", error, messages=messages, prompt=prompt, adapter=name, seed=seed)
         reply = model.parse(done.text, done.finish_reason, done.reasoning)
         return Turn(
             speaker=persona.role,
@@ -69,5 +71,35 @@ class Actor:
             prompt_tokens=done.prompt_tokens,
             output_tokens=done.output_tokens,
             adapter=name,
+            prompt=prompt,
             seed=seed,
+            own_history=reply.own_history,
+            shown=reply.shown,
         )
+
+
+def _failed(
+    persona: Persona,
+    status: Status,
+    error: Exception,
+    *,
+    messages: tuple[Message, ...],
+    prompt: str | None,
+    adapter: str = "",
+    seed: int = 0,
+) -> Turn:
+    return Turn(
+        speaker=persona.role,
+        messages=messages,
+        raw="",
+        visible="",
+        thoughts="",
+        status=status,
+        finish_reason="error",
+        prompt_tokens=0,
+        output_tokens=0,
+        adapter=adapter,
+        prompt=prompt,
+        seed=seed,
+        error=str(error),
+    )
