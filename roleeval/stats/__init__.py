@@ -1,5 +1,50 @@
-"""Statistics: how sure a number is."""
+"""Statistics: how sure a number is, and what may be said of it. See docs/statistics.md."""
 
-from roleeval.stats.bootstrap import LEVEL, RESAMPLES, Estimate, clustered_mean, mean_of_means
+from roleeval.stats.agreement import RankCorrelation, Stability, krippendorff_alpha, rank_correlation, repeat_stability
+from roleeval.stats.bootstrap import (
+    FEW_CLUSTERS,
+    LEVEL,
+    RESAMPLES,
+    Estimate,
+    clustered_interval,
+    clustered_mean,
+    mean_of_means,
+)
+from roleeval.stats.bradley_terry import Rating, Ratings, bradley_terry
+from roleeval.stats.comparisons import Outcome, Verdict, Winner, first_slot_rate, flip_rate, settle, win_rate
+from roleeval.stats.length_control import length_controlled
+from roleeval.stats.paired import Difference, holm, paired_difference, separable, verdict
+from roleeval.stats.variance import VarianceSplit, variance_split
 
-__all__ = ["LEVEL", "RESAMPLES", "Estimate", "clustered_mean", "mean_of_means"]
+__all__ = [
+    "FEW_CLUSTERS",
+    "LEVEL",
+    "RESAMPLES",
+    "Difference",
+    "Estimate",
+    "Outcome",
+    "RankCorrelation",
+    "Rating",
+    "Ratings",
+    "Stability",
+    "VarianceSplit",
+    "Verdict",
+    "Winner",
+    "bradley_terry",
+    "clustered_interval",
+    "clustered_mean",
+    "first_slot_rate",
+    "flip_rate",
+    "holm",
+    "krippendorff_alpha",
+    "length_controlled",
+    "mean_of_means",
+    "paired_difference",
+    "rank_correlation",
+    "repeat_stability",
+    "separable",
+    "settle",
+    "variance_split",
+    "verdict",
+    "win_rate",
+]

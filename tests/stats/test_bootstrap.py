@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from roleeval.stats import clustered_mean, mean_of_means
+from roleeval.stats import bootstrap, clustered_mean, mean_of_means
 
 
 def test_one_cluster_gives_a_mean_and_no_interval() -> None:
@@ -57,3 +57,44 @@ def test_mean_of_means_weighs_groups_alike_and_resamples_clusters_jointly() -> N
 
 def test_mean_of_means_without_a_group_is_no_number() -> None:
     assert mean_of_means([(np.array([1.0]), np.array([0])), (np.array([np.nan]), np.array([0]))]).mean is None
+
+
+def test_few_clusters_get_student_t() -> None:
+    """Five roles: mean +- 2.7764 standard errors of the roles' means, as in tables of t with 4 degrees of freedom."""
+    means = np.array([0.30, 0.34, 0.28, 0.41, 0.37])
+    estimate = clustered_mean(np.repeat(means, 10), np.repeat(np.arange(5), 10))
+    half = 2.7764 * means.std(ddof=1) / np.sqrt(5)
+    assert (estimate.ci_low, estimate.ci_high) == pytest.approx((0.34 - half, 0.34 + half), abs=1e-5)
+
+
+def test_one_heavy_cluster_says_less_than_the_number_of_clusters() -> None:
+    """Three roles of which one has nearly all rows are hardly more than one: the interval must not look sure."""
+    values, clusters = np.array([0.2, 0.4, 0.3]), np.arange(3)
+    even = clustered_mean(np.repeat(values, 50), np.repeat(clusters, 50))
+    heavy = clustered_mean(np.repeat(values, [400, 50, 50]), np.repeat(clusters, [400, 50, 50]))
+    assert even.ci_low is not None and heavy.ci_low is not None and even.ci_high and heavy.ci_high
+    assert heavy.ci_high - heavy.ci_low > even.ci_high - even.ci_low
+
+
+def test_a_group_held_by_one_of_few_clusters_has_no_interval() -> None:
+    """Without that role there is no average, so nothing says how much the average would vary."""
+    everyone = (np.linspace(0, 1, 4), np.arange(4))
+    estimate = mean_of_means([everyone, (np.array([0.5, 0.6]), np.array([2, 2]))])
+    assert estimate.mean is not None and (estimate.ci_low, estimate.ci_high) == (None, None)
+
+
+def test_the_order_of_rows_and_the_names_of_clusters_do_not_matter() -> None:
+    rng = np.random.default_rng(6)
+    values, clusters = rng.normal(size=60), np.arange(60) % 12
+    shuffled = rng.permutation(60)
+    one, two = clustered_mean(values, clusters), clustered_mean(values[shuffled], clusters[shuffled] + 100)
+    assert (one.mean, one.ci_low, one.ci_high) == pytest.approx((two.mean, two.ci_low, two.ci_high))
+
+
+def test_draws_that_are_too_many_to_keep_are_the_same_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    values, clusters = np.random.default_rng(7).normal(size=40), np.arange(40)
+    kept = clustered_mean(values, clusters)
+    monkeypatch.setattr(bootstrap, "CACHED_BYTES", 0)
+    monkeypatch.setattr(bootstrap, "CHUNK", 999)
+    again = clustered_mean(values, clusters)
+    assert (kept.ci_low, kept.ci_high) == pytest.approx((again.ci_low, again.ci_high), abs=1e-12)

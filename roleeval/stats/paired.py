@@ -1,0 +1,172 @@
+"""Paired differences: two models answered the same samples, so what they share cancels out.
+
+The interval says how large a difference is; the permutation test, corrected for the number of models compared, decides
+whether it is one.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal
+
+from roleeval.stats.bootstrap import (
+    CACHED_BYTES,
+    CHUNK,
+    LEVEL,
+    RESAMPLES,
+    SEED,
+    ClusterTable,
+    Estimate,
+    cluster_table,
+    effective_clusters,
+    estimate_of,
+    jackknife_error,
+    t_quantile,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Pairs = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.intp]]
+
+Verdict = Literal["higher", "lower", "not separable", "too few clusters", ""]
+
+ROUNDING = 1e-12
+ALPHA = 1 - LEVEL
+POWER = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What one model has over another.
+
+    Attributes:
+        estimate: mean difference; n counts pairs, missing the samples that are no pair.
+        p: of the sign-flip test; None with fewer than two clusters.
+        smallest_p: the least that so few clusters could give.
+        detectable: the true difference that would be found four times out of five; None as p.
+    """
+
+    estimate: Estimate
+    p: float | None
+    smallest_p: float | None
+    detectable: float | None
+
+
+def paired_difference(groups: "Sequence[Pairs]") -> Difference:
+    """Mean of other - reference over the samples that both have, with the interval of `mean_of_means`.
+
+    Args:
+        groups: for each group (reference [rows], other [rows], clusters [rows]), a row being one sample and NaN what
+            one of them does not have; several groups give the plain mean of their differences.
+    """
+    table = cluster_table([(_apart(reference, other), clusters) for reference, other, clusters in groups])
+    estimate = estimate_of(table)
+    if estimate.mean is None or table.clusters < 2:
+        return Difference(estimate, None, None, None)
+    p, smallest = sign_flip_test(table.contributions)
+    return Difference(estimate, p, smallest, _detectable(table))
+
+
+def _apart(reference: "NDArray[np.float64]", other: "NDArray[np.float64]") -> "NDArray[np.float64]":
+    # Means over seeds of equal values differ in their last bits; without this, that dust would tell models apart.
+    import numpy as np
+
+    return np.where(np.isclose(other, reference, rtol=ROUNDING, atol=ROUNDING), 0.0, other - reference)
+
+
+def sign_flip_test(contributions: "NDArray[np.float64]") -> tuple[float, float]:
+    """Two-sided test of no difference: the two models' names exchanged in any set of clusters.
+
+    Args:
+        contributions: [clusters] whose sum is the mean difference.
+
+    Returns:
+        p and the smallest p possible. Every exchange is tried where there are at most RESAMPLES of them, else that
+        many are drawn and the one observed is counted among them.
+
+    Source: Good (2005), Permutation, Parametric and Bootstrap Tests of Hypotheses, on matched pairs; Phipson & Smyth
+        (2010) for the one observed.
+    """
+    import numpy as np
+
+    total = contributions.sum()
+    observed = abs(total) * (1 - 1e-9)  # ties differ by rounding
+    sums = (total - 2 * (exchanged @ contributions) for exchanged in _exchanges(len(contributions)))
+    extreme = sum(int((np.abs(those) >= observed).sum()) for those in sums)
+    if 2 ** len(contributions) <= RESAMPLES:
+        return extreme / 2 ** len(contributions), 2 / 2 ** len(contributions)
+    return (extreme + 1) / (RESAMPLES + 1), 1 / (RESAMPLES + 1)
+
+
+def _exchanges(clusters: int) -> "Iterator[NDArray[np.float64]]":
+    """Yields [some exchanges, clusters], 1 where the two models' names are exchanged."""
+    import numpy as np
+
+    step = max(1, CHUNK // clusters)
+    if RESAMPLES * clusters <= CACHED_BYTES:
+        bits = _bits(clusters)
+        for start in range(0, len(bits), step):
+            yield bits[start : start + step].astype(np.float64)
+        return
+    rng = np.random.default_rng(SEED)
+    for start in range(0, RESAMPLES, step):
+        yield rng.integers(0, 2, size=(min(step, RESAMPLES - start), clusters), dtype=np.int8).astype(np.float64)
+
+
+@lru_cache(maxsize=4)
+def _bits(clusters: int) -> "NDArray[np.int8]":
+    import numpy as np
+
+    if 2**clusters <= RESAMPLES:
+        numbers = np.arange(2**clusters)[:, None]
+        return np.asarray(numbers >> np.arange(clusters) & 1, dtype=np.int8)
+    return np.random.default_rng(SEED).integers(0, 2, size=(RESAMPLES, clusters), dtype=np.int8)
+
+
+def _detectable(table: ClusterTable) -> float | None:
+    # Bloom (1995), Evaluation Review 19: the sum of two t quantiles, those of the level and of the power, times the
+    # standard error.
+    import numpy as np
+
+    error = float(jackknife_error(table.means, table.clusters))
+    effective = effective_clusters(table.shares)
+    found = (t_quantile(1 - ALPHA / 2, effective) + t_quantile(POWER, effective)) * error
+    return float(found) if np.isfinite(found) else None
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p values corrected for their number, so that all verdicts together are wrong in at most 5 % of cases.
+
+    Source: Holm (1979), Scandinavian Journal of Statistics 6.
+    """
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    corrected, largest = [0.0] * len(p_values), 0.0
+    for rank, i in enumerate(order):
+        largest = max(largest, min(1.0, p_values[i] * (len(p_values) - rank)))
+        corrected[i] = largest
+    return corrected
+
+
+def verdict(difference: Difference, p_holm: float | None, comparisons: int) -> Verdict:
+    """What may be said of a difference in one word; "" where there is no test.
+
+    Args:
+        difference: the difference.
+        p_holm: its p, corrected.
+        comparisons: how many it was corrected for.
+    """
+    estimate = difference.estimate
+    if p_holm is None or difference.smallest_p is None or estimate.mean is None:
+        return ""
+    if difference.smallest_p * comparisons > ALPHA:
+        return "too few clusters"
+    if p_holm > ALPHA or not separable(estimate.ci_low, estimate.ci_high):
+        return "not separable"
+    return "higher" if estimate.mean > 0 else "lower"
+
+
+def separable(low: float | None, high: float | None) -> bool | None:
+    """Whether an interval of a difference leaves out 0, and what rounding makes of it; None without an interval."""
+    return None if low is None or high is None else low > ROUNDING or high < -ROUNDING
