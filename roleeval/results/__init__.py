@@ -1,7 +1,17 @@
 """Result folders: what a run writes, and all that reports read."""
 
 from roleeval.results.folder import ResultFolder, read_transcripts, write_atomically
+from roleeval.results.judgements import judgement_line, read_judgements, write_judgements
 from roleeval.results.scores import ScoreBook
 from roleeval.results.summary import summarise
 
-__all__ = ["ResultFolder", "ScoreBook", "read_transcripts", "summarise", "write_atomically"]
+__all__ = [
+    "ResultFolder",
+    "ScoreBook",
+    "judgement_line",
+    "read_judgements",
+    "read_transcripts",
+    "summarise",
+    "write_atomically",
+    "write_judgements",
+]

@@ -3,6 +3,7 @@
     results/<benchmark>/<model>/<run>/
       config.yaml         resolved, secrets masked
       transcripts.jsonl   one line per episode, in the samples' order
+      judgements.jsonl    one line per judgement, where judges were asked
       scores.parquet      Score rows
       summary.json        metric -> group -> mean, interval, n, missing
       manifest.json       written last: a folder without it is an unfinished run
@@ -13,7 +14,7 @@ Every file is written beside its place and renamed into it, so a reader never se
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -33,6 +34,10 @@ class ResultFolder:
     @property
     def transcripts(self) -> Path:
         return self.path / "transcripts.jsonl"
+
+    @property
+    def judgements(self) -> Path:
+        return self.path / "judgements.jsonl"
 
     @property
     def scores(self) -> Path:
@@ -164,5 +169,11 @@ def _restore(data: dict[str, Any]) -> tuple[Sample, Transcript]:
     raw["persona"] = Persona(**raw["persona"])
     raw["references"] = {name: tuple(texts) for name, texts in raw["references"].items()}
     sample = Sample(**raw)
-    turns = tuple(Turn(**turn | {"messages": tuple(Message(**m) for m in turn["messages"])}) for turn in data["turns"])
-    return sample, Transcript(sample.id, data["status"], turns)
+    return sample, Transcript(sample.id, data["status"], tuple(_turn(turn) for turn in data["turns"]))
+
+
+def _turn(data: dict[str, Any]) -> Turn:
+    # A folder of another version may lack newer fields, or have fields that are not known here.
+    known = {field.name for field in fields(Turn)}
+    messages = tuple(Message(**message) for message in data["messages"])
+    return Turn(**{name: value for name, value in data.items() if name in known} | {"messages": messages})

@@ -4,7 +4,7 @@ import json
 import os
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,6 +45,40 @@ class ScoreBook:
     def add_cluster(self, cluster: str, split: str, score: Score) -> None:
         """Adds a row that stands for a whole cluster (a corpus metric)."""
         self._add(f"{split}/*/{cluster}", 2**31 - 1, cluster, [(split, score)])
+
+    def take_over(self, file: Path, samples: Iterable[Sample], keep: Callable[[str], bool]) -> None:
+        """Adds the rows that a scores.parquet holds of some metrics.
+
+        Args:
+            file: nothing is added where it does not exist.
+            samples: those the rows are about.
+            keep: says of a metric's name whether its rows are wanted.
+
+        Raises:
+            ResultError: the file cannot be read.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        if not file.is_file():
+            return
+        known = {sample.id: sample for sample in samples}
+        try:
+            rows = pq.read_table(file).to_pylist()
+        except (OSError, pa.ArrowException) as error:
+            raise ResultError(f"{file}: cannot be read ({error}); score the run again") from error
+        for row in rows:
+            if not keep(row["metric"]):
+                continue
+            sample = known.get(row["sample"])
+            split = sample.split if sample else row["sample"].partition("/*/")[0]
+            detail = json.loads(row["detail"]) if row["detail"] else {}
+            group = row["group"].removeprefix(split).removeprefix("/")
+            score = Score(row["metric"], row["value"], row["status"], group, detail)
+            if sample:
+                self.add(sample, [score])
+            else:
+                self.add_cluster(row["cluster"], split, score)
 
     def _add(self, name: str, order: int, cluster: str, rows: Iterable[tuple[str, Score]]) -> None:
         number = len(self._ids)

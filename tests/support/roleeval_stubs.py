@@ -27,6 +27,8 @@ class StubOptions:
 
 
 class StubEngine:
+    likelihoods = False
+
     def __init__(self, options: StubOptions, source: ModelSource, lora: LoraNeed) -> None:
         self.options, self.source, self.lora = options, source, lora
         self.calls = 0

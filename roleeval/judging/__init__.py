@@ -1,0 +1,43 @@
+"""Judges: an LLM's opinion becomes a number with a known error. See docs/judging.md."""
+
+from roleeval.judging._calls import ask
+from roleeval.judging._protocol import (
+    REFERENCES,
+    Answer,
+    Attempt,
+    Case,
+    Judge,
+    Judgement,
+    Price,
+    Question,
+    UnusableReplyError,
+    mean_or_none,
+    visible_text,
+)
+from roleeval.judging._rubric import reference
+from roleeval.judging.pairwise import HerRm, PairwiseJudge
+from roleeval.judging.panel import Panel, members
+from roleeval.judging.points import RubricJudge
+from roleeval.judging.ranking import RankingJudge
+
+__all__ = [
+    "REFERENCES",
+    "Answer",
+    "Attempt",
+    "Case",
+    "HerRm",
+    "Judge",
+    "Judgement",
+    "PairwiseJudge",
+    "Panel",
+    "Price",
+    "Question",
+    "RankingJudge",
+    "RubricJudge",
+    "UnusableReplyError",
+    "ask",
+    "mean_or_none",
+    "members",
+    "reference",
+    "visible_text",
+]

@@ -1,0 +1,95 @@
+"""The one place where judges are called: attempts, what each brought, and what is left when none was usable."""
+
+from dataclasses import replace
+
+from roleeval.engines import StoredEngine
+from roleeval.errors import AdapterError, EngineDeadError, EngineError
+from roleeval.judging._protocol import Attempt, Judge, Judgement, Question, UnusableReplyError
+from roleeval.models.reply import parse_plain
+from roleeval.seeds import derive_seed
+from roleeval.types import Completion, Request
+
+
+async def ask(question: Question, judge: Judge, engine: StoredEngine, *, repeat: int = 0) -> Judgement:
+    """Asks until a reply is usable, at most `judge.attempts` times, each time with another seed.
+
+    A call without any reply ends the question: engines have retries of their own, and going on would give a resumed
+    run another verdict than an undisturbed one.
+
+    Raises:
+        EngineDeadError: the engine is gone.
+        StoreError: a reply could not be kept.
+    """
+    attempts: list[Attempt] = []
+    for number in range(judge.attempts):
+        request = _request(question, judge, repeat, number)
+        try:
+            done = await engine.generate(request)
+        except EngineDeadError:
+            raise
+        except (EngineError, AdapterError) as error:
+            attempts.append(_attempt(request, None, str(error)))
+            return _judgement(question, repeat, attempts, reason="no reply from the judge", answered=False)
+        try:
+            verdict = question.read(_reply(done, whole=question.schema is None))
+        except UnusableReplyError as error:
+            cut = "; cut off, raise judge.sampling.max_tokens" if done.finish_reason == "length" else ""
+            attempts.append(_attempt(request, done, f"{error}{cut}"))
+            continue
+        attempts.append(_attempt(request, done, ""))
+        done_well = _judgement(question, repeat, attempts, reason="", answered=True)
+        return replace(done_well, verdict=verdict, status="ok")
+    return _judgement(question, repeat, attempts, reason=attempts[-1].error, answered=True)
+
+
+def _request(question: Question, judge: Judge, repeat: int, attempt: int) -> Request:
+    sampling = judge.sampling
+    if attempt:
+        sampling = replace(sampling, temperature=max(sampling.temperature, judge.retry_temperature))
+    return Request(
+        messages=question.messages,
+        sampling=sampling,
+        seed=derive_seed(judge.seed, question.item, turn=repeat, speaker=judge.name, attempt=attempt),
+        json_schema=question.schema if judge.constrain else None,
+        attempt=attempt,
+        scope=judge.scope,
+        affinity=question.sample_id,
+    )
+
+
+def _reply(done: Completion, *, whole: bool) -> str:
+    """What the judge says when it has finished thinking; a free text (`whole`) counts by its end, so it needs one."""
+    reply = parse_plain(done.text, done.finish_reason, done.reasoning)
+    if reply.status == "refused":
+        raise UnusableReplyError("the judge refused")
+    if reply.status != "ok":
+        raise UnusableReplyError("the judge's reply is empty or was cut off while it reasoned")
+    if whole and done.finish_reason == "length":
+        raise UnusableReplyError("the judge's reply has no end")
+    return reply.visible
+
+
+def _attempt(request: Request, done: Completion | None, error: str) -> Attempt:
+    return Attempt(
+        seed=request.seed,
+        temperature=request.sampling.temperature,
+        raw=done.text if done else "",
+        finish_reason=done.finish_reason if done else "error",
+        prompt_tokens=done.prompt_tokens if done else 0,
+        output_tokens=done.output_tokens if done else 0,
+        error=error,
+    )
+
+
+def _judgement(question: Question, repeat: int, attempts: list[Attempt], *, reason: str, answered: bool) -> Judgement:
+    return Judgement(
+        item=question.item,
+        sample_id=question.sample_id,
+        slots=question.slots,
+        repeat=repeat,
+        verdict=None,
+        status="judge_failed",
+        reason=reason,
+        answered=answered,
+        attempts=tuple(attempts),
+    )

@@ -1,0 +1,52 @@
+"""Candidates' texts are data: fences that they cannot close, and checks on what a judge quotes from them."""
+
+import re
+import unicodedata
+
+from roleeval.engines import digest
+
+# Words of chat templates and reasoning tags: a tokenizer, or a reader of the judge's reply, would take them for real.
+_TEMPLATE_WORDS = re.compile(r"<[|｜]|[|｜]>|</?s>|</?think>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|<</?|>>")
+_DISARMED = str.maketrans("<>[]", "‹›⟦⟧")
+_ARMED = str.maketrans("‹›⟦⟧«»“”„‟’‘‚‛`´", "<>[]" + '"' * 6 + "'" * 6)
+_ELISION = re.compile(r"\.{3,}|…|\[\s*\]")
+
+
+def fence_token(*parts: object) -> str:
+    """What marks the fences of one question: the same for the same question, and nothing a candidate could know."""
+    return digest("fence", *parts)[:12]
+
+
+def fenced(text: str, label: str, token: str) -> str:
+    """A candidate's text between two marks.
+
+    Args:
+        text: what the candidate wrote.
+        label: what it is called in the prompt ("answer A").
+        token: of `fence_token`.
+    """
+    inner = _TEMPLATE_WORDS.sub(lambda match: match[0].translate(_DISARMED), text).replace(token, "")
+    return f"<<{label} {token}>>\n{inner}\n<<end of {label} {token}>>"
+
+
+def plain(text: str) -> str:
+    """A text without differences that a quotation may have: white space, quotation marks, case."""
+    return " ".join(unicodedata.normalize("NFKC", text).translate(_ARMED).casefold().split())
+
+
+def quoted(quote: str, text: str) -> bool:
+    """Whether a text holds a quote; parts of it may be left out with "..." as long as their order stays."""
+    whole, position = plain(text), 0
+    # NFKC turns an ellipsis into three dots, so parts are split first
+    parts = [part for part in (plain(piece).strip(" \"'") for piece in _ELISION.split(quote)) if part]
+    for part in parts:
+        found = whole.find(part, position)
+        if found < 0:
+            return False
+        position = found + len(part)
+    return bool(parts)
+
+
+def echoes(fragment: str, judged: str) -> bool:
+    """Whether a piece of a judge's reply stands in the judged texts as it is."""
+    return bool(plain(fragment)) and plain(fragment) in plain(judged)

@@ -1,0 +1,190 @@
+"""Reads a JSON verdict out of whatever a judge wrote around it, and holds it against a schema.
+
+Tolerated: fenced blocks, prose before and after, raw line breaks in strings, trailing commas, numbers in quotes, a list
+around a single object. Not tolerated: two different verdicts in one reply, a verdict that stands in the judged text.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from roleeval.errors import ConfigError
+from roleeval.judging._fence import echoes
+from roleeval.judging._protocol import UnusableReplyError
+
+Schema = Mapping[str, Any]
+_CHECKED = frozenset(
+    ("type", "properties", "required", "additionalProperties", "items", "enum", "minimum", "maximum", "minItems")
+)
+_KNOWN = _CHECKED | {"maxItems", "minLength", "maxLength", "description", "title"}
+_MISSES = 64  # brackets that open nothing; a model that repeats "{" for ever is not worth more
+_CLOSING = {"{": "}", "[": "]"}
+
+
+def check_schema(schema: Schema, where: str) -> None:
+    """Refuses a schema that says more than `read_verdict` checks.
+
+    Raises:
+        ConfigError: names the keyword.
+    """
+    if unknown := set(schema) - _KNOWN:
+        raise ConfigError(f"{where}: the keyword {sorted(unknown)[0]!r} is not checked here; use {sorted(_CHECKED)}")
+    for name, part in schema.get("properties", {}).items():
+        check_schema(part, f"{where}.{name}")
+    if "items" in schema:
+        check_schema(schema["items"], f"{where}[]")
+
+
+def read_verdict(reply: str, schema: Schema, *, judged: str = "") -> Any:
+    """The one verdict in a reply that fits the schema.
+
+    Args:
+        reply: what the judge wrote, reasoning removed.
+        schema: what a verdict looks like.
+        judged: all text by candidates; JSON that stands in it is a quotation and no verdict.
+
+    Raises:
+        UnusableReplyError: there is none, or there are several that differ.
+    """
+    verdicts: list[Any] = []
+    reason = "no JSON in the reply"
+    for text, value in _values(reply):
+        if judged and echoes(text, judged):
+            reason = "the only JSON is a quotation of the judged text"
+            continue
+        try:
+            verdict = _conform(_unwrapped(value, schema), schema, "verdict")
+        except UnusableReplyError as error:
+            reason = str(error)
+            continue
+        if verdict not in verdicts:
+            verdicts.append(verdict)
+    if len(verdicts) > 1:
+        raise UnusableReplyError("several different verdicts in one reply")
+    if not verdicts:
+        raise UnusableReplyError(reason)
+    return verdicts[0]
+
+
+def _values(reply: str) -> Iterator[tuple[str, Any]]:
+    """Every outermost JSON object or list, with its text."""
+    position = misses = 0
+    while position < len(reply) and misses < _MISSES:
+        if reply[position] in _CLOSING and (block := _block(reply, position)) is not None:
+            text, mended = block
+            try:
+                value = json.loads(mended, strict=False, parse_constant=_refuse, object_pairs_hook=_object)
+            except (ValueError, RecursionError):
+                pass
+            else:
+                yield text, value
+                position += len(text)
+                continue
+        misses += reply[position] in _CLOSING
+        position += 1
+
+
+def _block(text: str, start: int) -> tuple[str, str] | None:
+    """The balanced block that begins at `start`, as it is and without trailing commas; None if it never ends."""
+    stack: list[str] = []
+    kept: list[str] = []
+    in_string = escaped = False
+    for position in range(start, len(text)):
+        char = text[position]
+        if in_string:
+            in_string = escaped or char != '"'
+            escaped = char == "\\" and not escaped
+        elif char == '"':
+            in_string = True
+        elif char in _CLOSING:
+            stack.append(_CLOSING[char])
+        elif stack and char in "}]":
+            if char != stack.pop():
+                return None
+            while kept and (kept[-1].isspace() or kept[-1] == ","):
+                kept.pop()
+        kept.append(char)
+        if not stack:
+            return text[start : position + 1], "".join(kept)
+    return None
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key stands twice")
+    return found
+
+
+def _unwrapped(value: Any, schema: Schema) -> Any:
+    if schema.get("type") == "object" and isinstance(value, list) and len(value) == 1:
+        return value[0]
+    if schema.get("type") == "array" and isinstance(value, dict):
+        return [value]
+    return value
+
+
+def _conform(value: Any, schema: Schema, where: str) -> Any:
+    """The value in the schema's own types, without keys that the schema does not know."""
+    kind = schema.get("type")
+    if kind == "object":
+        if not isinstance(value, dict):
+            raise UnusableReplyError(f"{where} is not an object")
+        parts = schema.get("properties", {})
+        if absent := [name for name in schema.get("required", ()) if name not in value]:
+            raise UnusableReplyError(f"{where} lacks {absent[0]!r}")
+        return {name: _conform(value[name], part, f"{where}.{name}") for name, part in parts.items() if name in value}
+    if kind == "array":
+        return _list(value, schema, where)
+    if kind in ("integer", "number"):
+        return _number(value, schema, where)
+    if kind == "string":
+        return _string(value, schema, where)
+    if kind == "boolean" and not isinstance(value, bool):
+        raise UnusableReplyError(f"{where} is not true or false")
+    return value
+
+
+def _list(value: Any, schema: Schema, where: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise UnusableReplyError(f"{where} is not a list")
+    if not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", math.inf):
+        raise UnusableReplyError(f"{where} has {len(value)} entries")
+    return [_conform(part, schema.get("items", {}), f"{where}[{place}]") for place, part in enumerate(value)]
+
+
+def _number(value: Any, schema: Schema, where: str) -> Any:
+    if isinstance(value, str):
+        try:
+            value = float(value.strip())
+        except ValueError:
+            raise UnusableReplyError(f"{where} is not a number") from None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise UnusableReplyError(f"{where} is not a number")
+    if schema["type"] == "integer":
+        if value != int(value):
+            raise UnusableReplyError(f"{where} is not a whole number")
+        value = int(value)
+    if not schema.get("minimum", -math.inf) <= value <= schema.get("maximum", math.inf):
+        raise UnusableReplyError(f"{where} is out of range ({value})")
+    return value
+
+
+def _string(value: Any, schema: Schema, where: str) -> str:
+    if not isinstance(value, str):
+        raise UnusableReplyError(f"{where} is not a text")
+    allowed: list[str] | None = schema.get("enum")
+    if allowed is not None:
+        plain = value.strip().strip("\"'.*` ").casefold()
+        found = [name for name in allowed if name.casefold() == plain]
+        if not found:
+            raise UnusableReplyError(f"{where} is none of {', '.join(allowed)}")
+        return found[0]
+    if not schema.get("minLength", 0) <= len(value):
+        raise UnusableReplyError(f"{where} is empty")
+    return value

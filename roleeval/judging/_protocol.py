@@ -1,0 +1,233 @@
+"""What a judge is: questions about answers, and scores out of the verdicts.
+
+A judge never calls an engine itself: `_calls.ask` does, for all of them.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, cast
+
+from roleeval.benchmarks.prompts import PromptPack, load_prompt_pack
+from roleeval.engines import EngineOptions, ModelSource
+from roleeval.errors import ConfigError
+from roleeval.metrics import ANSWERLESS
+from roleeval.types import FinishReason, Message, Sample, Sampling, Score, Status, Transcript
+
+# The label of the benchmark's reference answers where a comparison has them as an opponent.
+REFERENCES = "references"
+
+
+class UnusableReplyError(Exception):
+    """A judge's reply holds no verdict that counts; says why in a few words. Ends an attempt, never a run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one candidate said about a sample: its visible text, and how its episode ended."""
+
+    text: str
+    status: Status = "ok"
+
+    @property
+    def happened(self) -> bool:
+        """False where the candidate was never asked (or not answered): there is nothing to judge."""
+        return self.status == "ok" or self.status in ANSWERLESS
+
+    @property
+    def given(self) -> bool:
+        """Whether there is a text that a judge can be asked about."""
+        return self.status == "ok" and bool(self.text.strip())
+
+    @property
+    def outcome(self) -> Status:
+        """The status of a row that needs no judge."""
+        return "no_answer" if self.status == "ok" and not self.given else self.status
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A sample and its answers.
+
+    Attributes:
+        sample: what was asked.
+        own: label of the run whose scores are wanted.
+        answers: label -> answer; labels never reach a judge.
+    """
+
+    sample: Sample
+    own: str
+    answers: Mapping[str, Answer]
+
+    @property
+    def opponents(self) -> tuple[str, ...]:
+        return tuple(label for label in self.answers if label != self.own)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One thing that a judge is asked.
+
+    Attributes:
+        item: names it among all questions of the judge; seeds derive from it.
+        sample_id: what it is about.
+        messages: the chat.
+        schema: JSON text of the reply's schema; None for a free text.
+        read: takes the verdict out of a reply, or raises UnusableReplyError.
+        slots: labels of the answers in the order in which they are shown.
+    """
+
+    item: str
+    sample_id: str
+    messages: tuple[Message, ...]
+    schema: str | None
+    read: Callable[[str], Mapping[str, Any]]
+    slots: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One call of a judge; `error` says why its reply was not used, or why there is none."""
+
+    seed: int
+    temperature: float
+    raw: str
+    finish_reason: FinishReason
+    prompt_tokens: int
+    output_tokens: int
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What came of a question.
+
+    Attributes:
+        item, sample_id, slots: see Question.
+        repeat: which of `samples_per_item`.
+        verdict: None where there is none.
+        status: "ok" or "judge_failed".
+        reason: why it failed.
+        answered: False where the last call brought no reply at all; the same command asks it again.
+        attempts: every call, the last one last.
+    """
+
+    item: str
+    sample_id: str
+    slots: tuple[str, ...]
+    repeat: int
+    verdict: Mapping[str, Any] | None
+    status: Literal["ok", "judge_failed"]
+    reason: str
+    answered: bool
+    attempts: tuple[Attempt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """Of a million tokens, in one currency for the whole table."""
+
+    input: float
+    output: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judge:
+    """The options that all judges share, and what a judge has to say for itself.
+
+    Attributes:
+        name: part of its columns' names.
+        pack: folder of its prompts, rubric and schema (judges/NAME, or a path).
+        source: the judge model; None is the run's own base model, without an adapter.
+        engine: what serves it; None is the run's engine options.
+        sampling: of the first attempt.
+        attempts: calls at most until a reply is usable.
+        retry_temperature: of further attempts, unless `sampling` is warmer.
+        samples_per_item: how often each question is asked.
+        aggregate: of those answers.
+        constrain: have the engine constrain replies to the schema; false for engines that cannot.
+        thoughts: "shown" gives the judge inner thoughts in brackets, for protocols that say so.
+        seed: every call's seed derives from it; not the run's, so that two runs that are compared share their calls.
+        max_in_flight: questions under way at once.
+        prices: model name -> price; a model that is not in it has no cost.
+    """
+
+    name: str
+    pack: str
+    source: ModelSource | None = None
+    engine: Any = None
+    sampling: Sampling = field(default_factory=lambda: Sampling(max_tokens=1024))
+    attempts: int = 3
+    retry_temperature: float = 0.7
+    samples_per_item: int = 1
+    aggregate: Literal["median", "mean"] = "median"
+    constrain: bool = True
+    thoughts: Literal["hidden", "shown"] = "hidden"
+    seed: int = 0
+    max_in_flight: int = 64
+    prices: Mapping[str, Price] = field(default_factory=dict)
+
+    compares: ClassVar[bool] = False  # whether it is asked about several runs' answers at once
+
+    def __post_init__(self) -> None:
+        if not self.name or not self.name.replace("_", "").replace("-", "").isalnum():
+            raise ConfigError(f"judge.name: {self.name!r} cannot name a column; use letters, digits, - and _")
+        if self.attempts < 1 or self.samples_per_item < 1 or self.max_in_flight < 1:
+            raise ConfigError("judge: attempts, samples_per_item and max_in_flight are whole numbers from 1")
+        if self.samples_per_item > 1 and self.sampling.temperature == 0:
+            raise ConfigError(
+                f"judge.samples_per_item={self.samples_per_item} with sampling.temperature=0 asks for the same text"
+                " several times; set judge.sampling.temperature"
+            )
+        if self.source is not None and self.source.path.startswith("zoo:"):
+            from roleeval.resources import zoo_path
+
+            path = str(zoo_path(self.source.path.removeprefix("zoo:")))
+            object.__setattr__(self, "source", ModelSource(path, None, self.source.chat_template))
+        if self.engine is not None and not hasattr(self.engine, "build"):
+            raise ConfigError("judge.engine: not an engine; give it a _target_ as conf/engine/*.yaml do, or null")
+
+    @property
+    def prompts(self) -> PromptPack:
+        return load_prompt_pack(self.pack)
+
+    @property
+    def scope(self) -> str:
+        """Who asks, in the store's keys."""
+        return f"judge:{self.name}:{self.prompts.sha256}"
+
+    def engine_options(self, default: EngineOptions) -> EngineOptions:
+        return default if self.engine is None else cast("EngineOptions", self.engine)
+
+    def questions(self, case: Case) -> list[Question]:
+        """What has to be asked about a case; [] where its outcome needs no judge."""
+        raise NotImplementedError
+
+    def scores(self, judged: Sequence[tuple[Case, Sequence[Judgement]]]) -> list[tuple[Sample, list[Score]]]:
+        """The rows of all cases; a Score's metric is the part behind the judge's column name."""
+        raise NotImplementedError
+
+    def ranges(self, candidates: int) -> Mapping[str, tuple[float, float]]:
+        """Metric -> (worst, best) possible value, for bounds where judgements are missing."""
+        raise NotImplementedError
+
+    def aggregated(self, values: Sequence[float]) -> float | None:
+        """One value for several answers to the same question; None for none."""
+        import statistics
+
+        if not values:
+            return None
+        return statistics.median(values) if self.aggregate == "median" else statistics.fmean(values)
+
+
+def visible_text(transcript: Transcript, thoughts: Literal["hidden", "shown"]) -> str:
+    """What a judge may read of a transcript: the answer, or the conversation where it has several turns."""
+    turns = [(t.speaker, (t.shown if thoughts == "shown" else "") or t.visible) for t in transcript.turns]
+    if len(turns) == 1:
+        return turns[0][1]
+    return "\n\n".join(f"{speaker}: {text}" for speaker, text in turns)
+
+
+def mean_or_none(values: Sequence[float | None]) -> float | None:
+    """The mean; None where a value is missing, because a mean over fewer would be another quantity."""
+    present = [value for value in values if value is not None]
+    return sum(present) / len(present) if present and len(present) == len(values) else None

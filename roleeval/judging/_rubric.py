@@ -1,0 +1,115 @@
+"""What a judge's pack holds: prompts, criteria, and the schema of one criterion's verdict.
+
+judges/<name>/
+  manifest.yaml   name, version
+  rubric.yaml     criteria: {name: text}, and scale: [lowest, highest] for points
+  system.txt      {criteria} and {format} are filled in
+  user.txt        {role}, {description}, {question}, {reference} and what the judge shows
+  schema.json     of the verdict on one criterion; absent for judges that reply in free text
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from roleeval.benchmarks.prompts import PromptPack, fill
+from roleeval.errors import ConfigError
+from roleeval.judging._json import check_schema
+from roleeval.types import Message, Sample
+
+_REFERENCE_ORDER = ("SPE", "CUS", "RAW")
+
+
+@dataclass(frozen=True, slots=True)
+class Rubric:
+    """rubric.yaml: criterion -> what it asks, and the scale of points where there is one."""
+
+    criteria: Mapping[str, str]
+    scale: tuple[int, int] | None = None
+
+
+@lru_cache(maxsize=32)
+def load_rubric(pack: PromptPack) -> Rubric:
+    """Reads a pack's rubric.yaml.
+
+    Raises:
+        ConfigError: it is missing or not what the module's first lines show.
+    """
+    import yaml
+
+    file = pack.folder / "rubric.yaml"
+    if not file.is_file():
+        raise ConfigError(f"judge pack {pack.folder}: no rubric.yaml")
+    data = yaml.safe_load(file.read_text(encoding="utf-8"))
+    criteria = data.get("criteria") if isinstance(data, dict) else None
+    if not isinstance(criteria, dict) or not criteria or not all(isinstance(v, str) for v in criteria.values()):
+        raise ConfigError(f"{file}: needs criteria, a mapping of names to texts")
+    if bad := [name for name in criteria if not str(name).replace("_", "").isalnum() or name == "overall"]:
+        raise ConfigError(f"{file}: {bad[0]!r} cannot name a criterion; use letters, digits and _ (not 'overall')")
+    scale = data.get("scale")
+    if scale is not None and not (
+        isinstance(scale, list)
+        and len(scale) == 2
+        and all(isinstance(end, int) for end in scale)
+        and scale[0] < scale[1]
+    ):
+        raise ConfigError(f"{file}: scale is {scale!r}; give [lowest, highest] as whole numbers")
+    return Rubric({str(name): text.strip() for name, text in criteria.items()}, tuple(scale) if scale else None)
+
+
+def criteria_schema(pack: PromptPack, criteria: Mapping[str, str], **values: Any) -> dict[str, Any]:
+    """The schema of a whole reply: an object with the pack's schema.json under the name of each criterion.
+
+    Args:
+        pack: whose schema.json.
+        criteria: names of the reply's keys.
+        values: JSON values for {name} places in schema.json.
+
+    Raises:
+        ConfigError: schema.json is missing, not JSON, or has a keyword that is not checked.
+    """
+    text = fill(pack.template("schema.json"), **{name: json.dumps(value) for name, value in values.items()})
+    where = f"{pack.folder / 'schema.json'}"
+    try:
+        one = json.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"{where}: not JSON ({error})") from error
+    check_schema(one, where)
+    return {
+        "type": "object",
+        "properties": dict.fromkeys(criteria, one),
+        "required": list(criteria),
+        "additionalProperties": False,
+    }
+
+
+def judge_messages(pack: PromptPack, sample: Sample, criteria: Mapping[str, str], **shown: str) -> tuple[Message, ...]:
+    """The chat that a judge is sent: system.txt and user.txt, filled.
+
+    Args:
+        pack: whose templates.
+        sample: what was asked; its first reference is {reference}.
+        criteria: listed at {criteria}.
+        shown: fenced answers and whatever else the templates name.
+    """
+    listed = "\n".join(f"- {name}: {text}" for name, text in criteria.items())
+    values = {
+        "criteria": listed,
+        "role": sample.persona.role,
+        "description": sample.persona.description or "(none given)",
+        "question": sample.question,
+        "reference": reference(sample) or "(none given)",
+        **shown,
+    }
+    system, user = (fill(pack.template(name), **values) for name in ("system.txt", "user.txt"))
+    return (Message("system", system), Message("user", user))
+
+
+def reference(sample: Sample) -> str:
+    """The sample's first reference, of the protocol that says most about the role; "" where it has none."""
+    for protocol in (*_REFERENCE_ORDER, *sample.references):
+        for text in sample.references.get(protocol, ()):
+            return text.strip()
+    return ""

@@ -1,0 +1,200 @@
+"""Pairwise comparison: every pair of answers in both orders; where the orders disagree it is a tie.
+
+    question of a pair:  "<sample>|<shown first>|<shown second>", the same whichever of the two runs is judged,
+                         so two runs that are compared with each other share their calls
+
+HerRm is the same comparison by a generative reward model that replies in free text.
+"""
+
+import itertools
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from roleeval.judging._fence import echoes, fence_token, fenced
+from roleeval.judging._json import read_verdict
+from roleeval.judging._length import length_controlled
+from roleeval.judging._protocol import Answer, Case, Judge, Judgement, Question, UnusableReplyError, mean_or_none
+from roleeval.judging._rubric import criteria_schema, judge_messages, load_rubric
+from roleeval.types import Sample, Score, Status
+
+_SLOTS = ("A", "B")
+_POINTS = {"A": 1.0, "tie": 0.5, "B": 0.0}
+_WINNER = re.compile(r"(?:final\s+)?winner\s*[:：=]\s*(?:answer\s+|reply\s+)?(A|B|tie)\b\W*$", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """What the judge made of one opponent: per criterion 1 (won), 0.5, 0 or missing; and its habits."""
+
+    wins: Mapping[str, float | None]
+    flip: float | None
+    first: float | None
+    status: Status
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairwiseJudge(Judge):
+    """Which of two answers is better on each criterion (conf/judge/rolebench_pairwise.yaml).
+
+    An answer that was not given loses against one that was; two of them, and two equal texts, are a tie. None of these
+    is asked. Flips and first slots are counted over asked pairs.
+
+    Attributes:
+        against: models of the same results_dir, or "references"; None: all other comparable runs.
+    """
+
+    name: str = "rolebench_pairwise"
+    pack: str = "judges/rolebench_pairwise"
+    against: tuple[str, ...] | None = None
+
+    compares: ClassVar[bool] = True
+
+    @property
+    def _criteria(self) -> Mapping[str, str]:
+        return load_rubric(self.prompts).criteria
+
+    def questions(self, case: Case) -> list[Question]:
+        pairs = [sorted((case.own, opponent)) for opponent in case.opponents if _to_ask(case, opponent)]
+        return [self._question(case, order) for pair in pairs for order in itertools.permutations(pair)]
+
+    def _question(self, case: Case, order: Sequence[str]) -> Question:
+        token = fence_token(self.seed, self.name, case.sample.id, sorted(order))
+        texts = [case.answers[label].text for label in order]
+        shown = {
+            f"answer_{slot.lower()}": fenced(t, f"answer {slot}", token) for slot, t in zip(_SLOTS, texts, strict=True)
+        }
+        return Question(
+            item=_item(case.sample, *order),
+            sample_id=case.sample.id,
+            messages=judge_messages(self.prompts, case.sample, self._criteria, **shown),
+            schema=self._schema(),
+            read=lambda reply: self._read(reply, "\n".join(texts)),
+            slots=tuple(order),
+        )
+
+    def _schema(self) -> str | None:
+        return json.dumps(criteria_schema(self.prompts, self._criteria))
+
+    def _read(self, reply: str, judged: str) -> Mapping[str, Any]:
+        verdict: Mapping[str, Any] = read_verdict(reply, json.loads(self._schema() or "{}"), judged=judged)
+        return verdict
+
+    def scores(self, judged: Sequence[tuple[Case, Sequence[Judgement]]]) -> list[tuple[Sample, list[Score]]]:
+        pairs = [
+            {opponent: self._pair(case, opponent, judgements) for opponent in case.opponents}
+            for case, judgements in judged
+        ]
+        controlled = _controlled([case for case, _ in judged], pairs)
+        return [
+            (case.sample, self._rows(found, values))
+            for (case, _), found, values in zip(judged, pairs, controlled, strict=True)
+        ]
+
+    def _pair(self, case: Case, opponent: str, judgements: Sequence[Judgement]) -> _Pair:
+        own, other = case.answers[case.own], case.answers[opponent]
+        if not own.happened:
+            return self._without_judge(None, own.outcome)
+        if not other.happened:
+            return self._without_judge(None, other.outcome, "what became of the opponent's answer")
+        if not _to_ask(case, opponent):
+            return self._without_judge(0.5 if own.given == other.given else float(own.given), own.outcome)
+        by_order = {(j.item, j.repeat): j for j in judgements}
+        first, second = (_item(case.sample, *order) for order in ((case.own, opponent), (opponent, case.own)))
+        both = [(by_order[first, repeat], by_order[second, repeat]) for repeat in range(self.samples_per_item)]
+        return self._verdict(both)
+
+    def _without_judge(self, value: float | None, status: Status, reason: str = "") -> _Pair:
+        return _Pair(dict.fromkeys(self._criteria, value), None, None, status, reason)
+
+    def _verdict(self, both: Sequence[tuple[Judgement, Judgement]]) -> _Pair:
+        wins: dict[str, list[float]] = {name: [] for name in self._criteria}
+        flips: list[float] = []
+        firsts: list[float] = []
+        for one, two in both:
+            if one.verdict is None or two.verdict is None:
+                continue  # one order alone carries its bias
+            for name, values in wins.items():
+                ahead, behind = _POINTS[one.verdict[name]["winner"]], _POINTS[two.verdict[name]["winner"]]
+                values.append(ahead if ahead == 1 - behind else 0.5)
+                flips.append(float(ahead == behind != 0.5))
+                firsts.append((ahead + behind) / 2)
+        if not flips:
+            reason = next(j.reason for pair in both for j in pair if j.verdict is None)
+            return self._without_judge(None, "judge_failed", reason)
+        found = {name: self.aggregated(values) for name, values in wins.items()}
+        return _Pair(found, mean_or_none(flips), mean_or_none(firsts), "ok")
+
+    def _rows(self, pairs: Mapping[str, _Pair], controlled: float | None) -> list[Score]:
+        names = tuple(self._criteria) if len(self._criteria) > 1 else ()
+        worst = next((pair for pair in pairs.values() if None in pair.wins.values()), None)
+        status = worst.status if worst else next(iter(pairs.values())).status
+        detail = {"reason": worst.reason} if worst and worst.reason else {}
+        overall = {label: mean_or_none(list(pair.wins.values())) for label, pair in pairs.items()}
+        values = {f"{name}/win": mean_or_none([pair.wins[name] for pair in pairs.values()]) for name in names}
+        values["overall/win"] = mean_or_none(list(overall.values()))
+        values["overall/win_length_controlled"] = controlled
+        rows = [Score(name, value, status, detail=detail) for name, value in values.items()]
+        if len(pairs) > 1:
+            rows += [Score(f"overall/win_against/{n}", v, pairs[n].status) for n, v in overall.items()]
+        asked = [pair for pair in pairs.values() if pair.flip is not None or pair.status == "judge_failed"]
+        if asked:
+            failed: Status = next((pair.status for pair in asked if pair.flip is None), "ok")
+            rows.append(Score("flip", mean_or_none([pair.flip for pair in asked]), failed))
+            rows.append(Score("first_slot", mean_or_none([pair.first for pair in asked]), failed))
+        return rows
+
+    def ranges(self, candidates: int) -> Mapping[str, tuple[float, float]]:
+        return {f"{name}/win": (0.0, 1.0) for name in (*self._criteria, "overall")}
+
+
+def _item(sample: Sample, first: str, second: str) -> str:
+    return f"{sample.id}|{first}|{second}"
+
+
+def _to_ask(case: Case, opponent: str) -> bool:
+    own, other = case.answers[case.own], case.answers[opponent]
+    return own.given and other.given and own.text != other.text
+
+
+def _controlled(cases: Sequence[Case], pairs: Sequence[Mapping[str, _Pair]]) -> list[float | None]:
+    """Per case the win against the mean opponent, as it would be for answers of equal length."""
+    found: list[list[float | None]] = [[] for _ in cases]
+    for opponent in cases[0].opponents if cases else ():
+        wins = [mean_or_none(list(pair[opponent].wins.values())) for pair in pairs]
+        lengths = [_longer(case.answers[case.own], case.answers[opponent]) for case in cases]
+        for values, value in zip(found, length_controlled(wins, lengths), strict=True):
+            values.append(value)
+    return [mean_or_none(values) for values in found]
+
+
+def _longer(own: Answer, other: Answer) -> float:
+    return float(len(own.text) - len(other.text))
+
+
+@dataclass(frozen=True, kw_only=True)
+class HerRm(PairwiseJudge):
+    """A generative reward model in HER's manner: principles, analysis, and a last line "Winner: A", "B" or "tie".
+
+    Source: HER (arXiv 2601.21459).
+    """
+
+    name: str = "her_rm"
+    pack: str = "judges/her_rm"
+
+    def _schema(self) -> str | None:
+        return None
+
+    def _read(self, reply: str, judged: str) -> Mapping[str, Any]:
+        lines = [line.strip().strip("*_#>` ") for line in reply.splitlines()]
+        lines = [line for line in lines if line]
+        match = _WINNER.search(lines[-1]) if lines else None
+        if match is None:
+            raise UnusableReplyError("the last line names no winner")
+        if echoes("\n".join(reply.strip().splitlines()[-2:]), judged):
+            raise UnusableReplyError("the reply ends with a quotation of the judged text")
+        winner = match[1].upper() if match[1].lower() != "tie" else "tie"
+        return {name: {"winner": winner} for name in self._criteria}

@@ -1,0 +1,129 @@
+"""Listwise ranking: all models' answers to a sample at once, in a drawn order and in its reverse."""
+
+import json
+import random
+import string
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from roleeval.errors import ConfigError
+from roleeval.judging._fence import fence_token, fenced
+from roleeval.judging._json import read_verdict
+from roleeval.judging._protocol import Case, Judge, Judgement, Question, UnusableReplyError, mean_or_none
+from roleeval.judging._rubric import criteria_schema, judge_messages, load_rubric
+from roleeval.seeds import derive_seed
+from roleeval.types import Sample, Score
+
+_LETTERS = string.ascii_uppercase
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankingJudge(Judge):
+    """Ranks the answers of all comparable runs on each criterion (conf/judge/rolebench_ranking.yaml).
+
+    Answers that were not given are not shown; they share the last places.
+
+    Attributes:
+        against: see PairwiseJudge.
+
+    Source: RoleLLM (arXiv 2310.00746), its evaluator; the drawn order and its reverse are an addition.
+    """
+
+    name: str = "rolebench_ranking"
+    pack: str = "judges/rolebench_ranking"
+    against: tuple[str, ...] | None = None
+
+    compares: ClassVar[bool] = True
+
+    @property
+    def _criteria(self) -> Mapping[str, str]:
+        return load_rubric(self.prompts).criteria
+
+    def questions(self, case: Case) -> list[Question]:
+        shown = _shown(case)
+        if case.own not in shown or len(shown) < 2:
+            return []
+        if len(shown) > len(_LETTERS):
+            raise ConfigError(
+                f"judge={self.name}: {len(shown)} runs to rank, at most {len(_LETTERS)}; set judge.against"
+            )
+        random.Random(derive_seed(self.seed, "|".join([case.sample.id, *shown]))).shuffle(shown)
+        return [self._question(case, order) for order in (shown, shown[::-1])]
+
+    def _question(self, case: Case, order: Sequence[str]) -> Question:
+        letters = _LETTERS[: len(order)]
+        schema = criteria_schema(self.prompts, self._criteria, letters=list(letters), count=len(letters))
+        token = fence_token(self.seed, self.name, case.sample.id, sorted(order))
+        texts = [case.answers[label].text for label in order]
+        answers = "\n\n".join(fenced(t, f"answer {letter}", token) for letter, t in zip(letters, texts, strict=True))
+
+        def read(reply: str) -> Mapping[str, Any]:
+            verdict: Mapping[str, Any] = read_verdict(reply, schema, judged="\n".join(texts))
+            for name, part in verdict.items():
+                if sorted(part["ranking"]) != list(letters):
+                    raise UnusableReplyError(f"the ranking on {name} does not name every answer once")
+            return verdict
+
+        return Question(
+            item="|".join([case.sample.id, *order]),
+            sample_id=case.sample.id,
+            messages=judge_messages(
+                self.prompts, case.sample, self._criteria, answers=answers, letters=", ".join(letters)
+            ),
+            schema=json.dumps(schema),
+            read=read,
+            slots=tuple(order),
+        )
+
+    def scores(self, judged: Sequence[tuple[Case, Sequence[Judgement]]]) -> list[tuple[Sample, list[Score]]]:
+        return [(case.sample, self._rows(case, judgements)) for case, judgements in judged]
+
+    def _rows(self, case: Case, judgements: Sequence[Judgement]) -> list[Score]:
+        metrics = [f"{name}/{what}" for name in (*self._criteria, "overall") for what in ("rank", "beats")]
+        answers, own = case.answers, case.answers[case.own]
+        absent = next((answers[label].status for label in answers if not answers[label].happened), None)
+        if absent is not None:
+            return [Score(name, None, absent if own.happened else own.status) for name in metrics]
+        shown, total = _shown(case), len(answers)
+        if not own.given or len(shown) < 2:
+            # the places after those shown are shared
+            rank = 1.0 if own.given else (len(shown) + 1 + total) / 2
+            return [Score(name, _value(name, rank, total), own.outcome) for name in metrics]
+        ranks: dict[str, float | None] = {name: self._rank(case, name, judgements) for name in self._criteria}
+        if None in ranks.values():
+            reason = next(j.reason for j in judgements if j.verdict is None)
+            return [Score(name, None, "judge_failed", detail={"reason": reason}) for name in metrics]
+        ranks["overall"] = mean_or_none(list(ranks.values()))
+        rows = [Score(name, _value(name, ranks[name.partition("/")[0]], total)) for name in metrics]
+        verdicts = [j.verdict for j in judgements if j.verdict is not None]
+        firsts = [float(verdict[name]["ranking"][0] == _LETTERS[0]) for verdict in verdicts for name in self._criteria]
+        return [*rows, Score("first_slot", mean_or_none(firsts))]
+
+    def _rank(self, case: Case, criterion: str, judgements: Sequence[Judgement]) -> float | None:
+        """The mean place over both orders; repeats with one order missing do not count."""
+        places: dict[int, list[int]] = {}
+        for judgement in judgements:
+            if judgement.verdict is not None:
+                letter = _LETTERS[judgement.slots.index(case.own)]
+                place = judgement.verdict[criterion]["ranking"].index(letter) + 1
+                places.setdefault(judgement.repeat, []).append(place)
+        return self.aggregated([sum(pair) / 2 for pair in places.values() if len(pair) == 2])
+
+    def ranges(self, candidates: int) -> Mapping[str, tuple[float, float]]:
+        found = {}
+        for name in (*self._criteria, "overall"):
+            found[f"{name}/rank"] = (float(candidates), 1.0)
+            found[f"{name}/beats"] = (0.0, 1.0)
+        return found
+
+
+def _shown(case: Case) -> list[str]:
+    return sorted(label for label, answer in case.answers.items() if answer.given)
+
+
+def _value(metric: str, rank: float | None, total: int) -> float | None:
+    """A rank, or the share of opponents behind it."""
+    if rank is None or metric.endswith("/rank"):
+        return rank
+    return (total - rank) / (total - 1) if total > 1 else None

@@ -1,0 +1,102 @@
+"""Whom a run is compared with: other finished runs that answered the same samples, or the benchmark's references."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from roleeval.config import RunConfig
+from roleeval.errors import ConfigError
+from roleeval.judging import REFERENCES, Answer, reference, visible_text
+from roleeval.results import ResultFolder, read_transcripts
+
+_SAME = ("benchmark", "data_hash", "prompt_packs", "limit", "seed")
+
+
+@dataclass(frozen=True, slots=True)
+class Opponents:
+    """The opponents of a folder.
+
+    Attributes:
+        folders: finished runs.
+        own: the folder itself; its samples hold the references.
+        with_references: the references are one more opponent.
+    """
+
+    folders: tuple[ResultFolder, ...]
+    own: ResultFolder
+    with_references: bool
+
+    @property
+    def labels(self) -> list[str]:
+        """Their names; never shown to a judge."""
+        return [*map(label_of, self.folders), *([REFERENCES] if self.with_references else [])]
+
+    @classmethod
+    def find(
+        cls, config: RunConfig, own: ResultFolder, manifest: Mapping[str, Any], against: Sequence[str] | None
+    ) -> "Opponents":
+        """Looks through the results of the same benchmark.
+
+        Args:
+            config: says where results lie.
+            own: the run that is judged.
+            manifest: its manifest; opponents agree with it in data, prompts, limit and seed.
+            against: names of models, or "references"; None is every comparable run.
+
+        Raises:
+            ConfigError: a name has no comparable run.
+        """
+        if against is not None and not against:
+            return cls((), own, with_references=False)
+        found = {}
+        for file in sorted(Path(config.options.results_dir, config.benchmark.name).glob("*/*/manifest.json")):
+            folder = ResultFolder(file.parent)
+            if folder.path.resolve() != own.path.resolve() and _comparable(folder.manifest(), manifest):
+                found[label_of(folder)] = folder
+        if against is None:
+            return cls(tuple(found.values()), own, with_references=False)
+        models = {label.partition("/")[0] for label in found}
+        for name in against:
+            if name not in models and name != REFERENCES:
+                there = ", ".join(sorted(models)) or "none"
+                raise ConfigError(
+                    f"judge.against: {name!r} has no finished run with the same data, prompts, limit and seed in"
+                    f" {config.options.results_dir}; there are: {there} (and references)"
+                )
+        chosen = tuple(folder for label, folder in found.items() if label.partition("/")[0] in against)
+        return cls(chosen, own, with_references=REFERENCES in against)
+
+    def answers(self, thoughts: Literal["hidden", "shown"]) -> dict[str, dict[str, Answer]]:
+        """Label -> sample id -> answer.
+
+        Raises:
+            ConfigError: references are an opponent, and a sample has none.
+        """
+        found: dict[str, dict[str, Answer]] = {}
+        for folder in self.folders:
+            found[label_of(folder)] = {
+                sample.id: Answer(visible_text(transcript, thoughts), transcript.status)
+                for sample, transcript in read_transcripts(folder.transcripts)
+            }
+        if self.with_references:
+            found[REFERENCES] = {}
+            for sample, _ in read_transcripts(self.own.transcripts):
+                text = reference(sample)
+                if not text:
+                    raise ConfigError(f"judge.against: references: {sample.id} has none")
+                found[REFERENCES][sample.id] = Answer(text)
+        return found
+
+
+def label_of(folder: ResultFolder) -> str:
+    """ "<model>/<run>": what a run is called in judgements."""
+    path = folder.path.resolve()
+    return f"{path.parent.name}/{path.name}"
+
+
+def _comparable(other: Mapping[str, Any] | None, manifest: Mapping[str, Any]) -> bool:
+    if other is None:
+        return False
+    there, here = other["identity"], manifest["identity"]
+    return all(there.get(key) == here.get(key) for key in _SAME)
