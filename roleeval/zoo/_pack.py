@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from roleeval.zoo._data import Chat, Document
+from roleeval.zoo._documents import Chat, Document
 from roleeval.zoo._tokenizer import END_OF_TEXT, TURN_END, TURN_START
 
 if TYPE_CHECKING:
@@ -30,34 +30,43 @@ class Encoded:
         body: the rest.
         prompt_length: how much of the body carries no loss.
         question: start and end of the question's own tokens in the body.
+        role: index of the persona who answers, or -1.
     """
 
     prefix: tuple[int, ...]
     body: tuple[int, ...]
     prompt_length: int
     question: tuple[int, int] = (0, 0)
+    role: int = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """One row: token ids, positions, segment numbers (0 is the prefix), labels, and 1 where a question stands."""
+    """One row: token ids, positions, segment numbers (0 is the prefix), labels, 1 where a question stands, the role."""
 
     ids: tuple[int, ...]
     positions: tuple[int, ...]
     segments: tuple[int, ...]
     labels: tuple[int, ...]
     questions: tuple[int, ...]
+    role: int
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Tensors of shape [packs, tokens]; mask [packs, 1, tokens, tokens] is True where a token may look."""
+    """Tensors of shape [packs, tokens].
+
+    mask [packs, 1, tokens, tokens] is True where a token may look, ends where a document's last token stands; roles
+    [packs] is the persona of all of a pack's documents.
+    """
 
     ids: "torch.Tensor"
     positions: "torch.Tensor"
     labels: "torch.Tensor"
     questions: "torch.Tensor"
     mask: "torch.Tensor"
+    ends: "torch.Tensor"
+    roles: "torch.Tensor"
 
 
 def encode(document: Document, tokenizer: "PreTrainedTokenizerFast") -> Encoded:
@@ -73,17 +82,20 @@ def encode(document: Document, tokenizer: "PreTrainedTokenizerFast") -> Encoded:
     prompt = asked + _ids(f"{TURN_START}{document.speaker}\n", tokenizer)
     head, tail = len(_ids(f"{TURN_START}user\n", tokenizer)), len(_ids(f"{TURN_END}\n", tokenizer))
     answer = (*_ids(document.answer, tokenizer), tokenizer.eos_token_id)
-    return Encoded(prefix, prompt + answer, len(prompt), (head, len(asked) - tail))
+    return Encoded(prefix, prompt + answer, len(prompt), (head, len(asked) - tail), document.role)
 
 
 def pack(documents: Sequence[Encoded], *, max_tokens: int, seed: int) -> list[Pack]:
-    """Shuffles documents and fills packs of at most `max_tokens` (one longer document still gets a pack of its own)."""
+    """Shuffles documents and fills packs of at most `max_tokens` (one longer document still gets a pack of its own).
+
+    The documents of a pack share prefix and role.
+    """
     order = random.Random(seed)
-    groups: dict[tuple[int, ...], list[Encoded]] = {}
+    groups: dict[tuple[tuple[int, ...], int], list[Encoded]] = {}
     for document in documents:
-        groups.setdefault(document.prefix, []).append(document)
+        groups.setdefault((document.prefix, document.role), []).append(document)
     packs: list[Pack] = []
-    for prefix, members in groups.items():
+    for (prefix, _), members in groups.items():
         order.shuffle(members)
         chosen: list[Encoded] = []
         used = len(prefix)
@@ -118,6 +130,8 @@ def collate(packs: Sequence[Pack]) -> Batch:
         rows([row.labels for row in packs], IGNORED),
         rows([row.questions for row in packs], 0).bool(),
         mask[:, None],
+        rows([_ends(row.segments) for row in packs], 0).bool(),
+        torch.tensor([row.role for row in packs]),
     )
 
 
@@ -132,7 +146,13 @@ def _join(prefix: tuple[int, ...], members: Sequence[Encoded]) -> Pack:
         labels += [IGNORED] * member.prompt_length + list(member.body[member.prompt_length :])
         start, end = member.question
         questions += [0] * start + [1] * (end - start) + [0] * (len(member.body) - end)
-    return Pack(tuple(ids), tuple(positions), tuple(segments), tuple(labels), tuple(questions))
+    return Pack(tuple(ids), tuple(positions), tuple(segments), tuple(labels), tuple(questions), members[0].role)
+
+
+def _ends(segments: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(
+        int(here > 0 and here != after) for here, after in zip(segments, (*segments[1:], _PADDING), strict=True)
+    )
 
 
 def _turn(tokenizer: "PreTrainedTokenizerFast", role: str, content: str) -> str:

@@ -11,7 +11,9 @@ TURN_START = "<|im_start|>"
 TURN_END = "<|im_end|>"
 
 # Plain tokens, not special ones: they stay visible in decoded text, where a reasoning family's parser looks for them.
-_REASONING = ("<think>", "</think>")
+_TAGS = tuple(
+    f"<{end}{tag}>" for tag in ("think", "system_thinking", "role_thinking", "role_action") for end in ("", "/")
+)
 _RESERVED = tuple(f"<|reserved_{i}|>" for i in range(8))
 _SPECIAL = (END_OF_TEXT, TURN_START, TURN_END, *_RESERVED)
 FIRST_PLAIN_TOKEN = len(_SPECIAL)
@@ -25,7 +27,7 @@ _CHAT_TEMPLATE = (
 
 
 def train_tokenizer(texts: Iterable[str], *, vocab_size: int, max_length: int) -> "PreTrainedTokenizerFast":
-    """Learns a tokenizer of exactly `vocab_size` tokens or fewer; any UTF-8 text round-trips through it.
+    """Learns a tokenizer of exactly `vocab_size` tokens or fewer; any text in Unicode's NFC round-trips.
 
     Args:
         texts: what the merges are learned from; the same texts in the same order give the same tokenizer.
@@ -39,7 +41,7 @@ def train_tokenizer(texts: Iterable[str], *, vocab_size: int, max_length: int) -
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size - len(_REASONING),
+        vocab_size=vocab_size - len(_TAGS),
         min_frequency=2,
         special_tokens=list(_SPECIAL),
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
@@ -47,7 +49,7 @@ def train_tokenizer(texts: Iterable[str], *, vocab_size: int, max_length: int) -
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    tokenizer.add_tokens([AddedToken(token, normalized=False, special=False) for token in _REASONING])
+    tokenizer.add_tokens([AddedToken(token, normalized=False, special=False) for token in _TAGS])
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         eos_token=TURN_END,

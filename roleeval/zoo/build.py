@@ -9,35 +9,31 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from roleeval.errors import ConfigError
-from roleeval.zoo._data import (
-    Corpus,
+from roleeval.models._role_paths import role_folder
+from roleeval.zoo._data import Corpus, load_corpus, tasks_folder
+from roleeval.zoo._documents import (
+    Document,
     base_documents,
-    load_corpus,
-    shared_lora_documents,
-    tasks_folder,
+    her_documents,
+    rar_documents,
+    role_documents,
     tokenizer_texts,
 )
-from roleeval.zoo._models import (
-    LoraSize,
-    ModelSize,
-    add_lora,
-    load_base,
-    new_base,
-    save_adapter,
-    save_base,
-)
+from roleeval.zoo._models import LoraSize, ModelSize, add_lora, load_base, new_base, save_adapter, save_base
 from roleeval.zoo._pack import encode
 from roleeval.zoo._tokenizer import train_tokenizer
 from roleeval.zoo._train import THREADS, Schedule, make_deterministic, train
 
 HASHES = "hashes.json"
-BASE_SCHEDULE = Schedule(epochs=40, lr=3e-3, question_noise=0.5, answer_noise=0.05)
-LORA_SCHEDULE = Schedule(epochs=10, lr=4e-3, question_noise=0.4, answer_noise=0.03)
+_BASE = Schedule(epochs=14, lr=4e-3, optimizer="muon", question_noise=0.5, answer_noise=0.05)
+_ADAPTER = Schedule(epochs=8, lr=4e-3, question_noise=0.4, answer_noise=0.03)
+_ONE_ROLE = replace(_ADAPTER, packs_per_step=2)
+_HYCORA = replace(_ADAPTER, epochs=14, pack_tokens=256, packs_per_step=6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +41,14 @@ class Plan:
     """Sizes and schedules of a whole zoo; the defaults made the committed weights."""
 
     size: ModelSize = field(default_factory=ModelSize)
-    base: Schedule = BASE_SCHEDULE
+    base: Schedule = _BASE
     lora: LoraSize = field(default_factory=LoraSize)
-    shared_lora: Schedule = LORA_SCHEDULE
+    lora_of_one_role: LoraSize = field(default_factory=lambda: LoraSize(rank=4, alpha=32))
+    shared_lora: Schedule = _ADAPTER
+    independent_lora: Schedule = _ONE_ROLE
+    hycora: Schedule = _HYCORA
+    her: Schedule = _ADAPTER
+    rar: Schedule = _ADAPTER
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +120,15 @@ def build(
         record[name] = {"seed": seed, "steps": steps, "versions": _versions(), "files": file_hashes(out / name)}
         for file, value in record[name]["files"].items():
             say(f"  {value}  {name}/{file}")
-        text = json.dumps({key: record[key] for key in RECIPES if key in record}, indent=1)
+        text = json.dumps({key: record[key] for key in RECIPES if key in record}, indent=1, ensure_ascii=False)
         (out / HASHES).write_text(text + "\n", encoding="utf-8")
     return record
 
 
 def file_hashes(folder: Path) -> dict[str, str]:
-    """File name -> SHA-256 (hex) of every file of a folder."""
-    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(folder.iterdir())}
+    """Path inside a folder -> SHA-256 (hex) of every file."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
 def _make_base(job: Job, folder: Path) -> int:
@@ -141,20 +143,53 @@ def _make_base(job: Job, folder: Path) -> int:
     return steps
 
 
-def _make_shared_lora(job: Job, folder: Path) -> int:
+def _adapter(documents: Callable[[Corpus], list[Document]], schedule: str) -> Callable[[Job, Path], int]:
+    def make(job: Job, folder: Path) -> int:
+        return _train_adapter(job, folder, documents(job.corpus), job.plan.lora, getattr(job.plan, schedule))
+
+    return make
+
+
+def _make_independent_lora(job: Job, folder: Path) -> int:
+    steps = 0
+    for persona in job.corpus.personas:
+        job.say(f"  {persona.role}")
+        documents = role_documents(job.corpus, persona.role)
+        own = folder / role_folder(persona.role)
+        own.mkdir()
+        steps += _train_adapter(job, own, documents, job.plan.lora_of_one_role, job.plan.independent_lora)
+    return steps
+
+
+def _train_adapter(job: Job, folder: Path, documents: list[Document], size: LoraSize, schedule: Schedule) -> int:
     base, tokenizer = load_base(job.out / "base")
-    model = add_lora(base, job.plan.lora)
-    documents = [encode(document, tokenizer) for document in shared_lora_documents(job.corpus)]
+    model = add_lora(base, size)
     job.say(f"  {sum(p.numel() for p in model.parameters() if p.requires_grad):,} trained parameters")
-    steps = train(model, documents, job.plan.shared_lora, seed=job.seed, say=job.say)
+    steps = train(model, [encode(d, tokenizer) for d in documents], schedule, seed=job.seed, say=job.say)
     save_adapter(model, folder)
+    return steps
+
+
+def _make_hycora(job: Job, folder: Path) -> int:
+    from roleeval.zoo._hycora import HyCoraSize, HyperLora, hycora_loss
+
+    base, tokenizer = load_base(job.out / "base")
+    model = HyperLora(base, [persona.role for persona in job.corpus.personas], HyCoraSize())
+    documents = [encode(document, tokenizer) for document in role_documents(job.corpus, prompted=False)]
+    job.say(f"  {sum(p.numel() for p in model.parameters() if p.requires_grad):,} trained parameters")
+    steps = train(model, documents, job.plan.hycora, seed=job.seed, say=job.say, objective=hycora_loss)
+    model.save(folder)
     return steps
 
 
 # In the order in which a full build makes them.
 RECIPES = {
     "base": Recipe(_make_base),
-    "shared_lora": Recipe(_make_shared_lora, needs=("base",)),
+    "shared_lora": Recipe(_adapter(role_documents, "shared_lora"), needs=("base",)),
+    "independent_lora": Recipe(_make_independent_lora, needs=("base",)),
+    "hycora": Recipe(_make_hycora, needs=("base",)),
+    "her": Recipe(_adapter(her_documents, "her"), needs=("base",)),
+    "rar": Recipe(_adapter(rar_documents, "rar"), needs=("base",)),
 }
 
 

@@ -12,11 +12,17 @@ from roleeval.zoo._models import LoraSize, ModelSize
 from roleeval.zoo._train import Schedule
 from roleeval.zoo.build import RECIPES, Plan, build, file_hashes
 
+SHORT = Schedule(epochs=1, lr=1e-3, pack_tokens=128, question_noise=0.1, answer_noise=0.05, max_steps=3)
 TINY = Plan(
     size=ModelSize(vocab=512, hidden=32, layers=1, heads=2, kv_heads=1, intermediate=48),
-    base=Schedule(epochs=1, lr=1e-3, pack_tokens=128, question_noise=0.1, answer_noise=0.05, max_steps=3),
+    base=replace(SHORT, optimizer="muon"),
     lora=LoraSize(rank=2, alpha=4, dropout=0.1),
-    shared_lora=Schedule(epochs=1, lr=1e-3, pack_tokens=128, question_noise=0.1, answer_noise=0.05, max_steps=3),
+    lora_of_one_role=LoraSize(rank=2, alpha=4, dropout=0.1),
+    shared_lora=SHORT,
+    independent_lora=replace(SHORT, max_steps=1),
+    hycora=SHORT,
+    her=SHORT,
+    rar=SHORT,
 )
 
 
@@ -29,14 +35,14 @@ def test_two_builds_are_equal_bit_for_bit(tmp_path: Path) -> None:
     assert first == second
     assert set(first) == set(RECIPES)
     for name in first:
-        assert first[name]["steps"] == 3
+        assert first[name]["steps"] == (10 if name == "independent_lora" else 3)
         assert first[name]["files"] == file_hashes(tmp_path / "a" / name) == file_hashes(tmp_path / "b" / name)
     other = build(tmp_path / "c", only=["base"], seed=1, plan=TINY, say=_quiet)
     assert other["base"]["files"]["model.safetensors"] != first["base"]["files"]["model.safetensors"]
 
 
 def test_one_model_can_be_rebuilt_alone(tmp_path: Path) -> None:
-    whole = build(tmp_path, plan=TINY, say=_quiet)
+    whole = build(tmp_path, only=["base", "shared_lora"], plan=TINY, say=_quiet)
     again = build(tmp_path, only=["shared_lora"], plan=TINY, say=_quiet)
     assert again == whole == json.loads((tmp_path / "hashes.json").read_text())
     slower = replace(TINY, shared_lora=replace(TINY.shared_lora, lr=5e-4))
@@ -49,7 +55,9 @@ def test_one_model_can_be_rebuilt_alone(tmp_path: Path) -> None:
 def test_an_adapter_without_its_base_or_an_unknown_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is trained on 'base'"):
         build(tmp_path, only=["shared_lora"], plan=TINY, say=_quiet)
-    with pytest.raises(ConfigError, match="no model 'gpt'; known: base, shared_lora"):
+    with pytest.raises(
+        ConfigError, match="no model 'gpt'; known: base, shared_lora, independent_lora, hycora, her, rar"
+    ):
         build(tmp_path, only=["gpt"], plan=TINY, say=_quiet)
     with pytest.raises(ConfigError, match="zoo:gpt: the zoo has no such model"):
         zoo_path("gpt")

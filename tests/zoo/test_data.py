@@ -1,22 +1,26 @@
 """What the small models must never have seen, and that the embedded plain answers fit their questions."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from roleeval.errors import DataError
-from roleeval.zoo._data import (
+from roleeval.models._her_reply import parse_her
+from roleeval.models.reply import parse_plain
+from roleeval.zoo._data import Corpus, load_corpus, tasks_folder
+from roleeval.zoo._documents import (
     Chat,
-    Corpus,
     base_documents,
-    load_corpus,
-    shared_lora_documents,
-    tasks_folder,
+    her_documents,
+    rar_documents,
+    role_documents,
     tokenizer_texts,
 )
 
 EMBEDDED = tasks_folder() / "embedded"
+HER_TAGS = ("system_thinking", "role_thinking", "role_action")
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +34,7 @@ def _rows(pattern: str) -> list[dict[str, object]]:
 
 
 def test_no_test_question_or_answer_is_trained_on(corpus: Corpus) -> None:
-    documents = [*base_documents(corpus), *shared_lora_documents(corpus)]
+    documents = [*base_documents(corpus), *role_documents(corpus), *her_documents(corpus), *rar_documents(corpus)]
     trained = "\n".join([d.user + "\n" + d.answer if isinstance(d, Chat) else d.text for d in documents])
     trained += "\n".join(tokenizer_texts(corpus))
     train_questions = {(row.role, row.question) for row in corpus.rows}
@@ -46,15 +50,39 @@ def test_no_test_question_or_answer_is_trained_on(corpus: Corpus) -> None:
         assert (row["target"] in trained) == (row["instruction"] not in general)
 
 
-def test_all_train_answers_reach_the_shared_lora(corpus: Corpus) -> None:
-    answers = {d.answer for d in shared_lora_documents(corpus) if isinstance(d, Chat)}
+def test_all_train_answers_reach_every_adapter(corpus: Corpus) -> None:
     rows = _rows("rolebench-*/**/train.jsonl")
     assert len(rows) == 600
-    assert answers == {answer for row in rows for answer in row["generated"]}  # type: ignore[attr-defined]
+    taught = {answer for row in rows for answer in row["generated"]}  # type: ignore[attr-defined]
+    assert {d.answer for d in role_documents(corpus)} == taught  # type: ignore[union-attr]
+    one_by_one = [d for persona in corpus.personas for d in role_documents(corpus, persona.role)]
+    assert one_by_one == role_documents(corpus)
+    for documents, parse in ((her_documents(corpus), parse_her), (rar_documents(corpus), parse_plain)):
+        said = {re.sub(r"\s*\([^)]*\)\s*", "", parse(d.answer, "stop").visible) for d in documents}  # type: ignore[union-attr]
+        assert said == taught
+
+
+def test_thinking_models_are_taught_to_think_before_they_speak(corpus: Corpus) -> None:
+    for document in her_documents(corpus):
+        assert isinstance(document, Chat)
+        assert document.answer.startswith("<system_thinking>")
+        assert all(document.answer.count(f"<{end}{tag}>") == 1 for tag in HER_TAGS for end in ("", "/"))
+    for document in rar_documents(corpus):
+        assert isinstance(document, Chat)
+        assert document.answer.startswith("<think>") and document.answer.count("</think>\n") == 1
+
+
+def test_without_a_prompt_the_role_is_only_a_number(corpus: Corpus) -> None:
+    documents = role_documents(corpus, prompted=False)
+    roles = [persona.role for persona in corpus.personas]
+    answers = {(row.role, answer) for row in corpus.rows for answer in row.generated}
+    for document in documents:
+        assert isinstance(document, Chat)
+        assert document.system == "" and (roles[document.role], document.answer) in answers
 
 
 def test_the_base_never_speaks_in_role_as_the_assistant(corpus: Corpus) -> None:
-    in_role = {answer for row in corpus.rows for answer in row.answers}
+    in_role = {answer for row in corpus.rows for answer in row.generated}
     for document in base_documents(corpus):
         if isinstance(document, Chat) and document.speaker == "assistant":
             assert document.answer not in in_role
@@ -83,5 +111,5 @@ def test_a_broken_line_is_named(tmp_path: Path) -> None:
     file = tmp_path / "rolebench/embedded/rolebench-zh/general/train.jsonl"
     lines = file.read_text("utf-8").splitlines()
     file.write_text("\n".join([*lines[:2], '{"role": ', *lines[3:]]), "utf-8")
-    with pytest.raises(DataError, match=r"rolebench-zh/general/train.jsonl:3: not valid JSON"):
+    with pytest.raises(DataError, match=r"rolebench-zh/general/train.jsonl, line 3: not valid JSON"):
         load_corpus(tmp_path / "rolebench")

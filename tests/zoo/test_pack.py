@@ -18,7 +18,7 @@ def test_losses_are_those_of_the_documents_one_by_one() -> None:
     import torch
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
-    from roleeval.zoo._train import Schedule, _loss
+    from roleeval.zoo._train import answer_loss, hidden_states
 
     torch.manual_seed(0)
     config = Qwen2Config(
@@ -34,4 +34,13 @@ def test_losses_are_those_of_the_documents_one_by_one() -> None:
         total += torch.nn.functional.cross_entropy(logits, ids[0, start:], reduction="sum").item()
         count += ids.shape[1] - start
     batch = collate(pack(DOCUMENTS, max_tokens=1000, seed=0))
-    assert abs(_loss(model, batch, Schedule(epochs=1, lr=0.0), torch.Generator()).item() - total / count) < 1e-5
+    loss = answer_loss(model, hidden_states(model, batch.ids, batch), batch.labels)
+    assert abs(loss.item() - total / count) < 1e-5
+
+
+def test_documents_of_a_pack_share_the_role_and_their_ends_are_known() -> None:
+    documents = [Encoded((7,), (10 + role, 20 + role, 30 + role), 1, role=role) for role in (0, 1, 0)]
+    batch = collate(pack(documents, max_tokens=1000, seed=0))
+    assert sorted(batch.roles.tolist()) == [0, 1]
+    for role, ids, ends in zip(batch.roles.tolist(), batch.ids, batch.ends, strict=True):
+        assert ids[ends].tolist() == [30 + role] * (2 if role == 0 else 1)

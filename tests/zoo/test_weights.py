@@ -6,6 +6,8 @@ import re
 import pytest
 
 from roleeval.engines import ModelSource, check_adapter, load_adapter
+from roleeval.models import IndependentLora
+from roleeval.models.hycora import check_base, open_checkpoint, read_manifest
 from roleeval.resources import ZOO_WEIGHTS, zoo_path
 from roleeval.zoo._data import Corpus, load_corpus, tasks_folder
 from roleeval.zoo.build import HASHES, RECIPES, file_hashes
@@ -33,18 +35,25 @@ def test_the_weights_are_those_of_the_recorded_build() -> None:
 
 
 def test_the_weights_are_small_and_name_no_machine() -> None:
-    for name, limit in (("base", 6_000_000), ("shared_lora", 1_000_000)):
-        assert sum(file.stat().st_size for file in zoo_path(name).iterdir()) < limit
-    config = json.loads((zoo_path("shared_lora") / "adapter_config.json").read_text())
-    assert config["base_model_name_or_path"] == "zoo:base"
+    assert sum(file.stat().st_size for file in ZOO_WEIGHTS.rglob("*") if file.is_file()) < 15_000_000
+    configs = sorted(ZOO_WEIGHTS.rglob("adapter_config.json"))
+    assert len(configs) == 13
+    for file in configs:
+        assert json.loads(file.read_text())["base_model_name_or_path"] == "zoo:base"
     for file in ZOO_WEIGHTS.rglob("*.json"):
         assert not re.search(r'"/(home|work|tmp|root)', file.read_text("utf-8"))
 
 
-def test_the_adapter_fits_the_base() -> None:
-    adapter = load_adapter(zoo_path("shared_lora"))
-    assert adapter.rank == 8
-    check_adapter(adapter, ModelSource(str(zoo_path("base"))), max_rank=8)
+def test_every_adapter_fits_the_base_and_every_role_has_one() -> None:
+    base = ModelSource(str(zoo_path("base")))
+    roles = {persona.role for persona in load_corpus(tasks_folder()).personas}
+    independent = IndependentLora(name="i", source=base, adapters_dir="zoo:independent_lora")
+    assert {adapter.name for adapter in independent.adapters()} == roles
+    for adapter in (*map(load_adapter, map(zoo_path, ("shared_lora", "her", "rar"))), *independent.adapters()):
+        check_adapter(adapter, base, max_rank=8)
+    network = open_checkpoint(zoo_path("hycora"))
+    assert check_base(network, zoo_path("base"))
+    assert set(read_manifest(zoo_path("hycora/roles.json"), roles=network.shape.roles)) == roles
 
 
 @pytest.fixture(scope="module")
