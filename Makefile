@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
+FAMILIES := zoo_base,zoo_shared_lora,zoo_independent_lora,zoo_hycora,zoo_her,zoo_rar
 LOCKS := requirements/torch-cpu.lock requirements/cpu.lock
 NO_TORCH := "torch's CPU build was not found. Tell pip where PyTorch's CPU wheels are (PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS; see requirements/README.md) and run make again."
 
@@ -20,8 +21,8 @@ $(STAMP): $(LOCKS) pyproject.toml
 	@touch $@
 
 demo: $(STAMP)
-	$(PY) run_eval.py -m model=zoo_base,zoo_shared_lora benchmark=rolebench results_dir=results/demo
-	$(PY) -m roleeval report results/demo --out results/demo/report
+	$(PY) run_eval.py -m model=$(FAMILIES) benchmark=rolebench results_dir=results/demo
+	$(PY) -m roleeval report results/demo --reference zoo_base --out results/demo/report
 
 test: $(STAMP)
 	$(PY) -m pytest

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-BENCHES = ("startup", "metrics", "overhead", "hycora", "vllm_start", "engines")
+BENCHES = ("startup", "metrics", "overhead", "statistics", "hycora", "vllm_start", "engines", "adapters")
 
 
 def main() -> int:

@@ -1,11 +1,11 @@
 """The vllm engine against a bare `LLM.chat` call, and against transformers + peft `generate`, on the same work.
 
 600 RoleBench prompts of the embedded set over four adapters (the zoo's shared LoRA and three random ones of the same
-shape), greedy, 64 new tokens at most. Each contestant runs in a process of its own and is timed after loading and a
-short warm-up; ratios are of samples/s. transformers runs grouped by adapter, as published evaluation scripts do, one
-sample at a time (on a part of the prompts) and in batches of 96.
+shape), greedy, 64 new tokens at most, everyone in the same dtype. Each contestant runs in a process of its own and is
+timed after loading and a short warm-up; ratios are of samples/s. transformers runs grouped by adapter, as published
+evaluation scripts do, one sample at a time (on a part of the prompts) and in batches of 96.
 
-    python -m bench.engines [--repeats N]
+    python -m bench.engines [--repeats N] [--dtype float32|bfloat16]
 """
 
 import argparse
@@ -28,19 +28,24 @@ ONE_BY_ONE = 48  # prompts that transformers gets one at a time; its rate does n
 def main() -> None:
     parser = argparse.ArgumentParser(description="Compares engines on the same prompts and adapters.")
     parser.add_argument("--repeats", type=int, default=2, help="runs of each contestant (default 2); the best counts")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--contestant", choices=sorted(CONTESTANTS), help=argparse.SUPPRESS)
     parser.add_argument("--adapters", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.contestant:
         adapters = [Path(p) for p in arguments.adapters.split(",")]
-        print(json.dumps(CONTESTANTS[arguments.contestant](adapters)))
+        print(json.dumps(CONTESTANTS[arguments.contestant](adapters, arguments.dtype)))
         return
     with tempfile.TemporaryDirectory() as folder:
         adapters = make_adapters(Path(folder))
         rates: dict[str, float] = {}
+        print(f"dtype {arguments.dtype}")
         print(f"{'contestant':<34}{'samples/s':>11}{'tokens/s':>10}{'load s':>8}")
         for name in ("ours", "bare", "hf_batch", "hf_single"):
-            rows = [contest(name, adapters) for _ in range(1 if name.startswith("hf") else arguments.repeats)]
+            rows = [
+                contest(name, adapters, arguments.dtype)
+                for _ in range(1 if name.startswith("hf") else arguments.repeats)
+            ]
             best = max(rows, key=lambda row: row["rate"])
             rates[name] = best["rate"]
             load = statistics.median(row["load_s"] for row in rows)
@@ -50,9 +55,10 @@ def main() -> None:
     print(f"ours / transformers, one by one: {rates['ours'] / rates['hf_single']:.1f}  (goal 20)")
 
 
-def contest(name: str, adapters: list[Path]) -> dict[str, float]:
+def contest(name: str, adapters: list[Path], dtype: str) -> dict[str, float]:
     """Runs one contestant in a process of its own and returns its line."""
-    command = [sys.executable, "-m", "bench.engines", "--contestant", name, "--adapters", ",".join(map(str, adapters))]
+    command = [sys.executable, "-m", "bench.engines", "--contestant", name, "--dtype", dtype]
+    command += ["--adapters", ",".join(map(str, adapters))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{name} failed:\n{done.stderr[-3000:]}")
@@ -102,7 +108,7 @@ def requests(adapters: list[Path]) -> list[Any]:
     ]
 
 
-def ours(adapters: list[Path]) -> dict[str, float]:
+def ours(adapters: list[Path], dtype: str) -> dict[str, float]:
     """The engine as a run uses it, at 256 in flight, with the store in front of it."""
     import asyncio
 
@@ -113,7 +119,7 @@ def ours(adapters: list[Path]) -> dict[str, float]:
     work = requests(adapters)
 
     async def contest() -> dict[str, float]:
-        options = VllmOptions(dtype="float32")
+        options = VllmOptions(dtype=dtype)
         engine = options.build(ModelSource(str(zoo_path("base"))), LoraNeed(len(adapters), 8))
         begin = time.perf_counter()
         await engine.start()
@@ -140,7 +146,7 @@ def ours(adapters: list[Path]) -> dict[str, float]:
     return asyncio.run(contest())
 
 
-def bare(adapters: list[Path]) -> dict[str, float]:
+def bare(adapters: list[Path], dtype: str) -> dict[str, float]:
     """One LLM.chat call with everything in it."""
     import os
 
@@ -155,7 +161,7 @@ def bare(adapters: list[Path]) -> dict[str, float]:
     begin = time.perf_counter()
     llm = LLM(
         str(zoo_path("base")),
-        dtype="float32",
+        dtype=dtype,
         enforce_eager=True,
         enable_prefix_caching=True,
         block_size=32,
@@ -178,7 +184,7 @@ def bare(adapters: list[Path]) -> dict[str, float]:
     return {"rate": len(work) / seconds, "tokens": tokens / seconds, "load_s": load}
 
 
-def transformers(adapters: list[Path], *, batch: int, number: int) -> dict[str, float]:
+def transformers(adapters: list[Path], dtype: str, *, batch: int, number: int) -> dict[str, float]:
     """peft `generate`, adapter after adapter, in fixed batches with left padding."""
     import torch
     from peft import PeftModel
@@ -189,7 +195,7 @@ def transformers(adapters: list[Path], *, batch: int, number: int) -> dict[str, 
     work = requests(adapters)[:number]
     begin = time.perf_counter()
     tokenizer = AutoTokenizer.from_pretrained(zoo_path("base"), padding_side="left")
-    model = AutoModelForCausalLM.from_pretrained(zoo_path("base"), dtype=torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(zoo_path("base"), dtype=getattr(torch, dtype))
     for i, path in enumerate(adapters):
         model = PeftModel.from_pretrained(model, path, "a0") if i == 0 else model
         if i:
@@ -227,11 +233,11 @@ LABELS = {
     "hf_batch": "transformers + peft, batches of 96",
     "hf_single": "transformers + peft, one by one",
 }
-CONTESTANTS: dict[str, Callable[[list[Path]], dict[str, float]]] = {
+CONTESTANTS: dict[str, Callable[[list[Path], str], dict[str, float]]] = {
     "ours": ours,
     "bare": bare,
-    "hf_batch": lambda adapters: transformers(adapters, batch=96, number=PROMPTS),
-    "hf_single": lambda adapters: transformers(adapters, batch=1, number=ONE_BY_ONE),
+    "hf_batch": lambda adapters, dtype: transformers(adapters, dtype, batch=96, number=PROMPTS),
+    "hf_single": lambda adapters, dtype: transformers(adapters, dtype, batch=1, number=ONE_BY_ONE),
 }
 
 if __name__ == "__main__":

@@ -3,12 +3,15 @@
 Exit codes: 0 all done; 1 a job failed or a write was lost; 2 the command line is wrong; 130 (143) interrupted.
 """
 
+import json
 import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
-from functools import lru_cache
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache, partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +22,7 @@ from roleeval.resources import resource
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from roleeval.config import RunConfig
     from roleeval.runtime import Runtime
 
 log = logging.getLogger("roleeval")
@@ -28,9 +32,14 @@ class Session:
     """What the jobs of one command share and leave behind."""
 
     def __init__(self) -> None:
+        self.leads = False  # the process of the command itself, and not one that a launcher started
+        self.refusal = ""  # why a sweep cannot begin
+        self.outcomes: Path | None = None  # where jobs in other processes leave what became of them
+        self.launched = 0  # how many such jobs there are
         self.jobs = 0
         self.failures: list[str] = []
         self.folders: list[str] = []
+        self.judged: list[RunConfig] = []  # runs that a judge may have compared with too few others
         self._runtime: Runtime | None = None
 
     @property
@@ -40,6 +49,25 @@ class Session:
 
             self._runtime = Runtime()
         return self._runtime
+
+    def leave(self, file: Path) -> None:
+        """In a launcher's process: writes what became of its job, for the command's own process to gather."""
+        from roleeval.results import write_atomically
+
+        found = {"jobs": self.jobs, "failures": self.failures, "folders": self.folders}
+        write_atomically(file, json.dumps(found, ensure_ascii=False).encode())
+
+    def gather(self) -> None:
+        """Takes over what jobs in other processes have left."""
+        files = sorted(self.outcomes.glob("*.json")) if self.outcomes else []
+        for file in files:
+            found = json.loads(file.read_text(encoding="utf-8"))
+            self.jobs += found["jobs"]
+            self.failures += found["failures"]
+            self.folders += found["folders"]
+        if lost := self.launched - len(files):
+            self.jobs += lost
+            self.failures.append(f"{lost} jobs ended without a word; their processes' own output says more")
 
     def close(self) -> None:
         if self._runtime is not None:
@@ -69,6 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     terminated = _route_sigterm()
     here = session()
+    here.leads = True
     try:
         code = _hydra(arguments, here)
     except KeyboardInterrupt:
@@ -97,15 +126,22 @@ def _route_sigterm() -> list[bool]:
 def _hydra(arguments: list[str], here: Session) -> int:
     import hydra
 
+    # a launcher's preset in conf/ has the name of its plugin's own, which is what Hydra warns of
+    warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema")
     application = hydra.main(version_base="1.3", config_path=str(resource("conf")), config_name="config")(_job)
     sys.argv = [sys.argv[0], *arguments]
     try:
         application()
     except SystemExit as stop:
-        if not here.jobs and stop.code not in (0, None):
+        if here.refusal:
+            print(f"roleeval: {here.refusal}", file=sys.stderr)
+            return 2
+        if not here.jobs and here.outcomes is None and stop.code not in (0, None):
             _explain_override(arguments)
             return 2
         return int(stop.code or 0) if not isinstance(stop.code, str) else 1
+    _judge_again(here)
+    here.gather()
     if here.folders:
         from roleeval.report import print_report
 
@@ -119,14 +155,20 @@ def _hydra(arguments: list[str], here: Session) -> int:
 
 def _job(config: "DictConfig") -> None:
     """One job: never raises, so that a sweep goes on; what went wrong is logged and in the exit code."""
-    from omegaconf import OmegaConf
+    here, name = session(), _job_name()
+    runs: list[RunConfig] = []
+    with _recorded(name, here):
+        runs = _configured(config)
+    here.jobs += max(1, len(runs))
+    for run_config in runs:
+        with _recorded(name if len(runs) == 1 else f"{name} (seed {run_config.options.seed})", here):
+            _run(run_config, here)
 
-    here = session()
-    here.jobs += 1
-    name = _job_name()
+
+@contextmanager
+def _recorded(name: str, here: Session) -> Iterator[None]:
     try:
-        resolved: Any = OmegaConf.to_container(config, resolve=True)
-        _run(resolved, here)
+        yield
     except RoleEvalError as error:
         log.error("%s: %s", name, error)
         here.failures.append(f"{name}: {error}")
@@ -135,19 +177,47 @@ def _job(config: "DictConfig") -> None:
         here.failures.append(f"{name}: {type(error).__name__}: {error}")
 
 
-def _run(resolved: dict[str, Any], here: Session) -> None:
-    from roleeval.config import parse_config
+def _configured(config: "DictConfig") -> "list[RunConfig]":
+    from omegaconf import OmegaConf
+
+    from roleeval.config import parse_config, seed_runs
     from roleeval.logs import set_up_logs
+
+    resolved: Any = OmegaConf.to_container(config, resolve=True)
+    parsed = parse_config(resolved)
+    set_up_logs(parsed.options.progress, parsed.options.log_file)
+    runs = seed_runs(parsed)
+    if len(runs) > 1 and parsed.model.sampling.temperature == 0:
+        log.warning("model.sampling.temperature=0 is greedy: all %d seeds will give the same texts", len(runs))
+    return runs
+
+
+def _run(config: "RunConfig", here: Session) -> None:
     from roleeval.run import run
 
-    config = parse_config(resolved)
-    set_up_logs(config.options.progress, config.options.log_file)
     outcome = here.runtime.execute(lambda: run(config, here.runtime))
     path = str(outcome.folder.path)
     here.folders.append(path)
+    if config.judge is not None and "judge" in config.options.stages:
+        here.judged.append(config)
     log.info("already done, skipped: %s" if outcome.skipped else "done: %s", path)
     if outcome.failed_samples:
         log.warning("%d samples failed and are missing; the same command asks for them again", outcome.failed_samples)
+
+
+def _judge_again(here: Session) -> None:
+    """After several runs: those that were judged before others were there are compared with them as well.
+
+    Calls that two runs share are in the store; judges that compare nothing are done already.
+    """
+    from dataclasses import replace
+
+    from roleeval.run import run
+
+    for config in here.judged if len(here.judged) > 1 else ():
+        judging = replace(config, options=replace(config.options, stages=("judge",)))
+        with _recorded(f"judging {config.model.name} again", here):
+            here.runtime.execute(partial(run, judging, here.runtime))
 
 
 def _job_name() -> str:
@@ -180,6 +250,6 @@ def _explain_override(arguments: list[str]) -> None:
         config = compose("config", good)
     parent = key.rpartition(".")[0]
     node = OmegaConf.select(config, parent) if parent else config
-    if isinstance(node, DictConfig) and key not in ("benchmark", "model", "engine", "metrics"):
+    if isinstance(node, DictConfig) and key not in ("benchmark", "model", "engine", "metrics", "judge", "experiment"):
         names = ", ".join(sorted(str(k) for k in node if k != "_target_"))
         print(f"roleeval: {key}: unknown key or value; allowed keys: {names}", file=sys.stderr)

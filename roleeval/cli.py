@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from roleeval import __version__
 from roleeval.cli_adapters import adapters
+from roleeval.cli_prompts import prompts
 from roleeval.errors import DataError, ResultError, RoleEvalError
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ app.add_typer(export, name="export")
 app.add_typer(data, name="data")
 app.add_typer(zoo, name="zoo")
 app.add_typer(adapters, name="adapters")
+app.add_typer(prompts, name="prompts")
 
 
 def _print_version(wanted: bool) -> None:
@@ -92,15 +94,18 @@ def run(context: typer.Context) -> None:
 def report(
     paths: Annotated[list[Path], typer.Argument(help="Result folders, or folders above them, such as results/.")],
     out: Annotated[Path | None, typer.Option(help="Also write report.md and report.csv into this folder.")] = None,
+    reference: Annotated[
+        str | None, typer.Option(help="A model (or MODEL/RUN): also show paired differences of the others from it.")
+    ] = None,
 ) -> None:
     """Compare finished runs: the headline here, all metrics in report.md and report.csv."""
     from roleeval.report import print_report, write_report
 
-    if not print_report(paths):
+    if not print_report(paths, reference=reference):
         where = ", ".join(str(path) for path in paths)
         raise ResultError(f"no finished and scored run at or below {where}")
     if out is not None:
-        for file in write_report(paths, out):
+        for file in write_report(paths, out, reference=reference):
             print(f"written: {file}", file=sys.stderr)
 
 
@@ -241,11 +246,11 @@ def zoo_build(
 @zoo.command("list")
 def zoo_list() -> None:
     """List the small models and their sizes."""
-    from roleeval.resources import ZOO_WEIGHTS
+    from roleeval.resources import zoo_names, zoo_path
 
-    for folder in sorted(p.parent for p in ZOO_WEIGHTS.glob("*/*.safetensors")):
-        size = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
-        print(f"zoo:{folder.name}  {size:.1f} MB in {folder}")
+    for name in zoo_names():
+        size = sum(file.stat().st_size for file in zoo_path(name).rglob("*") if file.is_file()) / 1e6
+        print(f"zoo:{name}  {size:.1f} MB in {zoo_path(name)}")
 
 
 @export.command("lm-eval")

@@ -10,12 +10,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal, TypeVar, get_type_hints
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from roleeval.errors import ConfigError
 
 T = TypeVar("T")
-Stage = Literal["generate", "score"]
+Stage = Literal["generate", "score", "judge"]
 
 # Values that look like a credential. Keys are given as the name of an environment variable.
 _SECRET_VALUE = re.compile(
@@ -30,8 +31,9 @@ class RunOptions:
 
     Attributes:
         seed: of the run; every call's seed derives from it.
+        seeds: instead of one seed several, each a run of its own (`seed_runs`); None is one run.
         limit: samples per split at most, one from each equal stretch of the split; None is all.
-        stages: "generate" asks the model, "score" computes metrics from transcripts.
+        stages: "generate" asks the model, "score" computes metrics from transcripts, "judge" asks the judge, if any.
         results_dir: where result folders go.
         run_name: the last part of the result folder; None: the seed and a hash of the configuration.
         max_in_flight: episodes under way at once.
@@ -42,8 +44,9 @@ class RunOptions:
     """
 
     seed: int = 1
+    seeds: tuple[int, ...] | None = None
     limit: int | None = None
-    stages: tuple[Stage, ...] = ("generate", "score")
+    stages: tuple[Stage, ...] = ("generate", "score", "judge")
     results_dir: str = "results"
     run_name: str | None = None
     max_in_flight: int = 256
@@ -55,14 +58,25 @@ class RunOptions:
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
             raise ConfigError(f"limit: {self.limit} is not possible; give a whole number from 1, or null for all")
+        if self.seeds is not None:
+            _check_seeds(self.seeds, self.run_name)
         if self.max_in_flight < 1:
             raise ConfigError(f"max_in_flight: {self.max_in_flight} is not possible; give a whole number from 1")
         if not 0 <= self.fail_on_error <= 1:
             raise ConfigError(f"fail_on_error: {self.fail_on_error} is not a share; give a number from 0 to 1")
         if not self.stages:
-            raise ConfigError("stages: empty; allowed values: generate, score")
+            raise ConfigError("stages: empty; allowed values: generate, score, judge")
         if self.run_name is not None and not re.fullmatch(r"[\w.=-]+", self.run_name):
             raise ConfigError(f"run_name: {self.run_name!r} is not a folder name; use letters, digits and . - _ =")
+
+
+def _check_seeds(seeds: Sequence[int], run_name: str | None) -> None:
+    if not seeds:
+        raise ConfigError("seeds: empty; give whole numbers as seeds=[1,2,3], or null for one run")
+    if len(set(seeds)) < len(seeds):
+        raise ConfigError(f"seeds: {list(seeds)} has one twice, and the same seed gives the same texts; leave it out")
+    if run_name is not None:
+        raise ConfigError(f"run_name: {run_name!r} names one folder, and seeds asks for {len(seeds)}; leave it unset")
 
 
 @dataclass(frozen=True)
@@ -75,6 +89,7 @@ class RunConfig:
     metrics: Mapping[str, Any]
     options: RunOptions
     resolved: Mapping[str, Any]
+    judge: Any = None
 
 
 def parse_config(config: Mapping[str, Any]) -> RunConfig:
@@ -88,17 +103,47 @@ def parse_config(config: Mapping[str, Any]) -> RunConfig:
     for group in groups:
         if not isinstance(config.get(group), Mapping):
             raise ConfigError(f"{group}: missing; choose one with {group}=NAME (python run_eval.py --help lists them)")
-    options = build(RunOptions, {k: v for k, v in config.items() if k not in groups}, "")
-    wanted = {name: node for name, node in config["metrics"].items() if node is not None}
-    metrics = {name: build_target(node, f"metrics.{name}") for name, node in wanted.items()}
+    if config.get("seed") is not None and config.get("seeds") is not None:
+        raise ConfigError(
+            f"seed={config['seed']} and seeds={config['seeds']} are both set; set the one that is not meant to null"
+        )
+    unset = {"seed"} if config.get("seed") is None else set()
+    options = build(RunOptions, {k: v for k, v in config.items() if k not in {*groups, "judge", *unset}}, "")
+    judge = None if config.get("judge") is None else build_target(config["judge"], "judge")
+    if judge is None and options.stages == ("judge",):
+        raise ConfigError("stages=[judge] needs a judge; choose one with judge=NAME")
     return RunConfig(
         benchmark=build_target(config["benchmark"], "benchmark"),
         model=build_target(config["model"], "model"),
         engine=build_target(config["engine"], "engine"),
-        metrics=metrics,
+        metrics=_metrics(config),
         options=options,
-        resolved=dict(config),
+        resolved={**config, "seed": None if options.seeds else options.seed},
+        judge=judge,
     )
+
+
+def _metrics(config: Mapping[str, Any]) -> dict[str, Any]:
+    wanted = {name: node for name, node in config["metrics"].items() if node is not None}
+    return {name: build_target(node, f"metrics.{name}") for name, node in wanted.items()}
+
+
+def seed_runs(config: RunConfig) -> list[RunConfig]:
+    """The runs that a configuration asks for: one for each of its seeds, or itself.
+
+    They share the model, the engine's options and the benchmark; metrics hold what they have seen and are made anew.
+    """
+    if config.options.seeds is None:
+        return [config]
+    return [
+        dataclasses.replace(
+            config,
+            metrics=_metrics(config.resolved),
+            options=dataclasses.replace(config.options, seed=seed, seeds=None),
+            resolved={**config.resolved, "seed": seed, "seeds": None},
+        )
+        for seed in config.options.seeds
+    ]
 
 
 def build_target(node: Mapping[str, Any], key: str) -> Any:
@@ -131,6 +176,14 @@ def build(cls: type[T], values: Mapping[str, Any], key: str) -> T:
     arguments = {}
     for name, value in values.items():
         hint = hints[name]
+        if _names_targets(value):
+            arguments[name] = _built_targets(value, _join(key, name))
+            continue
+        if get_origin(hint) in (Union, UnionType) and isinstance(value, Mapping):  # an object that may be null
+            if all(part is None for part in value.values()):
+                value = None
+            else:
+                hint = next((part for part in get_args(hint) if dataclasses.is_dataclass(part)), hint)
         if dataclasses.is_dataclass(hint) and isinstance(hint, type) and isinstance(value, Mapping):
             arguments[name] = build(hint, value, _join(key, name))
             continue
@@ -139,6 +192,19 @@ def build(cls: type[T], values: Mapping[str, Any], key: str) -> T:
         except ValidationError as error:
             raise ConfigError(_sentence(error, _join(key, name))) from error
     return cls(**arguments)
+
+
+def _names_targets(value: Any) -> bool:
+    """Whether a node is an object of its own, or a mapping of nothing but such (a panel's judges)."""
+    if not isinstance(value, Mapping) or not value:
+        return False
+    return "_target_" in value or all(isinstance(part, Mapping) and "_target_" in part for part in value.values())
+
+
+def _built_targets(node: Mapping[str, Any], key: str) -> Any:
+    if "_target_" in node:
+        return build_target(node, key)
+    return {name: build_target(part, _join(key, str(name))) for name, part in node.items()}
 
 
 @lru_cache(maxsize=256)

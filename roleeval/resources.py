@@ -17,13 +17,18 @@ def resource(relative: str) -> Path:
     return inside if inside.exists() else _PACKAGE.parent / relative
 
 
+def zoo_names() -> list[str]:
+    """Names of the project's own small models and adapters."""
+    return sorted(p.name for p in ZOO_WEIGHTS.iterdir() if p.is_dir()) if ZOO_WEIGHTS.is_dir() else []
+
+
 def zoo_path(name: str) -> Path:
-    """Folder of one of the project's own small models or adapters.
+    """Folder of one of the project's own small models or adapters, or a file in it ("hycora/roles.json").
 
     Raises:
         ConfigError: there is none of that name; lists those there are.
     """
-    known = sorted(p.parent.name for p in ZOO_WEIGHTS.glob("*/*.safetensors"))
-    if name not in known:
+    known = zoo_names()
+    if name.partition("/")[0] not in known or not (ZOO_WEIGHTS / name).exists():
         raise ConfigError(f"zoo:{name}: the zoo has no such model; it has: {', '.join(known) or 'none'}")
     return ZOO_WEIGHTS / name

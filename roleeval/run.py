@@ -9,26 +9,30 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from roleeval.benchmarks import Actor
+from roleeval.benchmarks import Actor, SelfScored
 from roleeval.config import RunConfig, masked
 from roleeval.engines import Engine, StoredEngine, digest
 from roleeval.errors import ConfigError, EngineError, ResultError, RoleEvalError
+from roleeval.judge_stage import JUDGED, judge_folder, judge_ranges, kept_rows
 from roleeval.metrics import CorpusMetric, Metric
+from roleeval.models import base_parameters
 from roleeval.progress import Progress, make_progress
 from roleeval.provenance import provenance
 from roleeval.results import ResultFolder, ScoreBook, read_transcripts, summarise
 from roleeval.results.folder import TranscriptWriter
 from roleeval.runtime import Runtime
-from roleeval.types import Sample, Transcript
+from roleeval.types import Sample, Score, Transcript
 
 log = logging.getLogger("roleeval")
 
 # Where parts of a model lie. Their contents are in the identity, as fingerprints.
 _PLACES = ("source", "adapter_path", "adapters_dir", "adapters_map", "checkpoint", "roles", "cache_dir")
+
+_DATA_PLACES = ("data_dir", "prompt_pack", "include_path")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +57,28 @@ async def run(config: RunConfig, runtime: Runtime) -> Outcome:
         RoleEvalError: bad input, a dead engine, too many failed samples, a write that failed. What was generated
             is in the store; the same command goes on from there.
     """
+    self_scored = isinstance(config.benchmark, SelfScored)
+    if config.judge is not None and self_scored:
+        raise ConfigError(f"judge: {config.benchmark.name} scores itself and has nothing for a judge; leave judge=null")
+    outcome = await _generate_and_score(config, runtime)
+    if config.judge is None or "judge" not in config.options.stages:
+        return outcome
+    judged = await judge_folder(config, runtime, outcome.folder)
+    return replace(outcome, skipped=outcome.skipped and not judged)
+
+
+async def _generate_and_score(config: RunConfig, runtime: Runtime) -> Outcome:
     options = config.options
     wants_generate, wants_score = "generate" in options.stages, "score" in options.stages
+    self_scored = isinstance(config.benchmark, SelfScored)
+    if self_scored and not wants_generate:
+        raise ConfigError(
+            f"stages: {config.benchmark.name} scores while it generates; use stages=[generate,score] (what was"
+            " generated comes from the store)"
+        )
     if not wants_generate and options.run_name is not None:
-        return _rescore(config, _folder(config, options.run_name))
+        folder = _folder(config, options.run_name)
+        return _rescore(config, folder) if wants_score else Outcome(folder, skipped=True)
     engine = await runtime.engine(config.engine, config.model)
     identity = _identity(config, engine)
     folder = _folder(config, options.run_name or f"seed{options.seed}-{digest(identity)[:8]}")
@@ -64,11 +86,11 @@ async def run(config: RunConfig, runtime: Runtime) -> Outcome:
     if manifest is not None and manifest["identity"] != identity:
         raise ResultError(_another_run(folder, manifest["identity"], identity))
     if not wants_generate:
-        return _rescore(config, folder)
+        return _rescore(config, folder) if wants_score else Outcome(folder, skipped=True)
     complete = manifest is not None and not manifest["samples"]["statuses"].get("engine_failed")
     if complete and (not wants_score or _scored(manifest, config)):
         return Outcome(folder, skipped=True)
-    if complete:
+    if complete and not self_scored:
         return _rescore(config, folder)
     return await _generate(config, runtime, engine, folder, identity)
 
@@ -81,7 +103,7 @@ def _identity(config: RunConfig, engine: Engine) -> dict[str, Any]:
     """Everything that determines the transcripts. Paths are left out: contents are hashed instead."""
     facts = config.benchmark.describe()
     return {
-        "benchmark": {k: v for k, v in config.resolved["benchmark"].items() if k not in ("data_dir", "prompt_pack")},
+        "benchmark": {k: v for k, v in config.resolved["benchmark"].items() if k not in _DATA_PLACES},
         "data_hash": facts["data_hash"],
         "prompt_packs": {name: pack["sha256"] for name, pack in facts["prompt_packs"].items()},
         "model": {k: v for k, v in config.resolved["model"].items() if k not in _PLACES},
@@ -96,7 +118,7 @@ def _identity(config: RunConfig, engine: Engine) -> dict[str, Any]:
 def _metrics_hash(config: RunConfig) -> str:
     from roleeval import __version__
 
-    return digest(__version__, config.resolved["metrics"])
+    return digest(__version__, None if isinstance(config.benchmark, SelfScored) else config.resolved["metrics"])
 
 
 def _scored(manifest: Mapping[str, Any] | None, config: RunConfig) -> bool:
@@ -118,16 +140,18 @@ async def _generate(
     total = benchmark.count(limit=options.limit)
     if total == 0:
         raise ConfigError("nothing to do: the benchmark has no samples")
-    book = _Scoring(config.metrics, enabled="score" in options.stages)
+    parameters = {"base": base_parameters(model.source), "adapters": asdict(model.adapter_parameters())}
+    metrics = {} if isinstance(benchmark, SelfScored) else config.metrics
+    book = _Scoring(metrics, enabled="score" in options.stages)
     stored = StoredEngine(engine, runtime.store(options))
     actor = Actor(model, stored, options.seed)
     statuses: Counter[str] = Counter()
     tokens: Counter[str] = Counter()
     allowed = int(options.fail_on_error * total)
 
-    def finished(sample: Sample, transcript: Transcript) -> None:
+    def finished(sample: Sample, transcript: Transcript, scores: tuple[Score, ...] | None = None) -> None:
         writer.add(sample, transcript)
-        book.add(sample, transcript)
+        book.add(sample, transcript, scores)
         statuses[transcript.status] += 1
         for turn in transcript.turns:
             tokens["prompt"] += turn.prompt_tokens
@@ -140,11 +164,16 @@ async def _generate(
     folder.write_yaml("config.yaml", masked(dict(config.resolved)))
     try:
         with TranscriptWriter(folder.transcripts) as writer, progress:
-            samples = benchmark.samples(limit=options.limit)
-            await _play(samples, benchmark.episode, actor, finished, options.max_in_flight)
+            if isinstance(benchmark, SelfScored):
+                async for played in benchmark.evaluate(actor, limit=options.limit, in_flight=options.max_in_flight):
+                    finished(*played)
+            else:
+                samples = benchmark.samples(limit=options.limit)
+                await _play(samples, benchmark.episode, actor, finished, options.max_in_flight)
             writer.finish()
     finally:
         await stored.close()
+    folder.judgements.unlink(missing_ok=True)  # of older answers
     seconds = time.perf_counter() - begin
     manifest = {
         "identity": identity,
@@ -155,6 +184,7 @@ async def _generate(
             "source": masked(asdict(model.source)),
             "adapters": {a.name: a.fingerprint for a in model.adapters()},
             "sampling": asdict(model.sampling),
+            "parameters": parameters,
         },
         "engine": {"fingerprint": engine.fingerprint, **engine.describe()},
         "samples": {"planned": total, "statuses": dict(sorted(statuses.items()))},
@@ -212,23 +242,31 @@ def _too_many(failed: int, total: int, share: float, transcript: Transcript) -> 
 
 
 class _Scoring:
-    """Scores transcripts as they come."""
+    """Scores transcripts as they come, or takes the scores that came with them."""
 
     def __init__(self, metrics: Mapping[str, Metric], *, enabled: bool) -> None:
         self._metrics = list(metrics.values()) if enabled else []
         self.book = ScoreBook()
 
-    def add(self, sample: Sample, transcript: Transcript) -> None:
+    def add(self, sample: Sample, transcript: Transcript, scores: tuple[Score, ...] | None = None) -> None:
+        if scores is not None:
+            self.book.add(sample, scores)
+            return
         for metric in self._metrics:
             self.book.add(sample, metric.score(sample, transcript))
 
-    def write(self, folder: ResultFolder, config: RunConfig) -> None:
+    def write(
+        self, folder: ResultFolder, config: RunConfig, ranges: Mapping[str, tuple[float, float]] | None = None
+    ) -> None:
+        if isinstance(config.benchmark, SelfScored):
+            for split, cluster, score in config.benchmark.corpus_scores():
+                self.book.add_cluster(cluster, split, score)
         for metric in self._metrics:
             if isinstance(metric, CorpusMetric):
                 for split, cluster, score in metric.finish():
                     self.book.add_cluster(cluster, split, score)
         self.book.write(folder.scores, benchmark=config.benchmark.name, model=config.model.name)
-        folder.write_json("summary.json", summarise(self.book, config.benchmark.averages()))
+        folder.write_json("summary.json", summarise(self.book, config.benchmark.averages(), ranges))
 
 
 def _rescore(config: RunConfig, folder: ResultFolder) -> Outcome:
@@ -245,11 +283,14 @@ def _rescore(config: RunConfig, folder: ResultFolder) -> Outcome:
     with make_progress(config.options.progress, "scoring", manifest["samples"]["planned"]) as progress:
         from roleeval.engines import Usage
 
-        usage = Usage()
+        usage, samples = Usage(), []
         for sample, transcript in read_transcripts(folder.transcripts):
             book.add(sample, transcript)
+            samples.append(sample)
             progress.done(transcript, usage)
-    book.write(folder, config)
+    kept = kept_rows(manifest)
+    book.book.take_over(folder.scores, samples, lambda metric: metric.startswith(JUDGED) and kept(metric))
+    book.write(folder, config, judge_ranges(manifest))
     manifest["stages"]["score"] = _metrics_hash(config)
     folder.write_json("manifest.json", manifest)
     return Outcome(folder, skipped=False)

@@ -175,7 +175,7 @@ def _read_predictions(file: Path) -> tuple[dict[Key, Row], int]:
 def _answer(row: Row) -> _Prediction:
     text, further = row.generated[0], len(row.generated) > 1
     reply = parse_plain(text, "stop")
-    if "</think>" in text or reply.status != "ok":
+    if "</think>" in text or reply.thoughts or reply.status != "ok":
         return _Prediction(reply.visible, reply.status, "</think>" in text, further)
     return _Prediction(text, "ok", had_reasoning=False, further_texts=further)
 

@@ -1,10 +1,18 @@
-"""Hydra's side of a sweep: what all jobs need of their engines is known before the first one loads."""
+"""Hydra's side of a sweep: what all jobs need of their engines, and what became of jobs in other processes.
 
+With the basic launcher all jobs run in this process and share engines. With another (joblib, SLURM) every job runs in
+a process of its own, loads its own engine, and leaves its outcome as <hydra.sweep.dir>/outcomes/<job>.json.
+"""
+
+import importlib
+import os
+from pathlib import Path
 from typing import Any
 
 from hydra import compose
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
@@ -22,11 +30,48 @@ class ShareEngines(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         overrides = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
-        for jobs in BasicSweeper.split_arguments(overrides, max_batch_size=None):
-            for job in jobs:
-                try:
-                    resolved: Any = OmegaConf.to_container(compose("config", list(job)), resolve=True)
-                    parsed = parse_config(resolved)
-                    session().runtime.expect(parsed.engine, parsed.model)
-                except (RoleEvalError, HydraException):
-                    continue  # the job itself will say so
+        batches = BasicSweeper.split_arguments(overrides, max_batch_size=None)
+        jobs = [list(job) for batch in batches for job in batch]
+        if _in_this_process(config):
+            _expect(jobs)
+        else:
+            session().outcomes, session().launched = _outcomes(config), len(jobs)
+            # joblib's processes would repeat the warning that app.py filters, once a job
+            os.environ.setdefault("PYTHONWARNINGS", "ignore::UserWarning:multiprocessing.process")
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
+        here = session()
+        if here.leads:
+            return
+        here.leave(_outcomes(config) / f"{config.hydra.job.num:06}.json")
+        here.close()
+        session.cache_clear()
+
+
+def _in_this_process(config: DictConfig) -> bool:
+    module = str(config.hydra.launcher._target_).rpartition(".")[0]
+    if module.startswith("hydra._internal."):
+        return True
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        session().refusal = (
+            f"hydra/launcher={config.hydra.runtime.choices['hydra/launcher']}: its plugin is not installed ({error});"
+            " install it with: pip install 'roleeval[launchers]'"
+        )
+        raise SystemExit(2) from None  # Hydra turns any other exception of a callback into a warning
+    return False
+
+
+def _outcomes(config: DictConfig) -> Path:
+    return Path(config.hydra.sweep.dir) / "outcomes"
+
+
+def _expect(jobs: list[list[str]]) -> None:
+    for job in jobs:
+        try:
+            resolved: Any = OmegaConf.to_container(compose("config", job), resolve=True)
+            parsed = parse_config(resolved)
+            session().runtime.expect(parsed.engine, parsed.model)
+        except (RoleEvalError, HydraException):
+            continue  # the job itself will say so

@@ -13,6 +13,7 @@ from roleeval import __version__
 from roleeval.cli import app
 from roleeval.results import ScoreBook, summarise
 from roleeval.types import Persona, Sample, Score
+from roleeval.zoo.build import RECIPES
 
 HEAVY = ("torch", "vllm", "pandas", "nltk", "numpy", "pyarrow", "hydra", "omegaconf", "rich", "asyncio")
 
@@ -67,7 +68,7 @@ def test_an_error_is_one_line_and_exit_code_1(root: Path) -> None:
 
 
 def test_ctrl_c_is_exit_code_130(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def interrupted(_: object) -> int:
+    def interrupted(_: object, **options: object) -> int:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("roleeval.report.print_report", interrupted)
@@ -145,7 +146,7 @@ def test_report_of_nothing_finished_is_an_error_and_overwrites_nothing(results: 
 def test_zoo_list_names_every_model() -> None:
     done = invoke("zoo", "list")
     assert done.exit_code == 0
-    assert [line.split()[0] for line in done.stdout.splitlines()] == ["zoo:base", "zoo:shared_lora"]
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [f"zoo:{name}" for name in sorted(RECIPES)]
 
 
 def test_zoo_build_trains_what_it_is_told_to_where_it_is_told_to(

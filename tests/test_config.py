@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from roleeval.config import RunOptions, build, masked, parse_config, refuse_secret_arguments, refuse_secrets
+from roleeval.config import RunOptions, build, masked, parse_config, refuse_secret_arguments, refuse_secrets, seed_runs
 from roleeval.errors import ConfigError
 
 CANARY = "sk-canary0123456789abcdef"
@@ -55,6 +55,11 @@ def test_a_good_configuration_becomes_typed_objects() -> None:
         ({"fail_on_error": 5}, ["fail_on_error", "0 to 1"]),
         ({"run_name": "../x"}, ["run_name", "../x"]),
         ({"max_in_flight": 0}, ["max_in_flight"]),
+        ({"seed": 1, "seeds": [2, 3]}, ["seed=1", "seeds=[2, 3]", "both set"]),
+        ({"seeds": []}, ["seeds", "empty"]),
+        ({"seeds": [1, 2, 1]}, ["seeds", "twice"]),
+        ({"seeds": ["one"]}, ["seeds", "one"]),
+        ({"seeds": [1, 2], "run_name": "mine"}, ["run_name", "mine", "seeds"]),
         ({"model": None}, ["model", "missing"]),
     ],
 )
@@ -97,3 +102,20 @@ def test_masking_keeps_everything_else() -> None:
 def test_numbers_are_not_cut_to_fit() -> None:
     with pytest.raises(ConfigError, match="limit"):
         build(RunOptions, {"limit": 2.5}, "")
+
+
+def test_several_seeds_are_a_run_each_that_differ_in_nothing_else() -> None:
+    parsed = parse_config(config(seeds=[4, 5], seed=None))
+    runs = seed_runs(parsed)
+    assert [run.options for run in runs] == [RunOptions(seed=4), RunOptions(seed=5)]
+    assert [(run.resolved["seed"], run.resolved["seeds"]) for run in runs] == [(4, None), (5, None)]
+    assert all(run.model is parsed.model and run.benchmark is parsed.benchmark for run in runs)
+    assert runs[0].metrics["empty"] is not runs[1].metrics["empty"]  # a metric may hold what it has seen
+    for run in runs:
+        assert parse_config(run.resolved).options == run.options  # config.yaml repeats the run
+
+
+def test_one_seed_is_one_run() -> None:
+    parsed = parse_config(config(seed=None, seeds=None))
+    assert seed_runs(parsed) == [parsed] and parsed.options.seed == 1
+    assert parsed.resolved["seed"] == 1

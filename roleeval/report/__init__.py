@@ -1,9 +1,10 @@
 """Reports: reads result folders and nothing else, and prints comparison tables with their coverage.
 
 DIR/
-  report.md    a headline and every metric of every group, runs side by side where they are comparable
-  report.csv   one line per run, metric and group
-  report.png   the headline groups as dots with their intervals
+  report.md         a headline and every metric of every group, runs side by side where they are comparable
+  report.csv        one line per run, metric and group
+  report.png        the headline groups as dots with their intervals
+  differences.csv   with a reference: one line per other model, metric and group
 """
 
 from collections.abc import Iterable
@@ -19,49 +20,64 @@ if TYPE_CHECKING:
 __all__ = ["Collection", "NotShown", "RunResult", "collect", "number", "ordered", "print_report", "write_report"]
 
 
-def print_report(paths: Iterable[str | Path], *, console: "Console | None" = None) -> int:
+def print_report(paths: Iterable[str | Path], *, reference: str | None = None, console: "Console | None" = None) -> int:
     """Prints the headline of all finished runs at or below the paths; names the folders it cannot show.
 
     Args:
         paths: result folders, or folders above them.
+        reference: the model (or MODEL/RUN) that the others are compared with, sample by sample; None: no comparison.
         console: where to print; None is standard output.
 
     Returns:
         The number of runs shown.
 
     Raises:
-        ResultError: a path is not a folder.
+        ResultError: a path is not a folder, or the reference is not among the runs.
     """
     from rich.console import Console as RichConsole
 
+    from roleeval.report._differences import comparisons
+    from roleeval.report._seeds import with_rows
     from roleeval.report._terminal import print_collection
 
-    collection = collect(paths)
-    print_collection(collection, console or RichConsole(highlight=False))
+    collection = with_rows(collect(paths))
+    compared = None if reference is None else comparisons(collection, reference)
+    print_collection(collection, console or RichConsole(highlight=False), compared)
     return len(collection.runs)
 
 
-def write_report(paths: Iterable[str | Path], out: Path) -> list[Path]:
-    """Writes report.md, report.csv and report.png for all finished runs at or below the paths, each whole or not.
+def write_report(paths: Iterable[str | Path], out: Path, *, reference: str | None = None) -> list[Path]:
+    """Writes the files of a report for all finished runs at or below the paths, each whole or not.
+
+    Args:
+        paths: result folders, or folders above them.
+        out: the report's folder.
+        reference: as for `print_report`.
 
     Returns:
         The files; without a picture where there is nothing to draw.
 
     Raises:
-        ResultError: a path is not a folder, or a file could not be written.
+        ResultError: a path is not a folder, the reference is not among the runs, or a file could not be written.
     """
     from roleeval.report._csv import csv_text
+    from roleeval.report._differences import comparisons, differences_csv
     from roleeval.report._markdown import markdown
     from roleeval.report._plot import png
+    from roleeval.report._seeds import with_rows
     from roleeval.results import write_atomically
 
-    collection = collect(paths)
+    collection = with_rows(collect(paths))
+    compared = [] if reference is None else comparisons(collection, reference)
     contents = {
-        out / "report.md": markdown(collection).encode(errors="backslashreplace"),
+        out / "report.md": markdown(collection, compared).encode(errors="backslashreplace"),
         out / "report.csv": csv_text(collection).encode(errors="backslashreplace"),
         out / "report.png": png(collection),
+        out / "differences.csv": differences_csv(compared).encode(errors="backslashreplace") if compared else b"",
     }
-    files = [file for file, content in contents.items() if content]
-    for file in files:
-        write_atomically(file, contents[file])
-    return files
+    for file, content in contents.items():
+        if content:
+            write_atomically(file, content)
+        else:
+            file.unlink(missing_ok=True)  # of an earlier report, about other runs
+    return [file for file, content in contents.items() if content]

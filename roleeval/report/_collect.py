@@ -4,17 +4,38 @@ A folder that is unfinished, not scored or damaged is named in `Collection.not_s
 a report.
 """
 
+import json
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from roleeval.errors import ResultError
 from roleeval.results import ResultFolder
 
+_SMALL_JUDGE = 1_000_000_000
 _MARKS = ("manifest.json", "summary.json", "transcripts.jsonl")
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How far the means of several seeds lie apart: standard deviation (n - 1), lowest, highest."""
+
+    sd: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """What may be said of a difference; None where there is no test, "" for no verdict."""
+
+    p: float | None
+    p_holm: float | None
+    detectable: float | None
+    verdict: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +49,9 @@ class Entry:
         clusters: clusters with a value.
         statuses: status -> rows; empty for an average of groups.
         mean_of: the groups averaged; empty for a group of rows.
+        spread: over seeds, in a row that is the mean of several; None where a seed has no mean.
+        bounds: the mean if all that judges left out were the worst, and the best, possible; None for other metrics.
+        test: in a table of differences.
     """
 
     mean: float | None
@@ -38,6 +62,9 @@ class Entry:
     clusters: int
     statuses: Mapping[str, int]
     mean_of: tuple[str, ...] = ()
+    spread: Spread | None = None
+    bounds: tuple[float, float] | None = None
+    test: Test | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +74,15 @@ class PromptPackId:
     name: str
     version: str
     sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """Parameter counts; None where they are not known."""
+
+    base: int | None
+    adapters: int | None
+    per_added_role: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +101,17 @@ class Facts:
     statuses: Mapping[str, int]
     rows_skipped: int
     bare_personas: tuple[str, ...]
+    parameters: Parameters
+    identity: str  # of everything that determines the answers, except the seed
+    judges: Mapping[str, str] = field(default_factory=dict)  # beginning of a metric's name -> who judged, in words
 
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """One finished run. `entries` is metric -> group -> Entry."""
+    """One finished run, or the mean of several that differ only in their seed: its `members`.
+
+    `entries` is metric -> group -> Entry.
+    """
 
     path: Path
     benchmark: str
@@ -78,6 +120,7 @@ class RunResult:
     name: str
     facts: Facts
     entries: Mapping[str, Mapping[str, Entry]]
+    members: "tuple[RunResult, ...]" = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +133,11 @@ class NotShown:
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """All that was found below the given paths."""
+    """All that was found below the given paths. `rows` are the runs as tables show them: one row for several seeds."""
 
     runs: tuple[RunResult, ...]
     not_shown: tuple[NotShown, ...]
+    rows: tuple[RunResult, ...] = ()
 
 
 def collect(paths: Iterable[str | Path]) -> Collection:
@@ -198,7 +242,32 @@ def _facts(manifest: Mapping[str, Any]) -> Facts:
         statuses=_counts(manifest["samples"].get("statuses", {})),
         rows_skipped=int(benchmark.get("rows_skipped", 0)),
         bare_personas=tuple(sorted(lang for lang, known in benchmark.get("descriptions", {}).items() if not known)),
+        parameters=_parameters(manifest["model"].get("parameters", {})),
+        identity=json.dumps({k: v for k, v in identity.items() if k != "seed"}, sort_keys=True),
+        judges={str(r["prefix"]): _judge(r) for r in manifest.get("judges", {}).values()},
     )
+
+
+def _judge(record: Mapping[str, Any]) -> str:
+    """Who judged, and how often in vain."""
+    if "members" in record:
+        return f"mean over {', '.join(record['members'])}"
+    pack, source, parameters = record["pack"], record["model"]["source"], record["model"].get("parameters")
+    model = source if isinstance(source, str) else Path(str(source["path"])).name
+    failed = record["statuses"].get("judge_failed", 0)
+    words = f"judge model {model}, prompts {pack['name']} {pack['version']}, {failed} of {record['questions']} failed"
+    if parameters is not None and parameters < _SMALL_JUDGE:
+        words += f"; a judge of {parameters / 1e6:.0f} million parameters: its scores mean little"
+    return words
+
+
+def _parameters(node: Mapping[str, Any]) -> Parameters:
+    adapters = node.get("adapters", {})
+    return Parameters(*map(_whole, (node.get("base"), adapters.get("total"), adapters.get("per_added_role"))))
+
+
+def _whole(value: Any) -> int | None:
+    return None if value is None else int(value)
 
 
 def _engine(engine: Mapping[str, Any]) -> str:
@@ -213,6 +282,7 @@ def _engine(engine: Mapping[str, Any]) -> str:
 
 def _entry(node: Mapping[str, Any]) -> Entry:
     mean_of: Sequence[Any] = node.get("mean_of", ())
+    bounds = node.get("bounds")
     return Entry(
         mean=_number(node["mean"]),
         ci_low=_number(node["ci_low"]),
@@ -222,6 +292,7 @@ def _entry(node: Mapping[str, Any]) -> Entry:
         clusters=int(node["clusters"]),
         statuses=_counts(node.get("statuses", {})),
         mean_of=tuple(str(group) for group in mean_of),
+        bounds=None if bounds is None else (float(bounds[0]), float(bounds[1])),
     )
 
 

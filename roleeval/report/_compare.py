@@ -10,24 +10,40 @@ from pathlib import Path
 from typing import Any
 
 from roleeval.report._collect import Facts, RunResult
-from roleeval.stats import LEVEL, RESAMPLES
+from roleeval.stats import FEW_CLUSTERS, LEVEL, RESAMPLES
 
 _HASH_DIGITS = 12
+_SEVERAL_SEEDS = (
+    "a row of several seeds holds their mean, an interval of the same kind over each sample's mean over seeds,"
+    " and the standard deviation and range of the seeds' means; its n counts the answers of all seeds"
+)
 _CLUSTERS = {"rolebench": ("role", "roles")}
 
 
 @dataclass(frozen=True, slots=True)
 class RunSet:
-    """Comparable runs of one benchmark. `difference`: what sets them apart from its other sets, "" for the only one."""
+    """Comparable runs of one benchmark.
+
+    Attributes:
+        title: its heading.
+        benchmark: whose runs they are.
+        rows: what tables show; a row may stand for runs with several seeds.
+        difference: what sets them apart from the benchmark's other sets, "" for the only one.
+    """
 
     title: str
     benchmark: str
-    runs: tuple[RunResult, ...]
+    rows: tuple[RunResult, ...]
     difference: str
+
+    @property
+    def runs(self) -> tuple[RunResult, ...]:
+        """Every single run behind the rows."""
+        return tuple(run for row in self.rows for run in row.members or (row,))
 
 
 def run_sets(runs: Sequence[RunResult]) -> list[RunSet]:
-    """Parts runs into sets whose members may stand in one table; in order of benchmark, larger sets first."""
+    """Parts runs (or rows) into sets whose members may stand in one table; in order of benchmark, larger sets first."""
     sets = []
     for benchmark in sorted({run.benchmark for run in runs}):
         parts: dict[Hashable, list[RunResult]] = {}
@@ -102,6 +118,15 @@ def clusters_word(benchmark: str, count: int | None = None) -> str:
     return singular if count == 1 else plural
 
 
+def interval_words(benchmark: str) -> str:
+    """How intervals are made: "95 % intervals from a bootstrap over roles (10 000 resamples; ...)"."""
+    word = clusters_word(benchmark)
+    return (
+        f"{LEVEL * 100:.0f} % intervals from a bootstrap over {word} ({RESAMPLES:,} resamples;"
+        f" Student's t below {FEW_CLUSTERS} {word} of equal weight)"
+    ).replace(",", " ")
+
+
 def caption(run_set: RunSet, clusters: Iterable[int]) -> str:
     """What a reader must know to compare a table with another: one line.
 
@@ -121,8 +146,8 @@ def caption(run_set: RunSet, clusters: Iterable[int]) -> str:
         f"engine {_shared(facts, lambda f: f.engine)}",
         f"decoding {_shared(facts, lambda f: decoding(f.sampling))}",
         many,
-        f"{LEVEL:.0%} intervals from a bootstrap over {clusters_word(run_set.benchmark)}"
-        f" ({RESAMPLES:,} resamples)".replace(",", " ").replace("%", " %"),
+        interval_words(run_set.benchmark),
+        _SEVERAL_SEEDS if any(row.members for row in run_set.rows) else "",
         *_warnings(facts),
     ]
     return f"{run_set.benchmark}: {'; '.join(part for part in parts if part)}."

@@ -1,4 +1,7 @@
-"""report.csv: one line per run, metric and group, with full precision, for whoever computes on."""
+"""report.csv: one line per run, metric and group, with full precision, for whoever computes on.
+
+A mean over seeds has lines of its own after the runs: `seeds` lists what it is the mean of, and `seed` is empty.
+"""
 
 import csv
 import io
@@ -26,6 +29,13 @@ COLUMNS = (
     "seed",
     "limit",
     "planned",
+    "seeds",
+    "seeds_sd",
+    "seeds_min",
+    "seeds_max",
+    "base_parameters",
+    "adapter_parameters",
+    "parameters_per_added_role",
 )
 
 
@@ -34,7 +44,7 @@ def csv_text(collection: Collection) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for run in collection.runs:
+    for run in (*collection.runs, *(row for row in collection.rows if row.members)):
         for metric in ordered(run.entries):
             for group, entry in sorted(run.entries[metric].items()):
                 writer.writerow(_line(run, metric, group, entry))
@@ -63,5 +73,12 @@ def _line(run: RunResult, metric: str, group: str, entry: Entry) -> list[str]:
         "seed": facts.seed,
         "limit": facts.limit,
         "planned": planned,
+        "seeds": ";".join(str(member.facts.seed) for member in run.members) or None,
+        "seeds_sd": entry.spread and entry.spread.sd,
+        "seeds_min": entry.spread and entry.spread.low,
+        "seeds_max": entry.spread and entry.spread.high,
+        "base_parameters": facts.parameters.base,
+        "adapter_parameters": facts.parameters.adapters,
+        "parameters_per_added_role": facts.parameters.per_added_role,
     }
     return ["" if values[name] is None else str(values[name]) for name in COLUMNS]

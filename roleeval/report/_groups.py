@@ -63,11 +63,11 @@ def cell_entries(run: RunResult, metric: str, group: str, splits: Sequence[str])
 
 
 def planned_rows(run: RunResult, group: str, entry: Entry) -> int | None:
-    """How many values a group should have: the rows of its splits, up to the limit; None where it is not known."""
+    """How many values a group should have: the rows of its splits, up to the limit, for every seed; None: unknown."""
     total = 0
     for part in entry.mean_of or (group,):
         rows = run.facts.splits.get(part.partition("/")[0])
         if rows is None:
             return None
         total += rows if run.facts.limit is None else min(rows, run.facts.limit)
-    return total
+    return total * max(1, len(run.members))

@@ -2,11 +2,12 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from roleeval import __version__
 from roleeval.report._collect import Collection, NotShown
 from roleeval.report._compare import RunSet, run_sets
+from roleeval.report._differences import Comparison, difference_table
 from roleeval.report._groups import headline_groups, table_groups
 from roleeval.report._tables import Table, group_table, runs_table
 
@@ -16,12 +17,11 @@ _INTERVAL = re.compile(r"(?:[\w/]+: -?[\d.]+ )?\[-?[\d.]+, -?[\d.]+\]", re.ASCII
 _OUTER_UNDERSCORE = re.compile(r"(?<!\w)_|_(?!\w)")
 
 
-def markdown(collection: Collection) -> str:
-    """The whole report."""
-    sets = run_sets(collection.runs)
+def markdown(collection: Collection, compared: Sequence[Comparison] = ()) -> str:
+    """The whole report, with the differences of those sets that were compared with a reference."""
     lines = ["# Results", "", _opening(collection), ""]
-    for run_set in sets:
-        lines += _set_section(run_set)
+    for run_set in run_sets(collection.rows):
+        lines += _set_section(run_set, [c for c in compared if c.run_set.title == run_set.title])
     lines += _not_shown(collection.not_shown)
     return "\n".join(lines).rstrip("\n") + "\n"
 
@@ -35,12 +35,16 @@ def _opening(collection: Collection) -> str:
     )
 
 
-def _set_section(run_set: RunSet) -> list[str]:
+def _set_section(run_set: RunSet, compared: Sequence[Comparison]) -> list[str]:
     lines = [f"## {escape(run_set.title)}", ""]
     if run_set.difference:
         lines += [escape(run_set.difference), ""]
     for group in headline_groups(run_set.runs):
         lines += _table(group_table(run_set, group, title=f"Headline: {group}", short=True))
+    for comparison in compared:
+        for group in table_groups(run_set.runs) if comparison.others else ():
+            title = f"Differences from {comparison.reference.model}: {group}"
+            lines += _table(difference_table(comparison, group, title=title, short=False))
     lines += _table(runs_table(run_set))
     for group in table_groups(run_set.runs):
         lines += _table(group_table(run_set, group, title=f"All metrics: {group}", short=False))

@@ -15,10 +15,10 @@ _NAME_LETTERS = 32
 
 def png(collection: Collection) -> bytes:
     """Draws the largest set of comparable runs; b"" where no run has an F1 to show."""
-    sets = [s for s in run_sets(collection.runs) if _panels(s.runs)]
+    sets = [s for s in run_sets(collection.rows) if _panels(s.rows)]
     if not sets:
         return b""
-    return _draw(max(sets, key=lambda s: len(s.runs)))
+    return _draw(max(sets, key=lambda s: len(s.rows)))
 
 
 def _panels(runs: Sequence[RunResult]) -> list[tuple[str, str]]:
@@ -41,7 +41,7 @@ def _draw(run_set: RunSet) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    runs, panels = list(run_set.runs), _panels(run_set.runs)
+    runs, panels = list(run_set.rows), _panels(run_set.rows)
     labels = [_short(plain(run.model)) for run in runs]
     height = 1.9 + _ROW_INCHES * len(runs)
     figure = Figure(figsize=(_PANEL_INCHES * len(panels) + 1.2, height), dpi=150, layout="constrained")

@@ -28,6 +28,7 @@ _ORDER = (
     "distinct2_role",
 )
 _HEADLINE_WIDTH = 8
+_JUDGED_HEADLINE = ("/overall", "/overall/win", "/overall/rank")
 
 
 def ordered(names: Iterable[str]) -> list[str]:
@@ -39,7 +40,18 @@ def ordered(names: Iterable[str]) -> list[str]:
 def headline(names: Iterable[str]) -> list[str]:
     """The few metrics of the headline; the first ones where none of RoleBench's is among them."""
     columns = ordered(names)
-    return [name for name in columns if name in HEADLINE] or columns[:_HEADLINE_WIDTH]
+    judged = [name for name in columns if is_judged(name) and name.endswith(_JUDGED_HEADLINE)]
+    return [*(name for name in columns if name in HEADLINE), *judged] or columns[:_HEADLINE_WIDTH]
+
+
+def is_judged(metric: str) -> bool:
+    """Whether a metric is a judge's."""
+    return metric.startswith("judge/")
+
+
+def is_habit(metric: str) -> bool:
+    """Whether a metric is about the judge itself, so that its n counts what it was asked and not answers."""
+    return is_judged(metric) and metric.endswith(("/flip", "/first_slot"))
 
 
 def is_per_cluster(metric: str) -> bool:

@@ -3,16 +3,26 @@
 A cell is a tuple of lines. Text that comes from models or files is raw here; the printers escape it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, field
 
 from roleeval.report._collect import Entry, RunResult
 from roleeval.report._compare import RunSet, caption, clusters_word, decoding
 from roleeval.report._groups import cell_entries, parts_of, planned_rows, splits_of
-from roleeval.report._recipes import LENGTH, PARITY_RECALL, headline, is_f1, is_per_cluster, number, ordered
+from roleeval.report._recipes import (
+    LENGTH,
+    PARITY_RECALL,
+    headline,
+    is_f1,
+    is_habit,
+    is_judged,
+    is_per_cluster,
+    number,
+    ordered,
+)
+from roleeval.stats import FEW_CLUSTERS
 
 Cell = tuple[str, ...]
-FEW_CLUSTERS = 10
 NOTHING = "–"
 _MARKS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -57,13 +67,13 @@ def group_table(run_set: RunSet, group: str, *, title: str, short: bool, notes: 
     """The comparison of a set's runs in one group.
 
     Args:
-        run_set: the runs, one row each.
+        run_set: the runs; those that differ only in their seed are one row.
         group: "split/protocol", an average, or a split.
         title: the table's heading.
         short: only the headline's metrics, no check, and a status column only where an answer is not ok.
         notes: footnotes shared with other tables; None is a table with its own.
     """
-    runs, notes = run_set.runs, notes or Notes()
+    runs, notes = run_set.rows, notes or Notes()
     splits = splits_of(runs, group)
     metrics = _columns(runs, group, splits)
     metrics = headline(metrics) if short else metrics
@@ -73,7 +83,8 @@ def group_table(run_set: RunSet, group: str, *, title: str, short: bool, notes: 
     found = [{name: cell_entries(run, name, group, splits) for name in metrics} for run in runs]
     not_ok = [_not_ok(run, entries) for run, entries in zip(runs, found, strict=True)]
     with_status = not short or any(text not in ("none", NOTHING) for text in not_ok)
-    columns = ["model", "n", "coverage"]
+    named = _named_columns(runs, short=short)
+    columns = ["model", *(name for name, _ in named), "n", "coverage"]
     columns += [] if short else ["scored + missing = planned"]
     columns += ["not ok"] if with_status else []
     rows = []
@@ -81,6 +92,7 @@ def group_table(run_set: RunSet, group: str, *, title: str, short: bool, notes: 
         base = _base(entries)
         planned = planned_rows(run, group, base) if base else None
         cells: list[Cell] = [(run.model, f"{run.family} {run.name}".strip())]
+        cells += [(text(run),) for _, text in named]
         cells += [(str(base.n) if base else NOTHING,), (_coverage(base, planned),)]
         cells += [] if short else [(_check(group, base, planned, notes),)]
         cells += [(status,)] if with_status else []
@@ -97,6 +109,22 @@ def group_table(run_set: RunSet, group: str, *, title: str, short: bool, notes: 
         notes=(*notes.lines(), *general),
         clusters=clusters,
     )
+
+
+def _named_columns(runs: Sequence[RunResult], *, short: bool) -> list[tuple[str, Callable[[RunResult], str]]]:
+    """What stands beside a row's name: its number of seeds, and in the headline what its adapters cost."""
+    columns: list[tuple[str, Callable[[RunResult], str]]] = []
+    if any(run.members for run in runs):
+        columns.append(("seeds", lambda run: str(len(run.members) or 1)))
+    if short and any(run.facts.parameters.adapters is not None for run in runs):
+        columns.append(("adapter parameters", lambda run: count(run.facts.parameters.adapters)))
+        columns.append(("per added role", lambda run: count(run.facts.parameters.per_added_role)))
+    return columns
+
+
+def count(value: int | None) -> str:
+    """A number of parameters, in groups of three digits."""
+    return NOTHING if value is None else f"{value:,}".replace(",", " ")
 
 
 def _columns(runs: Sequence[RunResult], group: str, splits: Sequence[str]) -> list[str]:
@@ -170,8 +198,12 @@ def _values(run_set: RunSet, metric: str, entries: list[tuple[str, Entry]], base
             lines.append(f"{label}: {value} {interval}".strip())
             continue
         lines += [value, interval] if interval else [value]
+        lines += _spread(metric, entry)
+        if entry.bounds is not None and entry.missing:
+            worst, best = (number(metric, end) for end in entry.bounds)
+            lines.append(f"bounds {worst} (worst), {best} (best)")
         if is_per_cluster(metric):
-            word = clusters_word(run_set.benchmark, entry.n)
+            word = clusters_word(run_set.benchmark, entry.n) if entry.spread is None else "values"
             lines.append(f"n {entry.n} {word}" + (f", {entry.missing} missing" if entry.missing else ""))
         elif (
             base is not None
@@ -181,6 +213,13 @@ def _values(run_set: RunSet, metric: str, entries: list[tuple[str, Entry]], base
         ):
             lines.append(f"n {entry.n}, {entry.missing} missing")
     return tuple(lines)
+
+
+def _spread(metric: str, entry: Entry) -> list[str]:
+    if entry.spread is None:
+        return []
+    low, high = number(metric, entry.spread.low), number(metric, entry.spread.high)
+    return [f"seeds: sd {number(metric, entry.spread.sd)}, {low} to {high}"]
 
 
 def _value(run_set: RunSet, metric: str, entry: Entry, notes: Notes) -> tuple[str, str]:
@@ -194,11 +233,19 @@ def _value(run_set: RunSet, metric: str, entry: Entry, notes: Notes) -> tuple[st
     return value, f"[{number(metric, entry.ci_low)}, {number(metric, entry.ci_high)}]"
 
 
+def few_clusters_note(run_set: RunSet, clusters: Iterable[int]) -> list[str]:
+    """What intervals from few clusters rest on, where there are such."""
+    if not any(2 <= count < FEW_CLUSTERS for count in clusters):
+        return []
+    few, one = clusters_word(run_set.benchmark), clusters_word(run_set.benchmark, 1)
+    return [
+        f"Intervals from fewer than {FEW_CLUSTERS} {few} take it that {one} means are roughly normal; where they are"
+        " not, as for rare events, they are too narrow."
+    ]
+
+
 def _general_notes(run_set: RunSet, group: str, metrics: Sequence[str], clusters: Iterable[int]) -> list[str]:
-    notes = []
-    if any(2 <= count < FEW_CLUSTERS for count in clusters):
-        few = f"fewer than {FEW_CLUSTERS} {clusters_word(run_set.benchmark)}"
-        notes.append(f"Intervals from {few} are too narrow: the true uncertainty is larger.")
+    notes = few_clusters_note(run_set, clusters)
     if parts := parts_of(run_set.runs, group):
         notes.append(f"{group} is the plain mean of {', '.join(parts)}; its n counts scores, not answers.")
         notes.append("In a mean of groups, metrics without references are over the answers of the same splits.")
@@ -208,11 +255,20 @@ def _general_notes(run_set: RunSet, group: str, metrics: Sequence[str], clusters
         )
     if per_cluster := [name for name in metrics if is_per_cluster(name)]:
         notes.append(f"One value per {clusters_word(run_set.benchmark, 1)}, not per answer: {', '.join(per_cluster)}.")
+    if any(map(is_judged, metrics)):
+        notes.append("Bounds: the mean if every missing judgement were the worst, or the best, possible.")
+        said = {(p, w) for run in run_set.runs for p, w in run.facts.judges.items() if _stands(p, metrics)}
+        by_prefix = {p: [words for prefix, words in sorted(said) if prefix == p] for p, _ in sorted(said)}
+        notes += [f"{prefix}: {' | '.join(words)}." for prefix, words in by_prefix.items()]
     return notes
 
 
+def _stands(prefix: str, metrics: Sequence[str]) -> bool:
+    return any(name.startswith(f"{prefix}/") for name in metrics)
+
+
 def runs_table(run_set: RunSet) -> Table:
-    """Who is in a set: seed, decoding, engine, and what became of every planned answer."""
+    """Who is in a set: seed, parameters, decoding, engine, and what became of every planned answer."""
     notes, rows = Notes(), []
     for run in run_set.runs:
         facts = run.facts
@@ -229,14 +285,20 @@ def runs_table(run_set: RunSet) -> Table:
                 (run.family,),
                 (run.name,),
                 (NOTHING if facts.seed is None else str(facts.seed),),
+                (count(facts.parameters.base),),
+                (count(facts.parameters.adapters),),
+                (count(facts.parameters.per_added_role),),
                 (facts.engine,),
                 (decoding(facts.sampling),),
                 (", ".join(f"{status} {count}" for status, count in sorted(facts.statuses.items())),),
                 (check,),
             )
         )
-    columns = ("model", "family", "run", "seed", "engine", "decoding", "answers", "ended = planned")
-    return Table("Runs", "", columns, tuple(rows), tuple(notes.lines()))
+    sizes = ("base parameters", "adapter parameters", "per added role")
+    columns = ("model", "family", "run", "seed", *sizes, "engine", "decoding", "answers", "ended = planned")
+    unknown = f"{NOTHING} under parameters: not known (a hub id, an endpoint, packed weights, or an older run)."
+    missing = any(None in astuple(run.facts.parameters) for run in run_set.runs)
+    return Table("Runs", "", columns, tuple(rows), (*notes.lines(), *([unknown] if missing else [])))
 
 
 def uneven_groups(run: RunResult) -> list[str]:
@@ -244,7 +306,9 @@ def uneven_groups(run: RunResult) -> list[str]:
     uneven = []
     for metric, entries in run.entries.items():
         for group, entry in entries.items():
-            planned = None if is_per_cluster(metric) or entry.mean_of else planned_rows(run, group, entry)
+            planned = (
+                None if is_per_cluster(metric) or is_habit(metric) or entry.mean_of else planned_rows(run, group, entry)
+            )
             if planned is None:
                 continue
             total = entry.n + entry.missing

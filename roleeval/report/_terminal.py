@@ -1,10 +1,15 @@
-"""The headline on the terminal: metrics downwards, models across, as many as fit, so that 80 columns are enough."""
+"""The headline on the terminal: metrics downwards and models across while all models fit, else the other way round.
 
-from collections.abc import Iterator, Sequence
+80 columns are enough; the models of a table always stand together.
+"""
+
+import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from roleeval.report._collect import Collection
 from roleeval.report._compare import caption, run_sets
+from roleeval.report._differences import Comparison, difference_table
 from roleeval.report._groups import headline_groups
 from roleeval.report._markdown import plain
 from roleeval.report._tables import Notes, Table, group_table
@@ -13,13 +18,15 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _BORDERS = 3  # a column's padding and line
+_VALUE_WIDTH = 16  # [0.1234, 0.5678]
 
 
-def print_collection(collection: Collection, console: "Console") -> None:
-    """Prints every set's headline, then what is not shown."""
+def print_collection(collection: Collection, console: "Console", compared: Sequence[Comparison] | None = None) -> None:
+    """Prints every set's headline and differences, then what is not shown; with no reference, how to name one."""
     from rich.text import Text
 
-    for run_set in run_sets(collection.runs):
+    sets = run_sets(collection.rows)
+    for run_set in sets:
         if run_set.difference:
             console.print(Text(plain(f"{run_set.title}: {run_set.difference}"), style="yellow"))
         notes = Notes()
@@ -33,31 +40,68 @@ def print_collection(collection: Collection, console: "Console") -> None:
         for line in (caption(run_set, clusters), *dict.fromkeys(said)):
             console.print(Text(plain(line), style="dim"))
         console.print()
+        for comparison in compared or ():
+            if comparison.run_set.title == run_set.title:
+                _print_differences(comparison, console)
+    if compared is None and any(len(run_set.rows) > 1 for run_set in sets):
+        hint = "Paired differences: roleeval report FOLDER --reference MODEL, MODEL being one of the above."
+        console.print(Text(hint, style="dim"))
     if collection.not_shown:
         console.print(Text("Not shown:", style="yellow"))
         for item in collection.not_shown:
             console.print(Text(plain(f"  {item.path}: {item.reason}")), soft_wrap=True)
 
 
+def _print_differences(comparison: Comparison, console: "Console") -> None:
+    from rich.text import Text
+
+    said: list[str] = []
+    for group in headline_groups(comparison.run_set.runs) if comparison.others else ():
+        title = f"{comparison.run_set.title}: {group}, differences from {comparison.reference.model}"
+        table = difference_table(comparison, group, title=title, short=True)
+        _print_table(table, console)
+        said += [table.caption, *table.notes]
+    for line in dict.fromkeys(said):
+        console.print(Text(plain(line), style="dim"))
+    console.print()
+
+
 def _print_table(table: Table, console: "Console") -> None:
+    columns = [[_cell(cell) for cell in row] for row in table.rows]
+    names = [plain(name) for name in table.columns]
+    if _width(names) + sum(_width(column) for column in columns) < console.width:
+        rows = [[name, *(column[number] for column in columns)] for number, name in enumerate(names)]
+        _print_rows(plain(table.title), rows, console)
+        return
+    columns = [[_stacked(cell) for cell in column] for column in columns]
+    models = [names[0], *_short([column[0] for column in columns])]
+    rest = [[_folded(name), *(column[n] for column in columns)] for n, name in enumerate(names) if n]
+    start = 0
+    while start < len(rest):
+        end, room = start, console.width - _width(models) - 1
+        while end < len(rest) and (end == start or _width(rest[end]) <= room):
+            room -= _width(rest[end])
+            end += 1
+        part = f", columns {start + 1} to {end} of {len(rest)}" if end - start < len(rest) else ""
+        _print_rows(plain(table.title) + part, list(zip(models, *rest[start:end], strict=True)), console)
+        start = end
+
+
+def _print_rows(title: str, rows: Sequence[Sequence[str]], console: "Console") -> None:
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    first = max(map(len, table.columns))
-    columns = [[_cell(cell) for cell in row] for row in table.rows]
-    if len(list(_chunks(columns, first, console.width))) > 1:
-        columns = [[_stacked(cell) for cell in row] for row in columns]
-    for start, chunk in _chunks(columns, first, console.width):
-        title = plain(table.title)
-        if len(chunk) < len(columns):
-            title += f" (models {start + 1} to {start + len(chunk)} of {len(columns)})"
-        view = RichTable(title=Text(title, style="bold"), title_justify="left", show_header=False)
-        view.add_column(no_wrap=True)
-        for _ in chunk:
-            view.add_column(justify="right", overflow="fold")
-        for number, name in enumerate(table.columns):
-            view.add_row(Text(plain(name)), *(Text(column[number]) for column in chunk), end_section=number == 0)
-        console.print(view)
+    view = RichTable(title=Text(title, style="bold"), title_justify="left", show_header=False)
+    view.add_column(no_wrap=True)
+    for _ in rows[0][1:]:
+        view.add_column(justify="right", overflow="fold")
+    for number, row in enumerate(rows):
+        view.add_row(*(Text(cell) for cell in row), end_section=number == 0)
+    console.print(view)
+
+
+def _width(cells: Sequence[str]) -> int:
+    return max(len(line) for cell in cells for line in cell.split("\n")) + _BORDERS
 
 
 def _cell(cell: Sequence[str]) -> str:
@@ -73,16 +117,17 @@ def _stacked(cell: str) -> str:
     return cell.replace(" [", "\n[").replace(" seed", "\nseed")
 
 
-def _chunks(columns: Sequence[list[str]], first: int, width: int) -> Iterator[tuple[int, Sequence[list[str]]]]:
-    """Parts of the columns that fit beside the metrics' names, at least one at a time."""
-    room = width - first - _BORDERS - 1
-    start = 0
-    while start < len(columns):
-        end, used = start, 0
-        while end < len(columns):
-            used += max(len(line) for cell in columns[end] for line in cell.split("\n")) + _BORDERS
-            if used > room and end > start:
-                break
-            end += 1
-        yield start, columns[start:end]
-        start = end
+def _short(models: Sequence[str]) -> Sequence[str]:
+    """The models' names alone where they tell the rows apart."""
+    names = [model.split("\n")[0] for model in models]
+    return names if len(set(names)) == len(names) else models
+
+
+def _folded(name: str) -> str:
+    """A metric's name in lines that are as narrow as a value with its interval."""
+    lines = [""]
+    for part in re.findall(r"[^_ ]+[_ ]*", name):
+        if lines[-1] and len(lines[-1]) + len(part) > _VALUE_WIDTH:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(line.rstrip() for line in lines)

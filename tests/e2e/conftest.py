@@ -1,6 +1,7 @@
 """Whole commands in processes of their own."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,11 @@ import pytest
 Start = Callable[..., "subprocess.Popen[str]"]
 ROOT = Path(__file__).parents[2]
 STUB = ("--config-dir", str(ROOT / "tests" / "support" / "conf"), "engine=stub", "model=base", "model.source.path=stub")
+
+
+def _hear_sigint() -> None:
+    """A shell's background jobs ignore SIGINT, and their children with them; the tests may run in one."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
@@ -27,6 +33,7 @@ def start(tmp_path: Path) -> Start:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            preexec_fn=_hear_sigint,
         )
 
     return run

@@ -1,5 +1,6 @@
 """What a user of run_eval.py meets: exit codes, one-sentence errors, sweeps, skipping, no credential on disk."""
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -8,6 +9,10 @@ import pytest
 from tests.e2e.conftest import STUB, Start
 
 RUN = (*STUB, "progress=quiet", "limit=6", "results_dir=r")
+PLUGINS = {
+    "joblib": "hydra_plugins.hydra_joblib_launcher.joblib_launcher",
+    "submitit_local": "hydra_plugins.hydra_submitit_launcher.submitit_launcher",
+}
 CANARY = "sk-canary-0123456789abcdef"
 
 
@@ -92,6 +97,48 @@ def test_a_failing_job_of_a_sweep_logs_its_cause_and_the_others_go_on(tmp_path: 
     assert "the stub refuses 'What'" in (tmp_path / "log.txt").read_text()
 
 
+def test_several_seeds_are_one_command_and_a_folder_each(tmp_path: Path, start: Start) -> None:
+    run = [*RUN, "seeds=[1,2,3]", "model.sampling.temperature=1"]
+    code, output = finish(start, *run)
+    assert code == 0 and "greedy" not in output
+    manifests = [json.loads(file.read_text()) for file in (tmp_path / "r").rglob("manifest.json")]
+    assert sorted(manifest["identity"]["seed"] for manifest in manifests) == [1, 2, 3]
+    assert {manifest["model"]["parameters"]["adapters"]["total"] for manifest in manifests} == {0}
+    assert output.count("seeds 1, 2, 3") == 2  # one row in each language's table
+    code, output = finish(start, *[a for a in run if a != "progress=quiet"], "progress=log")
+    assert code == 0 and output.count("skipped") == 3
+
+
+def test_one_failing_seed_does_not_stop_the_others(tmp_path: Path, start: Start) -> None:
+    (tmp_path / "r" / "rolebench").mkdir(parents=True)
+    assert finish(start, *RUN, "seeds=[1,2]")[0] == 0
+    for file in sorted((tmp_path / "r").rglob("manifest.json"))[:1]:
+        file.write_text("{")
+    code, output = finish(start, *RUN, "seeds=[1,2]")
+    assert code == 1 and "1 of 2 jobs failed" in output and "(seed 1)" in output
+
+
+def test_several_seeds_of_a_greedy_run_are_warned_of(start: Start) -> None:
+    code, output = finish(start, *RUN, "seeds=[1,2]")
+    assert code == 0 and "greedy" in output
+
+
+def test_a_launcher_without_its_plugin_names_the_extra(start: Start) -> None:
+    if importlib.util.find_spec("hydra_plugins"):
+        pytest.skip("the launcher plugins are installed here")
+    code, output = finish(start, "-m", *RUN, "hydra/launcher=joblib", "seed=1,2")
+    assert code == 2 and "roleeval[launchers]" in output and "Traceback" not in output
+
+
+@pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
+def test_jobs_in_processes_of_their_own_report_to_the_command(tmp_path: Path, start: Start, launcher: str) -> None:
+    pytest.importorskip(PLUGINS[launcher], reason="needs the extra `launchers`")
+    code, output = finish(start, "-m", *RUN, "limit=0,6", f"hydra/launcher={launcher}")
+    assert code == 1
+    assert "1 of 2 jobs failed" in output and "limit: 0 is not possible" in output
+    assert "answer_words" in output and len(list((tmp_path / "r").rglob("manifest.json"))) == 1
+
+
 def test_a_lost_write_is_a_failure(tmp_path: Path, start: Start) -> None:
     (tmp_path / "r").mkdir()
     (tmp_path / "r" / "rolebench").write_text("a file where a folder must be")
@@ -121,3 +168,17 @@ def test_help_imports_nothing_heavy(start: Start) -> None:
     assert code == 0
     loaded = {line.rsplit("|", 1)[-1].strip() for line in output.splitlines() if line.startswith("import time:")}
     assert not loaded & {"torch", "vllm", "pandas", "nltk", "numpy", "transformers", "pyarrow", "openai"}
+
+
+def test_every_run_of_a_sweep_is_compared_with_every_other(tmp_path: Path, start: Start) -> None:
+    code, output = finish(start, "-m", *RUN, "model=zoo_base,zoo_shared_lora", "judge=pairwise")
+    assert code == 0, output
+    columns = []
+    for file in tmp_path.glob("r/rolebench/*/*/summary.json"):
+        columns.append({name for name in json.loads(file.read_text())["metrics"] if name.startswith("judge/")})
+    assert len(columns) == 2 and columns[0] == columns[1] and any(name.endswith("/overall/win") for name in columns[0])
+
+
+def test_judging_alone_needs_a_judge(start: Start) -> None:
+    code, output = finish(start, *RUN, "stages=[judge]")
+    assert code == 1 and "judge=NAME" in output

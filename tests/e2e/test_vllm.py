@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import random
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,16 @@ from roleeval.engines import CompletionStore, LoraNeed, ModelSource, StoredEngin
 from roleeval.engines.vllm import VllmEngine, VllmOptions
 from roleeval.errors import AdapterError, EngineError
 from roleeval.resources import zoo_path
+from roleeval.results import read_transcripts
 from roleeval.types import Completion, Message, Request, Sampling
 from tests.e2e.conftest import Start, files
+from tests.zoo.test_weights import VOICES
 
 pytestmark = [pytest.mark.vllm, pytest.mark.slow]
+FAMILIES = ("zoo_base", "zoo_shared_lora", "zoo_independent_lora", "zoo_hycora", "zoo_her", "zoo_rar")
 SWEEP = (
     "-m",
-    "model=zoo_base,zoo_shared_lora",
+    f"model={','.join(FAMILIES)}",
     "limit=10",
     "results_dir=r",
     "progress=log",
@@ -30,7 +34,7 @@ SWEEP = (
 )
 
 
-def test_the_sweep_loads_one_engine_and_compares_both_models(tmp_path: Path, start: Start) -> None:
+def test_the_sweep_of_six_families_loads_one_engine_and_compares_them(tmp_path: Path, start: Start) -> None:
     process = start(*SWEEP, "engine.log_level=INFO")
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output[-3000:]
@@ -38,9 +42,10 @@ def test_the_sweep_loads_one_engine_and_compares_both_models(tmp_path: Path, sta
     manifests = {
         json.loads(p.read_text())["model"]["name"]: json.loads(p.read_text()) for p in tmp_path.rglob("manifest.json")
     }
-    assert set(manifests) == {"zoo_base", "zoo_shared_lora"}
+    assert set(manifests) == set(FAMILIES)
     for manifest in manifests.values():
-        assert manifest["samples"] == {"planned": 40, "statuses": {"ok": 40}}
+        assert manifest["samples"]["planned"] == 40
+        assert manifest["samples"]["statuses"]["ok"] >= 38  # small models may lose themselves in a thought
         assert manifest["engine"]["kind"] == "vllm"
     means = {
         name: pd.read_parquet(next((tmp_path / "r" / "rolebench" / name).rglob("scores.parquet")))
@@ -48,7 +53,22 @@ def test_the_sweep_loads_one_engine_and_compares_both_models(tmp_path: Path, sta
         .mean()
         for name in manifests
     }
-    assert means["zoo_shared_lora"] > means["zoo_base"]
+    assert all(means[name] > means["zoo_base"] for name in FAMILIES[1:])
+    for name in FAMILIES:
+        folder = next((tmp_path / "r" / "rolebench" / name).rglob("manifest.json")).parent
+        said = [
+            re.search(VOICES[sample.persona.role], transcript.answer, re.IGNORECASE) is not None
+            for sample, transcript in read_transcripts(folder / "transcripts.jsonl")
+        ]
+        share = sum(said) / len(said)
+        assert share <= 0.3 if name == "zoo_base" else share >= 0.6, (name, share)
+    for name, tag in (("zoo_her", "<system_thinking>"), ("zoo_rar", "<think>")):
+        lines = next((tmp_path / "r" / "rolebench" / name).rglob("transcripts.jsonl")).read_text().splitlines()
+        turns = [json.loads(line)["turns"][0] for line in lines]
+        assert sum(tag in turn["raw"] and bool(turn["thoughts"]) for turn in turns) >= 38
+        assert not any(
+            "<" in turn["visible"] or turn["thoughts"][:20] in turn["visible"] for turn in turns if turn["thoughts"]
+        )
 
 
 def test_killed_while_vllm_generates_it_ends_as_if_never_killed(tmp_path: Path, start: Start) -> None:

