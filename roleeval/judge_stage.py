@@ -15,11 +15,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from roleeval.cast import judge_model
 from roleeval.config import RunConfig, RunOptions, masked
 from roleeval.engines import Engine, StoredEngine, digest, file_hash
 from roleeval.errors import EngineError, ResultError, RoleEvalError
-from roleeval.judging import Answer, Case, Judge, Judgement, Panel, Question, ask, mean_or_none, members, visible_text
-from roleeval.models import Base, base_parameters
+from roleeval.judging import Answer, Case, Judge, Judgement, Panel, Question, answer_of, ask, mean_or_none, members
+from roleeval.models import base_parameters
 from roleeval.opponents import Opponents, label_of
 from roleeval.progress import make_progress
 from roleeval.results import (
@@ -31,13 +32,13 @@ from roleeval.results import (
     write_judgements,
 )
 from roleeval.runtime import Runtime
-from roleeval.types import Sample, Score, Status, Transcript
+from roleeval.types import AdapterRef, Sample, Score, Status, Transcript
 
 log = logging.getLogger("roleeval")
 
 JUDGED = "judge/"
 # What says who is asked, how often in vain and at what price, and not what comes back.
-_OUTSIDE = ("name", "pack", "source", "engine", "attempts", "max_in_flight", "prices", "against")
+_OUTSIDE = ("name", "pack", "source", "adapter_path", "engine", "attempts", "max_in_flight", "prices", "against")
 
 Rows = list[tuple[Sample, list[Score]]]
 
@@ -48,6 +49,7 @@ class _Task:
 
     judge: Judge
     engine: Engine
+    adapter: AdapterRef | None
     opponents: Opponents
     column: str
     prefix: str
@@ -96,18 +98,21 @@ async def judge_folder(config: RunConfig, runtime: Runtime, folder: ResultFolder
 async def _task(
     judge: Judge, config: RunConfig, runtime: Runtime, folder: ResultFolder, manifest: Mapping[str, Any]
 ) -> _Task:
-    model = Base(name="judge", source=judge.source or config.model.source)
-    engine = await runtime.engine(judge.engine_options(config.engine), model)
+    options, model = judge_model(judge, config)
+    engine = await runtime.engine(options, model)
+    adapter = next(iter(model.adapters()), None)
+    if adapter is not None:
+        engine.check(adapter)
     settings = {f.name: getattr(judge, f.name) for f in dataclasses.fields(judge) if f.name not in _OUTSIDE}
     settings["sampling"] = asdict(judge.sampling)
-    who = digest(type(judge).__qualname__, engine.fingerprint, settings)
+    who = digest(type(judge).__qualname__, engine.fingerprint, settings, *([adapter.fingerprint] if adapter else []))
     column = f"{JUDGED}{judge.name}@{judge.prompts.sha256[:8]}-{who[:8]}"
     opponents = Opponents.find(config, folder, manifest, getattr(judge, "against", None) if judge.compares else ())
     pool = digest(sorted([label_of(folder), *opponents.labels]))[:8]
     transcripts = [file_hash(each.transcripts) for each in (folder, *opponents.folders)]
     work = digest(column, opponents.labels, transcripts, judge.attempts)
     prefix = f"{column}:{pool}" if judge.compares else column
-    return _Task(judge, engine, opponents, column, prefix, work, base_parameters(model.source))
+    return _Task(judge, engine, adapter, opponents, column, prefix, work, base_parameters(model.source))
 
 
 async def _judged(
@@ -125,7 +130,7 @@ async def _judged(
     questions = [judge.questions(case) for case in cases]
     stored = StoredEngine(task.engine, runtime.store(options))
     try:
-        judgements = await _ask_all(questions, judge, stored, options)
+        judgements = await _ask_all(questions, judge, stored, options, task.adapter)
     finally:
         await stored.close()
     everything = [judgement for per_case in judgements for judgement in per_case]
@@ -146,7 +151,7 @@ async def _judged(
 def _case(
     sample: Sample, transcript: Transcript, own: str, others: Mapping[str, Mapping[str, Answer]], judge: Judge
 ) -> Case:
-    answers = {own: Answer(visible_text(transcript, judge.thoughts), transcript.status)}
+    answers = {own: answer_of(transcript, judge.thoughts)}
     for label, known in others.items():
         if sample.id not in known:
             raise ResultError(f"{label}: has no answer to {sample.id}; run it again, or leave it out of judge.against")
@@ -155,7 +160,11 @@ def _case(
 
 
 async def _ask_all(
-    questions: Sequence[Sequence[Question]], judge: Judge, engine: StoredEngine, options: RunOptions
+    questions: Sequence[Sequence[Question]],
+    judge: Judge,
+    engine: StoredEngine,
+    options: RunOptions,
+    adapter: AdapterRef | None,
 ) -> list[list[Judgement]]:
     """Per case its judgements, in the order of its questions; `max_in_flight` questions are under way at once."""
     jobs = [(c, q, r) for c, each in enumerate(questions) for q in each for r in range(judge.samples_per_item)]
@@ -168,7 +177,7 @@ async def _ask_all(
         nonlocal unanswered
         for number in waiting:
             _, question, repeat = jobs[number]
-            judgement = found[number] = await ask(question, judge, engine, repeat=repeat)
+            judgement = found[number] = await ask(question, judge, engine, repeat=repeat, adapter=adapter)
             unanswered += not judgement.answered
             if unanswered > allowed:
                 raise EngineError(_too_many(unanswered, len(jobs), options.fail_on_error, judgement))
@@ -212,7 +221,12 @@ def _record(task: _Task, judgements: Sequence[Judgement], candidates: int) -> di
         "prefix": task.prefix,
         "work": task.work,
         "pack": {"name": pack.name, "version": pack.version, "sha256": pack.sha256},
-        "model": {"source": source, "fingerprint": task.engine.fingerprint, "parameters": task.parameters},
+        "model": {
+            "source": source,
+            "fingerprint": task.engine.fingerprint,
+            "parameters": task.parameters,
+            "adapter": task.adapter.fingerprint if task.adapter else None,
+        },
         "engine": dict(task.engine.describe()),
         "sampling": asdict(judge.sampling),
         "attempts": judge.attempts,

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from roleeval.config import RunConfig
 from roleeval.errors import ConfigError
-from roleeval.judging import REFERENCES, Answer, reference, visible_text
+from roleeval.judging import REFERENCES, Answer, answer_of, reference
 from roleeval.results import ResultFolder, read_transcripts
 
 _SAME = ("benchmark", "data_hash", "prompt_packs", "limit", "seed")
@@ -76,7 +76,7 @@ class Opponents:
         found: dict[str, dict[str, Answer]] = {}
         for folder in self.folders:
             found[label_of(folder)] = {
-                sample.id: Answer(visible_text(transcript, thoughts), transcript.status)
+                sample.id: answer_of(transcript, thoughts)
                 for sample, transcript in read_transcripts(folder.transcripts)
             }
         if self.with_references:

@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from roleeval import cast
 from roleeval.benchmarks import Actor, SelfScored
-from roleeval.config import RunConfig, masked
+from roleeval.config import RunConfig, RunOptions, masked
 from roleeval.engines import Engine, StoredEngine, digest
 from roleeval.errors import ConfigError, EngineError, ResultError, RoleEvalError
 from roleeval.judge_stage import JUDGED, judge_folder, judge_ranges, kept_rows
@@ -79,8 +80,19 @@ async def _generate_and_score(config: RunConfig, runtime: Runtime) -> Outcome:
     if not wants_generate and options.run_name is not None:
         folder = _folder(config, options.run_name)
         return _rescore(config, folder) if wants_score else Outcome(folder, skipped=True)
+    for served, asked in cast.everyone(config):
+        runtime.expect(served, asked)
     engine = await runtime.engine(config.engine, config.model)
     identity = _identity(config, engine)
+    if others := cast.helpers(config):
+        identity["helpers"] = {
+            name: {
+                "engine": (await runtime.engine(*asked)).fingerprint,
+                "adapters": [adapter.fingerprint for adapter in asked[1].adapters()],
+                "sampling": asdict(asked[1].sampling),
+            }
+            for name, asked in others.items()
+        }
     folder = _folder(config, options.run_name or f"seed{options.seed}-{digest(identity)[:8]}")
     manifest = folder.manifest()
     if manifest is not None and manifest["identity"] != identity:
@@ -93,6 +105,14 @@ async def _generate_and_score(config: RunConfig, runtime: Runtime) -> Outcome:
     if complete and not self_scored:
         return _rescore(config, folder)
     return await _generate(config, runtime, engine, folder, identity)
+
+
+async def _helper(asked: cast.Asked, runtime: Runtime, options: RunOptions) -> Actor:
+    served, model = asked
+    engine = await runtime.engine(served, model)
+    for adapter in model.adapters():
+        engine.check(adapter)
+    return Actor(model, StoredEngine(engine, runtime.store(options)), options.seed)
 
 
 def _folder(config: RunConfig, name: str) -> ResultFolder:
@@ -144,7 +164,8 @@ async def _generate(
     metrics = {} if isinstance(benchmark, SelfScored) else config.metrics
     book = _Scoring(metrics, enabled="score" in options.stages)
     stored = StoredEngine(engine, runtime.store(options))
-    actor = Actor(model, stored, options.seed)
+    helpers = {name: await _helper(asked, runtime, options) for name, asked in cast.helpers(config).items()}
+    actor = Actor(model, stored, options.seed, helpers)
     statuses: Counter[str] = Counter()
     tokens: Counter[str] = Counter()
     allowed = int(options.fail_on_error * total)
@@ -172,7 +193,8 @@ async def _generate(
                 await _play(samples, benchmark.episode, actor, finished, options.max_in_flight)
             writer.finish()
     finally:
-        await stored.close()
+        for each in (stored, *(helper.engine for helper in helpers.values())):
+            await each.close()
     folder.judgements.unlink(missing_ok=True)  # of older answers
     seconds = time.perf_counter() - begin
     manifest = {

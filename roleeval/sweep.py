@@ -18,6 +18,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from roleeval.app import session
+from roleeval.cast import everyone
 from roleeval.config import parse_config
 from roleeval.errors import RoleEvalError
 
@@ -72,6 +73,7 @@ def _expect(jobs: list[list[str]]) -> None:
         try:
             resolved: Any = OmegaConf.to_container(compose("config", job), resolve=True)
             parsed = parse_config(resolved)
-            session().runtime.expect(parsed.engine, parsed.model)
+            for options, model in everyone(parsed):
+                session().runtime.expect(options, model)
         except (RoleEvalError, HydraException):
             continue  # the job itself will say so

@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 ChatRole = Literal["system", "user", "assistant"]
 Language = Literal["en", "zh"]
+# Who speaks a turn: the model under test, the scene's environment, who names the next speaker, or the reference.
+Part = Literal["model", "environment", "next_speaker", "reference"]
 FinishReason = Literal["stop", "length", "content_filter", "error"]
 Status = Literal[
     "ok",
@@ -191,6 +193,7 @@ class Sample:
         references: the reference answers the split's protocol compares with, by protocol name
             ("CUS", "RAW", "SPE"); a protocol whose references are not at hand is absent.
         labels: further facts to group by ("seen_in_training": "true", "type": ...).
+        material: the benchmark's own texts about the item, for judges, by name ("plot_summary": ...).
     """
 
     id: str
@@ -201,6 +204,7 @@ class Sample:
     question: str
     references: Mapping[str, tuple[str, ...]]
     labels: Mapping[str, str] = field(default_factory=dict)
+    material: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,11 +231,13 @@ class Turn:
     """One call of an episode, as it is kept in the transcript.
 
     Attributes:
-        messages: the chat that was sent; empty where a raw prompt was.
+        messages: the chat that was sent; empty where a raw prompt was. In an episode of many turns only what came
+            since the same speaker's last call.
         raw: the model's text, prefill included.
         visible, thoughts, status, own_history, shown: see Reply.
         prompt: the raw prompt that was sent, or none.
         error: what went wrong, for a call that failed.
+        part: who speaks; only "model" is under test, and "next_speaker" is not part of the conversation.
         logprob, greedy: see Likelihood; None for a text that was generated. `raw` is then the text that was scored.
     """
 
@@ -253,6 +259,7 @@ class Turn:
     shown: str = ""
     logprob: float | None = None
     greedy: bool | None = None
+    part: Part = "model"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import Any, Protocol, runtime_checkable
 
-from roleeval.benchmarks.actor import Actor
+from roleeval.benchmarks.actor import Actor, Helper
 from roleeval.types import Sample, Score, Transcript
 
 # A sample that was played, and its scores.
@@ -63,3 +63,10 @@ class SelfScored(Protocol):
     def corpus_scores(self) -> Iterable[tuple[str, str, Score]]:
         """After `evaluate`: (split, cluster, score) of values that stand for more than one sample."""
         ...
+
+
+@runtime_checkable
+class Staged(Protocol):
+    """A benchmark whose episodes need further models (environment, next speaker): `Actor.helpers` has them by name."""
+
+    def helpers(self) -> Mapping[str, Helper]: ...

@@ -1,13 +1,28 @@
 """The model under test as an episode sees it: say something, get a turn back."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from roleeval.engines import Engine
+from roleeval.engines import Engine, EngineOptions
 from roleeval.errors import AdapterError, EngineDeadError, EngineError, UnsupportedRoleError
 from roleeval.models import PersonaModel
 from roleeval.seeds import derive_seed
-from roleeval.types import Message, Persona, Request, Status, Turn
+from roleeval.types import Message, Persona, Request, Sampling, Status, Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Helper:
+    """A model that a benchmark's protocol needs beside the model under test.
+
+    Attributes:
+        model: what is asked; None is the run's own base model, without an adapter.
+        engine: what serves it; None is the run's engine options.
+        sampling: of its calls, where `model` is None.
+    """
+
+    model: PersonaModel | None = None
+    engine: EngineOptions | None = None
+    sampling: Sampling = field(default_factory=Sampling)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +33,13 @@ class Actor:
         model: the family: adapter, prompt policy, reply format.
         engine: the engine with the store in front of it.
         run_seed: every call's seed derives from it.
+        helpers: the protocol's other models, by name (Staged.helpers).
     """
 
     model: PersonaModel
     engine: Engine
     run_seed: int
+    helpers: "Mapping[str, Actor]" = field(default_factory=dict)
 
     async def say(
         self, persona: Persona, system: str, history: Sequence[Message], *, sample_id: str, turn: int

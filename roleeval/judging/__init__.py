@@ -11,8 +11,8 @@ from roleeval.judging._protocol import (
     Price,
     Question,
     UnusableReplyError,
+    answer_of,
     mean_or_none,
-    visible_text,
 )
 from roleeval.judging._rubric import reference
 from roleeval.judging.pairwise import HerRm, PairwiseJudge
@@ -35,9 +35,9 @@ __all__ = [
     "RankingJudge",
     "RubricJudge",
     "UnusableReplyError",
+    "answer_of",
     "ask",
     "mean_or_none",
     "members",
     "reference",
-    "visible_text",
 ]

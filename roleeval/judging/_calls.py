@@ -7,10 +7,17 @@ from roleeval.errors import AdapterError, EngineDeadError, EngineError
 from roleeval.judging._protocol import Attempt, Judge, Judgement, Question, UnusableReplyError
 from roleeval.models.reply import parse_plain
 from roleeval.seeds import derive_seed
-from roleeval.types import Completion, Request
+from roleeval.types import AdapterRef, Completion, Request
 
 
-async def ask(question: Question, judge: Judge, engine: StoredEngine, *, repeat: int = 0) -> Judgement:
+async def ask(
+    question: Question,
+    judge: Judge,
+    engine: StoredEngine,
+    *,
+    repeat: int = 0,
+    adapter: AdapterRef | None = None,
+) -> Judgement:
     """Asks until a reply is usable, at most `judge.attempts` times, each time with another seed.
 
     A call without any reply ends the question: engines have retries of their own, and going on would give a resumed
@@ -22,7 +29,7 @@ async def ask(question: Question, judge: Judge, engine: StoredEngine, *, repeat:
     """
     attempts: list[Attempt] = []
     for number in range(judge.attempts):
-        request = _request(question, judge, repeat, number)
+        request = replace(_request(question, judge, repeat, number), adapter=adapter)
         try:
             done = await engine.generate(request)
         except EngineDeadError:

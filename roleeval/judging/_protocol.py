@@ -23,10 +23,17 @@ class UnusableReplyError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one candidate said about a sample: its visible text, and how its episode ended."""
+    """What one candidate said about a sample.
+
+    Attributes:
+        text: the answer, or the conversation where the episode has several turns (`answer_of`).
+        status: how its episode ended.
+        rounds: turns of the model under test in it.
+    """
 
     text: str
     status: Status = "ok"
+    rounds: int = 1
 
     @property
     def happened(self) -> bool:
@@ -138,6 +145,7 @@ class Judge:
         name: part of its columns' names.
         pack: folder of its prompts, rubric and schema (judges/NAME, or a path).
         source: the judge model; None is the run's own base model, without an adapter.
+        adapter_path: a PEFT adapter on that model, or "zoo:NAME"; None is the model as it is.
         engine: what serves it; None is the run's engine options.
         sampling: of the first attempt.
         attempts: calls at most until a reply is usable.
@@ -154,6 +162,7 @@ class Judge:
     name: str
     pack: str
     source: ModelSource | None = None
+    adapter_path: str | None = None
     engine: Any = None
     sampling: Sampling = field(default_factory=lambda: Sampling(max_tokens=1024))
     attempts: int = 3
@@ -219,12 +228,12 @@ class Judge:
         return statistics.median(values) if self.aggregate == "median" else statistics.fmean(values)
 
 
-def visible_text(transcript: Transcript, thoughts: Literal["hidden", "shown"]) -> str:
+def answer_of(transcript: Transcript, thoughts: Literal["hidden", "shown"]) -> Answer:
     """What a judge may read of a transcript: the answer, or the conversation where it has several turns."""
-    turns = [(t.speaker, (t.shown if thoughts == "shown" else "") or t.visible) for t in transcript.turns]
-    if len(turns) == 1:
-        return turns[0][1]
-    return "\n\n".join(f"{speaker}: {text}" for speaker, text in turns)
+    turns = [turn for turn in transcript.turns if turn.part != "next_speaker"]
+    texts = [(turn.speaker, (turn.shown if thoughts == "shown" else "") or turn.visible) for turn in turns]
+    text = texts[0][1] if len(texts) == 1 else "\n\n".join(f"{speaker}: {said}" for speaker, said in texts)
+    return Answer(text, transcript.status, sum(turn.part == "model" for turn in turns))
 
 
 def mean_or_none(values: Sequence[float | None]) -> float | None:

@@ -2,7 +2,7 @@
 
 from roleeval.models._protocol import PersonaModel, lora_need
 from roleeval.models._sizes import AdapterParameters, base_parameters
-from roleeval.models.families import Api, Base, SharedLora
+from roleeval.models.families import Api, Base, OptionalLora, SharedLora
 from roleeval.models.her import Her
 from roleeval.models.hycora import HyCora
 from roleeval.models.independent import IndependentLora
@@ -16,6 +16,7 @@ __all__ = [
     "Her",
     "HyCora",
     "IndependentLora",
+    "OptionalLora",
     "PersonaModel",
     "Rar",
     "SharedLora",

@@ -2,7 +2,7 @@
 
 from judge_stubs import shown_answers
 
-from roleeval.judging import Answer, Case, RubricJudge, visible_text
+from roleeval.judging import Case, RubricJudge, answer_of
 from roleeval.types import Message, Request, Transcript, Turn
 from tests.judging.judged import SAMPLE, points, put
 
@@ -23,7 +23,7 @@ def test_thoughts_never_reach_a_judge() -> None:
         return points(3, "my dear fellow")
 
     transcript = Transcript(SAMPLE.id, "ok", (turn("Patience, my dear fellow."),))
-    answer = Answer(visible_text(transcript, "hidden"), transcript.status)
+    answer = answer_of(transcript, "hidden")
     (judgement,) = put(RubricJudge(), listen, Case(SAMPLE, "m0/run", {"m0/run": answer}))
     assert judgement.status == "ok" and list(shown_answers(asked[0]).values()) == ["Patience, my dear fellow."]
     assert SECRET not in str(asked)
@@ -31,12 +31,12 @@ def test_thoughts_never_reach_a_judge() -> None:
 
 def test_a_protocol_that_shows_thoughts_gets_the_form_meant_for_it() -> None:
     transcript = Transcript(SAMPLE.id, "ok", (turn("Patience.", shown="[I know.] Patience."),))
-    assert visible_text(transcript, "shown") == "[I know.] Patience."
-    assert visible_text(Transcript(SAMPLE.id, "ok", (turn("Patience."),)), "shown") == "Patience."
+    assert answer_of(transcript, "shown").text == "[I know.] Patience."
+    assert answer_of(Transcript(SAMPLE.id, "ok", (turn("Patience."),)), "shown").text == "Patience."
 
 
 def test_a_conversation_is_shown_with_its_speakers() -> None:
     turns = (turn("Who did it?", speaker="Watson"), turn("Patience."))
-    assert visible_text(Transcript(SAMPLE.id, "ok", turns), "hidden") == (
+    assert answer_of(Transcript(SAMPLE.id, "ok", turns), "hidden").text == (
         "Watson: Who did it?\n\nSherlock Holmes: Patience."
     )
