@@ -15,9 +15,9 @@ from typing import Any, ClassVar
 
 from roleeval.judging._fence import echoes, fence_token, fenced
 from roleeval.judging._json import read_verdict
-from roleeval.judging._length import length_controlled
-from roleeval.judging._protocol import Answer, Case, Judge, Judgement, Question, UnusableReplyError, mean_or_none
+from roleeval.judging._protocol import Case, Judge, Judgement, Question, UnusableReplyError, mean_or_none
 from roleeval.judging._rubric import criteria_schema, judge_messages, load_rubric
+from roleeval.stats import length_controlled
 from roleeval.types import Sample, Score, Status
 
 _SLOTS = ("A", "B")
@@ -148,7 +148,8 @@ class PairwiseJudge(Judge):
         return rows
 
     def ranges(self, candidates: int) -> Mapping[str, tuple[float, float]]:
-        return {f"{name}/win": (0.0, 1.0) for name in (*self._criteria, "overall")}
+        wins = [f"{name}/win" for name in (*self._criteria, "overall")]
+        return dict.fromkeys([*wins, "overall/win_length_controlled"], (0.0, 1.0))
 
 
 def _item(sample: Sample, first: str, second: str) -> str:
@@ -165,14 +166,30 @@ def _controlled(cases: Sequence[Case], pairs: Sequence[Mapping[str, _Pair]]) -> 
     found: list[list[float | None]] = [[] for _ in cases]
     for opponent in cases[0].opponents if cases else ():
         wins = [mean_or_none(list(pair[opponent].wins.values())) for pair in pairs]
-        lengths = [_longer(case.answers[case.own], case.answers[opponent]) for case in cases]
-        for values, value in zip(found, length_controlled(wins, lengths), strict=True):
+        for values, value in zip(found, _without_length(cases, opponent, wins), strict=True):
             values.append(value)
     return [mean_or_none(values) for values in found]
 
 
-def _longer(own: Answer, other: Answer) -> float:
-    return float(len(own.text) - len(other.text))
+def _without_length(cases: Sequence[Case], opponent: str, wins: Sequence[float | None]) -> list[float | None]:
+    """The wins against one opponent, controlled for length within each split, as tables have means of splits.
+
+    What no judge was asked about keeps its outcome: no answer has lost to any other, and not for being short.
+    """
+    import numpy as np
+
+    controlled = list(wins)
+    parts: dict[str, list[int]] = {}
+    for place, case in enumerate(cases):
+        if wins[place] is not None and _to_ask(case, opponent):
+            parts.setdefault(case.sample.split, []).append(place)
+    for places in parts.values():
+        asked = np.array([wins[place] for place in places], dtype=np.float64)
+        answers = [(cases[place].answers[cases[place].own], cases[place].answers[opponent]) for place in places]
+        longer = np.array([len(own.text) - len(other.text) for own, other in answers], dtype=np.float64)
+        for place, value in zip(places, length_controlled(asked, longer).tolist(), strict=True):
+            controlled[place] = value
+    return controlled
 
 
 @dataclass(frozen=True, kw_only=True)

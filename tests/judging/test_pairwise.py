@@ -1,15 +1,14 @@
 """Pairwise judges: both orders, what a disagreement is worth, and what needs no judge."""
 
-import random
+from dataclasses import replace
 
 import pytest
 from judge_stubs import Reply, shown_answers
 
 from roleeval.errors import ConfigError, EngineError
 from roleeval.judging import HerRm, PairwiseJudge
-from roleeval.judging._length import length_controlled
 from roleeval.types import Request, Sampling
-from tests.judging.judged import case, put, scores, winner
+from tests.judging.judged import SAMPLE, case, put, scores, winner
 
 GOOD, BAD = "Elementary, my dear fellow.", "I am happy to help you today!"
 JUDGE = PairwiseJudge()
@@ -159,24 +158,33 @@ def test_a_refusal_of_the_judge_is_no_verdict() -> None:
     assert first.reason == "the judge refused" and len(first.attempts) == 2
 
 
-def test_wins_that_come_from_length_alone_are_taken_off() -> None:
-    draw = random.Random(1)
-    lengths = [draw.gauss(60, 100) for _ in range(2000)]
-    wins = [float(draw.random() < 1 / (1 + 2.718 ** (-length / 50))) for length in lengths]
-    controlled = [value for value in length_controlled(wins, lengths) if value is not None]
-    assert sum(wins) / len(wins) > 0.65
-    assert sum(controlled) / len(controlled) == pytest.approx(0.5, abs=0.04)
+def controlled(*samples: tuple[str, str, float]) -> list[float | None]:
+    """Length-controlled wins of samples (own text, other text, what the judge gives the own one)."""
+    judged = []
+    for number, (own, other, points) in enumerate(samples):
+        case_ = replace(case(own, other), sample=replace(SAMPLE, id=f"eng/{number}"))
+        verdict = {1.0: ("A", "B"), 0.5: ("tie", "tie"), 0.0: ("B", "A")}[points]
+        asked = [
+            replace(judgement, verdict={name: {"winner": slot} for name in ("style", "knowledge")}, status="ok")
+            for judgement, slot in zip(put(JUDGE, lambda request: "-", case_), verdict, strict=False)
+        ]
+        judged.append((case_, asked))
+    return [
+        next(row.value for row in rows if row.metric == "overall/win_length_controlled")
+        for _, rows in JUDGE.scores(judged)
+    ]
 
 
-def test_wins_that_have_nothing_to_do_with_length_stay() -> None:
-    draw = random.Random(2)
-    lengths = [draw.gauss(60, 100) for _ in range(2000)]
-    wins: list[float | None] = [float(draw.random() < 0.7) for _ in lengths]
-    controlled = [value for value in length_controlled(wins, lengths) if value is not None]
-    assert sum(controlled) / len(controlled) == pytest.approx(0.7, abs=0.04)
+def test_wins_of_the_longer_answer_are_taken_off_and_those_of_the_better_stay() -> None:
+    short, long = "Quite so.", "Quite so, and let me tell you at length why that is."
+    by_length = controlled(*[(long, short, 1.0)] * 6, *[(short, long, 0.0)] * 2)
+    assert sum(filter(None, by_length)) / 8 < 0.7  # 0.75 as judged
+    by_merit = controlled(*[(long, short, 1.0), (short, long, 1.0)] * 3, (long, short, 0.0), (short, long, 0.0))
+    assert sum(filter(None, by_merit)) / 8 == pytest.approx(0.75)
 
 
-def test_length_control_leaves_what_it_cannot_explain() -> None:
-    assert length_controlled([1.0, None, 0.0], [5.0, 1.0, 5.0]) == [1.0, None, 0.0]
-    assert length_controlled([1.0, 1.0], [5.0, 1.0]) == [1.0, 1.0]
-    assert length_controlled([None], [1.0]) == [None]
+def test_an_answer_that_was_not_given_has_not_lost_for_being_short() -> None:
+    found = controlled(
+        ("", "A long answer, my friend.", 0.0), ("One.", "Two, three.", 1.0), ("Four, five.", "Six.", 0.0)
+    )
+    assert found[0] == 0.0
