@@ -238,6 +238,7 @@ class Turn:
         prompt: the raw prompt that was sent, or none.
         error: what went wrong, for a call that failed.
         part: who speaks; only "model" is under test, and "next_speaker" is not part of the conversation.
+        note: what the protocol made of the reply, in a word (how a next speaker's name was read).
         logprob, greedy: see Likelihood; None for a text that was generated. `raw` is then the text that was scored.
     """
 
@@ -260,6 +261,7 @@ class Turn:
     logprob: float | None = None
     greedy: bool | None = None
     part: Part = "model"
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

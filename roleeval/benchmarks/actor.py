@@ -7,7 +7,7 @@ from roleeval.engines import Engine, EngineOptions
 from roleeval.errors import AdapterError, EngineDeadError, EngineError, UnsupportedRoleError
 from roleeval.models import PersonaModel
 from roleeval.seeds import derive_seed
-from roleeval.types import Message, Persona, Request, Sampling, Status, Turn
+from roleeval.types import Message, Part, Persona, Request, Sampling, Status, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,28 @@ class Actor:
     helpers: "Mapping[str, Actor]" = field(default_factory=dict)
 
     async def say(
-        self, persona: Persona, system: str, history: Sequence[Message], *, sample_id: str, turn: int
+        self,
+        persona: Persona,
+        system: str,
+        history: Sequence[Message],
+        *,
+        sample_id: str,
+        turn: int,
+        part: Part = "model",
+        attempt: int = 0,
+        priority: int = 0,
     ) -> Turn:
         """Asks the model for one turn. A failed call becomes a turn with status engine_failed, never an empty text.
+
+        Args:
+            persona: who speaks.
+            system: the benchmark's system prompt.
+            history: what was said so far, as the speaker knows it.
+            sample_id: the episode.
+            turn: number of the call in its episode; the seed derives from it.
+            part: of the turn in its episode.
+            attempt: 0 for the first try; another try has another seed.
+            priority: see Request.
 
         Raises:
             EngineDeadError: the engine is gone.
@@ -52,13 +71,13 @@ class Actor:
             ConfigError: the model's prompt format cannot express the history.
         """
         model = self.model
-        seed = derive_seed(self.run_seed, sample_id, turn=turn, speaker=persona.role)
+        seed = derive_seed(self.run_seed, sample_id, turn=turn, speaker=persona.role, attempt=attempt)
         prompt = model.prompt(system, history)
         messages = model.messages(system, history) if prompt is None else ()
         try:
             adapter = model.adapter(persona)
         except UnsupportedRoleError as error:
-            return _failed(persona, "unsupported_role", error, messages=messages, prompt=prompt)
+            return _failed(persona, "unsupported_role", error, part, messages=messages, prompt=prompt)
         request = Request(
             messages=messages if prompt is None else None,
             sampling=model.sampling,
@@ -67,6 +86,8 @@ class Actor:
             prompt_special_tokens=model.prompt_special_tokens,
             adapter=adapter,
             prefill=model.prefill,
+            attempt=attempt,
+            priority=priority,
             affinity=sample_id,
         )
         name = adapter.name if adapter else ""
@@ -75,7 +96,9 @@ class Actor:
         except EngineDeadError:
             raise
         except (EngineError, AdapterError) as error:
-            return _failed(persona, "engine_failed", error, messages=messages, prompt=prompt, adapter=name, seed=seed)
+            return _failed(
+                persona, "engine_failed", error, part, messages=messages, prompt=prompt, adapter=name, seed=seed
+            )
         reply = model.parse(done.text, done.finish_reason, done.reasoning)
         return Turn(
             speaker=persona.role,
@@ -92,6 +115,7 @@ class Actor:
             seed=seed,
             own_history=reply.own_history,
             shown=reply.shown,
+            part=part,
         )
 
 
@@ -99,6 +123,7 @@ def _failed(
     persona: Persona,
     status: Status,
     error: Exception,
+    part: Part,
     *,
     messages: tuple[Message, ...],
     prompt: str | None,
@@ -119,4 +144,5 @@ def _failed(
         prompt=prompt,
         seed=seed,
         error=str(error),
+        part=part,
     )

@@ -4,13 +4,11 @@ Source: RoleLLM (arXiv 2310.00746), section 4. CUS compares with role-styled ans
 their plain answers, SPE with answers to role-specific questions; AVG is the plain mean of the three.
 """
 
-import random
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +22,7 @@ from roleeval.benchmarks._rolebench_data import (
     seen_in_training,
     split_file,
 )
+from roleeval.benchmarks._spread import spread
 from roleeval.benchmarks.actor import Actor
 from roleeval.benchmarks.prompts import PromptPack, fill, load_prompt_pack
 from roleeval.engines import digest, file_hash
@@ -110,7 +109,7 @@ class RoleBench:
         for split in self.splits:
             total = self._counts[split]
             wanted = min(total, limit or total)
-            chosen = iter(_spread(total, wanted))
+            chosen = iter(spread(total, wanted))
             maker = _SampleMaker(self.folder, split)
             following = next(chosen, None)
             for position, row in enumerate(self._rows(split)):
@@ -167,12 +166,6 @@ class RoleBench:
             "raw_references": {lang: bool(read_raw_targets(self.folder, lang)) for lang in languages},
             "prompt_packs": {self.pack.name: {"version": self.pack.version, "sha256": self.pack.sha256}},
         }
-
-
-def _spread(total: int, wanted: int) -> list[int]:
-    draw = random.Random(0)
-    ends = [i * total // wanted for i in range(wanted + 1)]
-    return [draw.randrange(start, end) for start, end in pairwise(ends)]
 
 
 class _SampleMaker:
