@@ -2,32 +2,41 @@
 
 judges/<name>/
   manifest.yaml   name, version
-  rubric.yaml     criteria: {name: text}, and scale: [lowest, highest] for points
-  system.txt      {criteria} and {format} are filled in
+  rubric.yaml     criteria: {name: text}, criteria_zh for Chinese, and scale: [lowest, highest] for points
+  system.txt      {criteria} and what the judge fills in
   user.txt        {role}, {description}, {question}, {reference} and what the judge shows
+  system.zh.txt, user.zh.txt   the same for roles that speak Chinese; without them all roles get the former
   schema.json     of the verdict on one criterion; absent for judges that reply in free text
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 from roleeval.benchmarks.prompts import PromptPack, fill
 from roleeval.errors import ConfigError
 from roleeval.judging._json import check_schema
-from roleeval.types import Message, Sample
+from roleeval.types import Language, Message, Sample
 
 _REFERENCE_ORDER = ("SPE", "CUS", "RAW")
+_NOTHING: Mapping[Language, str] = {"en": "(none given)", "zh": "（未给出）"}
 
 
 @dataclass(frozen=True, slots=True)
 class Rubric:
-    """rubric.yaml: criterion -> what it asks, and the scale of points where there is one."""
+    """rubric.yaml.
+
+    Attributes:
+        criteria: criterion -> what it asks.
+        scale: lowest and highest points, where there are points.
+        chinese: criterion -> what it asks, in Chinese; empty where the pack has none.
+    """
 
     criteria: Mapping[str, str]
     scale: tuple[int, int] | None = None
+    chinese: Mapping[str, str] = field(default_factory=dict)
 
 
 @lru_cache(maxsize=32)
@@ -56,7 +65,14 @@ def load_rubric(pack: PromptPack) -> Rubric:
         and scale[0] < scale[1]
     ):
         raise ConfigError(f"{file}: scale is {scale!r}; give [lowest, highest] as whole numbers")
-    return Rubric({str(name): text.strip() for name, text in criteria.items()}, tuple(scale) if scale else None)
+    chinese = data.get("criteria_zh") or {}
+    if chinese and (not isinstance(chinese, dict) or chinese.keys() != criteria.keys()):
+        raise ConfigError(f"{file}: criteria_zh needs the same names as criteria: {', '.join(map(str, criteria))}")
+    return Rubric(_stripped(criteria), tuple(scale) if scale else None, _stripped(chinese))
+
+
+def _stripped(texts: Mapping[Any, Any]) -> dict[str, str]:
+    return {str(name): str(text).strip() for name, text in texts.items()}
 
 
 def criteria_schema(pack: PromptPack, criteria: Mapping[str, str], **values: Any) -> dict[str, Any]:
@@ -86,25 +102,31 @@ def criteria_schema(pack: PromptPack, criteria: Mapping[str, str], **values: Any
 
 
 def judge_messages(pack: PromptPack, sample: Sample, criteria: Mapping[str, str], **shown: str) -> tuple[Message, ...]:
-    """The chat that a judge is sent: system.txt and user.txt, filled.
+    """The chat that a judge is sent: system.txt and user.txt, filled; in Chinese for a role that speaks it.
 
     Args:
         pack: whose templates.
         sample: what was asked; its first reference is {reference}.
-        criteria: listed at {criteria}.
+        criteria: listed at {criteria}, in Chinese where the pack's rubric has them.
         shown: fenced answers and whatever else the templates name.
     """
-    listed = "\n".join(f"- {name}: {text}" for name, text in criteria.items())
+    language = sample.persona.language
+    texts = {**criteria, **(load_rubric(pack).chinese if language == "zh" else {})}
     values = {
-        "criteria": listed,
+        "criteria": "\n".join(f"- {name}: {texts[name]}" for name in criteria),
         "role": sample.persona.role,
-        "description": sample.persona.description or "(none given)",
+        "description": sample.persona.description or _NOTHING[language],
         "question": sample.question,
-        "reference": reference(sample) or "(none given)",
+        "reference": reference(sample) or _NOTHING[language],
         **shown,
     }
-    system, user = (fill(pack.template(name), **values) for name in ("system.txt", "user.txt"))
+    system, user = (fill(_template(pack, name, language), **values) for name in ("system", "user"))
     return (Message("system", system), Message("user", user))
+
+
+def _template(pack: PromptPack, name: str, language: Language) -> str:
+    own = f"{name}.{language}.txt"
+    return pack.template(own if (pack.folder / own).is_file() else f"{name}.txt")
 
 
 def reference(sample: Sample) -> str:

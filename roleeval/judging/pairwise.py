@@ -22,7 +22,10 @@ from roleeval.types import Sample, Score, Status
 
 _SLOTS = ("A", "B")
 _POINTS = {"A": 1.0, "tie": 0.5, "B": 0.0}
-_WINNER = re.compile(r"(?:final\s+)?winner\s*[:：=]\s*(?:answer\s+|reply\s+)?(A|B|tie)\b\W*$", re.IGNORECASE)
+_WINNER = re.compile(
+    r"(?:(?:final\s+)?winner|胜者|结论)\s*[:：=]\s*(?:answer\s+|reply\s+|回答\s*|回复\s*)?(A|B|tie|平局)(?!\w)\W*$",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,5 +216,5 @@ class HerRm(PairwiseJudge):
             raise UnusableReplyError("the last line names no winner")
         if echoes("\n".join(reply.strip().splitlines()[-2:]), judged):
             raise UnusableReplyError("the reply ends with a quotation of the judged text")
-        winner = match[1].upper() if match[1].lower() != "tie" else "tie"
+        winner = "tie" if match[1].lower() in ("tie", "平局") else match[1].upper()
         return {name: {"winner": winner} for name in self._criteria}

@@ -213,5 +213,5 @@ def test_reports_name_the_judge_and_bound_what_is_missing(tmp_path: Path) -> Non
     for model in ("one", "two", "one"):
         execute(configured(tmp_path, pair, model=model))
     report = next(f for f in write_report([tmp_path], tmp_path / "report") if f.suffix == ".md").read_text()
-    assert "bounds" in report and "(worst)" in report and "judge model judge, prompts rubric 1" in report
+    assert "bounds" in report and "(worst)" in report and "judge model judge, prompts rubric 2" in report
     assert "not what was planned" not in report and "do not use" not in report
