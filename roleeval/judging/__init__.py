@@ -1,6 +1,7 @@
 """Judges: an LLM's opinion becomes a number with a known error. See docs/judging.md."""
 
 from roleeval.judging._calls import ask
+from roleeval.judging._controls import control_record, controls
 from roleeval.judging._protocol import (
     REFERENCES,
     Answer,
@@ -15,6 +16,7 @@ from roleeval.judging._protocol import (
     mean_or_none,
 )
 from roleeval.judging._rubric import reference
+from roleeval.judging.gca import GcaJudge, gca_points, read_severity
 from roleeval.judging.pairwise import HerRm, PairwiseJudge
 from roleeval.judging.panel import Panel, members
 from roleeval.judging.points import RubricJudge
@@ -25,6 +27,7 @@ __all__ = [
     "Answer",
     "Attempt",
     "Case",
+    "GcaJudge",
     "HerRm",
     "Judge",
     "Judgement",
@@ -37,7 +40,11 @@ __all__ = [
     "UnusableReplyError",
     "answer_of",
     "ask",
+    "control_record",
+    "controls",
+    "gca_points",
     "mean_or_none",
     "members",
+    "read_severity",
     "reference",
 ]

@@ -25,8 +25,13 @@ def fenced(text: str, label: str, token: str) -> str:
         label: what it is called in the prompt ("answer A").
         token: of `fence_token`.
     """
-    inner = _TEMPLATE_WORDS.sub(lambda match: match[0].translate(_DISARMED), text).replace(token, "")
+    inner = disarmed(text).replace(token, "")
     return f"<<{label} {token}>>\n{inner}\n<<end of {label} {token}>>"
+
+
+def disarmed(text: str) -> str:
+    """A candidate's text without marks, reasoning tags and special tokens that would be obeyed."""
+    return _TEMPLATE_WORDS.sub(lambda match: match[0].translate(_DISARMED), text)
 
 
 def plain(text: str) -> str:

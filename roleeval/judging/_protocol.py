@@ -157,6 +157,7 @@ class Judge:
         seed: every call's seed derives from it; not the run's, so that two runs that are compared share their calls.
         max_in_flight: questions under way at once.
         prices: model name -> price; a model that is not in it has no cost.
+        controls: good answers to put faults into, to see whether the judge ranks their doses in order; 0 is none.
     """
 
     name: str
@@ -174,6 +175,7 @@ class Judge:
     seed: int = 0
     max_in_flight: int = 64
     prices: Mapping[str, Price] = field(default_factory=dict)
+    controls: int = 0
 
     compares: ClassVar[bool] = False  # whether it is asked about several runs' answers at once
 
@@ -182,6 +184,8 @@ class Judge:
             raise ConfigError(f"judge.name: {self.name!r} cannot name a column; use letters, digits, - and _")
         if self.attempts < 1 or self.samples_per_item < 1 or self.max_in_flight < 1:
             raise ConfigError("judge: attempts, samples_per_item and max_in_flight are whole numbers from 1")
+        if self.controls < 0:
+            raise ConfigError(f"judge.controls: {self.controls} is not possible; give a whole number, 0 for none")
         if self.samples_per_item > 1 and self.sampling.temperature == 0:
             raise ConfigError(
                 f"judge.samples_per_item={self.samples_per_item} with sampling.temperature=0 asks for the same text"
@@ -229,11 +233,17 @@ class Judge:
 
 
 def answer_of(transcript: Transcript, thoughts: Literal["hidden", "shown"]) -> Answer:
-    """What a judge may read of a transcript: the answer, or the conversation where it has several turns."""
+    """What a judge may read of a transcript: the answer, or the conversation where it has several turns.
+
+    A turn in which nothing was said is not part of a conversation, and no round of it.
+    """
     turns = [turn for turn in transcript.turns if turn.part != "next_speaker"]
-    texts = [(turn.speaker, (turn.shown if thoughts == "shown" else "") or turn.visible) for turn in turns]
-    text = texts[0][1] if len(texts) == 1 else "\n\n".join(f"{speaker}: {said}" for speaker, said in texts)
-    return Answer(text, transcript.status, sum(turn.part == "model" for turn in turns))
+    said = [(turn, (turn.shown if thoughts == "shown" else "") or turn.visible) for turn in turns]
+    if len(transcript.turns) == 1:
+        return Answer("".join(text for _, text in said), transcript.status)
+    said = [(turn, text) for turn, text in said if text.strip()]
+    text = "\n\n".join(f"{turn.speaker}: {text}" for turn, text in said)
+    return Answer(text, transcript.status, sum(turn.part == "model" for turn, _ in said))
 
 
 def mean_or_none(values: Sequence[float | None]) -> float | None:
