@@ -13,13 +13,28 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from roleeval.cast import judge_model
 from roleeval.config import RunConfig, RunOptions, masked
 from roleeval.engines import Engine, StoredEngine, digest, file_hash
 from roleeval.errors import EngineError, ResultError, RoleEvalError
-from roleeval.judging import Answer, Case, Judge, Judgement, Panel, Question, answer_of, ask, mean_or_none, members
+from roleeval.judging import (
+    Answer,
+    Case,
+    Judge,
+    Judgement,
+    Panel,
+    Price,
+    Question,
+    answer_of,
+    ask,
+    control_record,
+    controls,
+    mean_or_none,
+    members,
+)
 from roleeval.models import base_parameters
 from roleeval.opponents import Opponents, label_of
 from roleeval.progress import make_progress
@@ -38,7 +53,18 @@ log = logging.getLogger("roleeval")
 
 JUDGED = "judge/"
 # What says who is asked, how often in vain and at what price, and not what comes back.
-_OUTSIDE = ("name", "pack", "source", "adapter_path", "engine", "attempts", "max_in_flight", "prices", "against")
+_OUTSIDE = (
+    "name",
+    "pack",
+    "source",
+    "adapter_path",
+    "engine",
+    "attempts",
+    "max_in_flight",
+    "prices",
+    "against",
+    "controls",
+)
 
 Rows = list[tuple[Sample, list[Score]]]
 
@@ -56,9 +82,16 @@ class _Task:
     work: str
     parameters: int | None
 
+    @property
+    def price(self) -> Price | None:
+        return self.judge.prices.get(self.judge.source.path) if self.judge.source else None
+
     def is_done(self, manifest: Mapping[str, Any]) -> bool:
         record = manifest.get("judges", {}).get(self.column)
-        return record is not None and record["work"] == self.work and not record["unanswered"]
+        if record is None or record["work"] != self.work or record["unanswered"]:
+            return False
+        controls = record.get("controls") or {"asked": 0, "unanswered": 0}
+        return not self.judge.controls or (controls["asked"] == self.judge.controls and not controls["unanswered"])
 
 
 async def judge_folder(config: RunConfig, runtime: Runtime, folder: ResultFolder) -> bool:
@@ -127,24 +160,33 @@ async def _judged(
     own = label_of(folder)
     others = task.opponents.answers(judge.thoughts)
     cases = [_case(sample, transcript, own, others, judge) for sample, transcript in transcripts]
-    questions = [judge.questions(case) for case in cases]
+    spoilt = controls([sample for sample, _ in transcripts], judge) if judge.controls else []
+    if judge.controls and not spoilt:
+        log.warning("judge.controls: no sample of %s has a reference answer to put faults into", folder.path)
+    questions = [judge.questions(case) for case in (*cases, *(control.case for control in spoilt))]
     stored = StoredEngine(task.engine, runtime.store(options))
     try:
         judgements = await _ask_all(questions, judge, stored, options, task.adapter)
     finally:
         await stored.close()
-    everything = [judgement for per_case in judgements for judgement in per_case]
+    judged, controlled = judgements[: len(cases)], list(zip(spoilt, judgements[len(cases) :], strict=True))
+    everything = [judgement for per_case in judged for judgement in per_case]
     record = _record(task, everything, len(others) + 1)
+    if judge.controls:
+        asked = [judgement for _, per_case in controlled for judgement in per_case]
+        record["controls"] = control_record(judge, controlled) | _counted(asked, task.price)
     record["session"] = {
         "seconds": round(time.perf_counter() - begin, 2),
         "calls": stored.usage.requests - stored.usage.stored,
         "from_store": stored.usage.stored,
     }
     source = {name: record[name] for name in ("judge", "pack", "model")}
-    price = judge.prices.get(judge.source.path) if judge.source else None
-    lines = [judgement_line(each, column=task.column, source=source, price=price) for each in everything]
+    line = partial(judgement_line, column=task.column, price=task.price)
+    lines = [line(each, source=source) for each in everything]
+    for control, per_case in controlled:
+        lines += [line(each, source=source | {"control": control.identity}) for each in per_case]
     write_judgements(folder.judgements, task.column, lines)
-    rows = judge.scores(list(zip(cases, judgements, strict=True)))
+    rows = judge.scores(list(zip(cases, judged, strict=True)))
     return [(s, [dataclasses.replace(r, metric=f"{task.prefix}/{r.metric}") for r in each]) for s, each in rows], record
 
 
@@ -212,10 +254,10 @@ def _too_many(failed: int, total: int, share: float, judgement: Judgement) -> st
 
 def _record(task: _Task, judgements: Sequence[Judgement], candidates: int) -> dict[str, Any]:
     judge, pack = task.judge, task.judge.prompts
-    attempts = [attempt for judgement in judgements for attempt in judgement.attempts]
-    prompt, output = sum(a.prompt_tokens for a in attempts), sum(a.output_tokens for a in attempts)
-    price = judge.prices.get(judge.source.path) if judge.source else None
     source = masked(asdict(judge.source)) if judge.source else "the run's own base model"
+    ranges = dict(judge.ranges(candidates))
+    if "overall/win" in ranges:
+        ranges |= {f"overall/win_against/{label}": ranges["overall/win"] for label in task.opponents.labels}
     return {
         "judge": judge.name,
         "prefix": task.prefix,
@@ -234,6 +276,16 @@ def _record(task: _Task, judgements: Sequence[Judgement], candidates: int) -> di
         "aggregate": judge.aggregate,
         "seed": judge.seed,
         "opponents": list(task.opponents.labels),
+        **_counted(judgements, task.price),
+        "ranges": {name: list(ends) for name, ends in ranges.items()},
+    }
+
+
+def _counted(judgements: Sequence[Judgement], price: Price | None) -> dict[str, Any]:
+    """What became of judgements, and what they took."""
+    attempts = [attempt for judgement in judgements for attempt in judgement.attempts]
+    prompt, output = sum(a.prompt_tokens for a in attempts), sum(a.output_tokens for a in attempts)
+    return {
         "questions": len(judgements),
         "statuses": dict(sorted(Counter(j.status for j in judgements).items())),
         "unanswered": sum(not j.answered for j in judgements),
@@ -241,7 +293,6 @@ def _record(task: _Task, judgements: Sequence[Judgement], candidates: int) -> di
         "unusable_replies": dict(sorted(Counter(a.error for a in attempts if a.error and a.raw).items())),
         "tokens": {"prompt": prompt, "output": output},
         "cost": None if price is None else (prompt * price.input + output * price.output) / 1e6,
-        "ranges": {name: list(ends) for name, ends in judge.ranges(candidates).items()},
     }
 
 

@@ -11,7 +11,16 @@ from roleeval.stats.bootstrap import (
     mean_of_means,
 )
 from roleeval.stats.bradley_terry import Rating, Ratings, bradley_terry
-from roleeval.stats.comparisons import Outcome, Verdict, Winner, first_slot_rate, flip_rate, settle, win_rate
+from roleeval.stats.comparisons import (
+    Outcome,
+    Verdict,
+    Winner,
+    cluster_codes,
+    first_slot_rate,
+    flip_rate,
+    settle,
+    win_rate,
+)
 from roleeval.stats.length_control import length_controlled
 from roleeval.stats.paired import Difference, holm, paired_difference, separable, verdict
 from roleeval.stats.variance import VarianceSplit, variance_split
@@ -31,6 +40,7 @@ __all__ = [
     "Verdict",
     "Winner",
     "bradley_terry",
+    "cluster_codes",
     "clustered_interval",
     "clustered_mean",
     "first_slot_rate",

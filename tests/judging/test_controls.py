@@ -1,0 +1,196 @@
+"""Positive controls: faults at doses, what a judge is asked about them, and what its answers say of it."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from judge_stubs import Script, scripted, shown_answers
+
+from roleeval.engines import ModelSource
+from roleeval.errors import ConfigError
+from roleeval.judging import Judge, PairwiseJudge, RankingJudge, RubricJudge, control_record, controls
+from roleeval.judging._controls import DOSES, Fault, inject, load_faults
+from roleeval.results import read_judgements
+from roleeval.run import Outcome
+from roleeval.types import Language, Request, Sample
+from tests.judging.judged import SAMPLE, asked, configured, entry, execute, points, put, winner
+
+GOOD = "Elementary, my dear fellow. I saw it from your boots. You came by the morning train."
+FAULTS = {fault.name: fault for fault in load_faults()}
+PHRASES = {phrase for fault in load_faults() for texts in fault.phrases.values() for phrase in texts}
+
+
+def samples(count: int, *, clusters: int = 4, language: Language = "en") -> list[Sample]:
+    persona = replace(SAMPLE.persona, language=language)
+    return [
+        replace(
+            SAMPLE, id=f"eng/{n}", index=n, cluster=f"role {n % clusters}", persona=persona, references={"SPE": (GOOD,)}
+        )
+        for n in range(count)
+    ]
+
+
+def faults_in(text: str) -> int:
+    """How much of a text is not the good answer: injected phrases, sentences said twice, sentences that are gone."""
+    sentences = [part for part in re.split(r"(?<=[.!?])\s", GOOD) if part]
+    repeated = sum(max(0, text.count(sentence) - 1) for sentence in sentences)
+    gone = sum(sentence not in text for sentence in sentences)
+    return sum(phrase in text for phrase in PHRASES) + repeated + gone
+
+
+def attentive(request: Request) -> str:
+    (text,) = shown_answers(request).values()
+    return points(5 - min(4, faults_in(text)), quote=text.split(".")[0])
+
+
+def attentive_pair(request: Request) -> str:
+    a, b = map(faults_in, shown_answers(request).values())
+    return winner(*["A" if a < b else "B" if b < a else "tie"] * 2)
+
+
+def measured(judge: Judge, script: Script, given: list[Sample]) -> dict[str, Any]:
+    asked_about = controls(given, judge)
+    return control_record(judge, [(control, put(judge, script, control.case)) for control in asked_about])
+
+
+def test_the_six_faults_of_the_project_have_both_languages() -> None:
+    assert set(FAULTS) == {
+        "out_of_character",
+        "speaks_for_user",
+        "repeats_itself",
+        "refuses",
+        "wrong_language",
+        "reveals_ai",
+    }
+    for fault in FAULTS.values():
+        for language, phrases in fault.phrases.items():
+            chinese = [bool(re.search(r"[\u4e00-\u9fff]", phrase)) for phrase in phrases]
+            assert all(chinese) if language == "zh" and fault.name != "wrong_language" else not any(chinese)
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=list(FAULTS))
+@given(
+    seed=st.integers(0, 2**31 - 1), text=st.text(min_size=1).filter(str.strip), language=st.sampled_from(["en", "zh"])
+)
+def test_a_fault_is_the_same_for_the_same_seed_and_spoils_every_answer(
+    fault: Fault, seed: int, text: str, language: Language
+) -> None:
+    none, one, three = (inject(text, fault, dose, language=language, seed=seed) for dose in DOSES)
+    assert none == text and len({text.strip(), one, three}) == 3
+    assert three == inject(text, fault, 3, language=language, seed=seed)
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=list(FAULTS))
+def test_a_greater_dose_holds_the_smaller_one(fault: Fault) -> None:
+    for seed in range(20):
+        none, one, three = (inject(GOOD, fault, dose, language="en", seed=seed) for dose in DOSES)
+        assert faults_in(none) < faults_in(one) < faults_in(three)
+        there = [{phrase for phrase in PHRASES if phrase in text} for text in (one, three)]
+        assert there[0] <= there[1]
+
+
+def test_a_reference_is_not_shown_beside_the_answer_that_was_made_of_it() -> None:
+    for control in controls(samples(2), RubricJudge(controls=2)):
+        (question,) = RubricJudge().questions(control.case)
+        prompt = question.messages[1].content
+        assert "(none given)" in prompt and prompt.count("Elementary") <= 2 * (control.fault == "repeats_itself") + 1
+
+
+def test_an_attentive_judge_of_points_ranks_every_fault_in_order() -> None:
+    record = measured(RubricJudge(controls=8), attentive, samples(20))
+    assert (record["answers"], record["asked"], record["metric"], record["kind"]) == (8, 8, "overall", "points")
+    for name, fault in record["faults"].items():
+        assert fault["verdict"] == "in order", (name, fault)
+        assert fault["ordered"]["mean"] == 1 and fault["ordered"]["n"] == 8
+        assert fault["doses"]["0"]["mean"] == 5 > fault["doses"]["1"]["mean"] > fault["doses"]["3"]["mean"]
+
+
+@pytest.mark.parametrize("judge", [PairwiseJudge(controls=8), RankingJudge(controls=8)], ids=lambda judge: judge.name)
+def test_an_attentive_judge_that_compares_prefers_the_unspoilt_answer(judge: Judge) -> None:
+    def decide(request: Request) -> str:
+        if isinstance(judge, PairwiseJudge):
+            return attentive_pair(request)
+        a, b = map(faults_in, shown_answers(request).values())
+        order = '["A", "B"]' if a < b else '["B", "A"]'
+        part = f'{{"reason": "", "ranking": {order}}}'
+        return f'{{"style": {part}, "knowledge": {part}}}'
+
+    record = measured(judge, decide, samples(20))
+    assert record["kind"] == "wins"
+    for fault in record["faults"].values():
+        assert fault["verdict"] == "in order" and fault["doses"]["3"]["mean"] == 1 and fault["ordered"]["mean"] == 1
+
+
+def test_a_judge_that_sees_nothing_is_not_in_order_and_one_that_says_nothing_is_not_measured() -> None:
+    blind = measured(
+        RubricJudge(controls=4), lambda r: points(3, next(iter(shown_answers(r).values()))[:9]), samples(8)
+    )
+    assert {fault["verdict"] for fault in blind["faults"].values()} == {"not in order"}
+    assert {fault["reason"] for fault in blind["faults"].values()} == {"dose 3 is not separable from none"}
+    first = measured(PairwiseJudge(controls=4), lambda request: winner("A", "A"), samples(8))
+    assert {fault["verdict"] for fault in first["faults"].values()} == {"not in order"}
+    silent = measured(RubricJudge(controls=4, attempts=1), lambda request: "-", samples(8))
+    assert {fault["verdict"] for fault in silent["faults"].values()} == {"not measured"}
+    assert silent["faults"]["refuses"]["doses"]["3"]["missing"] == 4
+    lonely = measured(RubricJudge(controls=4), attentive, samples(8, clusters=1))
+    assert lonely["faults"]["refuses"]["reason"] == "an interval needs at least two clusters"
+    assert measured(RubricJudge(controls=4), attentive, [replace(SAMPLE, references={})])["faults"] == {}
+
+
+def test_the_wrong_way_round_is_not_in_order() -> None:
+    def admires(request: Request) -> str:
+        (text,) = shown_answers(request).values()
+        return points(1 + min(4, faults_in(text)), quote=text.split(".")[0])
+
+    record = measured(RubricJudge(controls=6), admires, samples(8))
+    assert {fault["verdict"] for fault in record["faults"].values()} == {"not in order"}
+    assert record["faults"]["refuses"]["reason"] == "means are not in the order of the doses"
+
+
+def judged(folder: Path, script: str, count: int) -> Outcome:
+    def reply(request: Request) -> str:
+        (text,) = shown_answers(request).values()
+        return points(4, quote=text[:12])
+
+    judge = RubricJudge(engine=scripted(script, reply), source=ModelSource("judge"), controls=count)
+    return execute(configured(folder, judge))
+
+
+def test_controls_stand_in_judgements_and_manifest_and_in_no_score(tmp_path: Path) -> None:
+    plain = judged(tmp_path / "plain", "plain", 0)
+    outcome = judged(tmp_path / "controlled", "controlled", 3)
+    assert entry(outcome, "/overall") == entry(plain, "/overall")
+    rows = list(read_judgements(outcome.folder.judgements))
+    control_rows = [row for row in rows if "control" in row]
+    assert len(rows) - len(control_rows) == 20 and len(control_rows) == 3 * (1 + 2 * len(FAULTS))
+    assert {row["control"]["dose"] for row in control_rows} == set(DOSES)
+    manifest = outcome.folder.manifest()
+    assert manifest is not None
+    (record,) = manifest["judges"].values()
+    assert record["questions"] == 20 and record["controls"]["questions"] == len(control_rows)
+    assert record["controls"]["answers"] == 3 and record["controls"]["statuses"] == {"ok": len(control_rows)}
+
+
+def test_controls_are_added_to_a_judged_folder_and_asked_once(tmp_path: Path) -> None:
+    assert not judged(tmp_path, "before", 0).skipped
+    assert not judged(tmp_path, "added", 2).skipped
+    assert asked("added") == 2 * (1 + 2 * len(FAULTS))
+    assert judged(tmp_path, "again", 2).skipped
+    assert judged(tmp_path, "without", 0).skipped
+
+
+def test_what_a_file_of_faults_lacks_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "faults.yaml"
+    file.write_text("shouts:\n  how: scream\n")
+    with pytest.raises(ConfigError, match=r"shouts.how is 'scream'; give one of insert, append"):
+        load_faults(str(file))
+    file = tmp_path / "few.yaml"
+    file.write_text("shouts:\n  how: insert\n  en: [A, B, C]\n  zh: [甲]\n")
+    with pytest.raises(ConfigError, match=r"shouts.zh needs at least 3 different phrases"):
+        load_faults(str(file))
+    with pytest.raises(ConfigError, match=r"judge.controls: -1 is not possible"):
+        RubricJudge(controls=-1)
