@@ -16,7 +16,7 @@ from typing import Any
 from roleeval import cast
 from roleeval.benchmarks import Actor, SelfScored
 from roleeval.config import RunConfig, RunOptions, masked
-from roleeval.engines import Engine, StoredEngine, digest
+from roleeval.engines import Engine, StoredEngine, Usage, digest
 from roleeval.errors import ConfigError, EngineError, ResultError, RoleEvalError
 from roleeval.judge_stage import JUDGED, judge_folder, judge_ranges, kept_rows
 from roleeval.metrics import CorpusMetric, Metric
@@ -33,7 +33,7 @@ log = logging.getLogger("roleeval")
 # Where parts of a model lie. Their contents are in the identity, as fingerprints.
 _PLACES = ("source", "adapter_path", "adapters_dir", "adapters_map", "checkpoint", "roles", "cache_dir")
 
-_DATA_PLACES = ("data_dir", "prompt_pack", "include_path")
+_DATA_PLACES = ("data_dir", "data_file", "prompt_pack", "include_path")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +107,12 @@ async def _generate_and_score(config: RunConfig, runtime: Runtime) -> Outcome:
     return await _generate(config, runtime, engine, folder, identity)
 
 
-async def _helper(asked: cast.Asked, runtime: Runtime, options: RunOptions) -> Actor:
+async def _helper(asked: cast.Asked, runtime: Runtime, options: RunOptions, usage: Usage) -> Actor:
     served, model = asked
     engine = await runtime.engine(served, model)
     for adapter in model.adapters():
         engine.check(adapter)
-    return Actor(model, StoredEngine(engine, runtime.store(options)), options.seed)
+    return Actor(model, StoredEngine(engine, runtime.store(options), usage), options.seed)
 
 
 def _folder(config: RunConfig, name: str) -> ResultFolder:
@@ -164,7 +164,9 @@ async def _generate(
     metrics = {} if isinstance(benchmark, SelfScored) else config.metrics
     book = _Scoring(metrics, enabled="score" in options.stages)
     stored = StoredEngine(engine, runtime.store(options))
-    helpers = {name: await _helper(asked, runtime, options) for name, asked in cast.helpers(config).items()}
+    helpers = {
+        name: await _helper(asked, runtime, options, stored.usage) for name, asked in cast.helpers(config).items()
+    }
     actor = Actor(model, stored, options.seed, helpers)
     statuses: Counter[str] = Counter()
     tokens: Counter[str] = Counter()
@@ -303,8 +305,6 @@ def _rescore(config: RunConfig, folder: ResultFolder) -> Outcome:
         return Outcome(folder, skipped=True)
     book = _Scoring(config.metrics, enabled=True)
     with make_progress(config.options.progress, "scoring", manifest["samples"]["planned"]) as progress:
-        from roleeval.engines import Usage
-
         usage, samples = Usage(), []
         for sample, transcript in read_transcripts(folder.transcripts):
             book.add(sample, transcript)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from roleeval.types import AdapterRef, Completion, Likelihood, LikelihoodRequest, Request
 
@@ -102,6 +102,7 @@ class Engine(Protocol):
         ...
 
 
+@runtime_checkable
 class EngineOptions(Protocol):
     """The options of one kind of engine: a frozen dataclass that Hydra reaches by `_target_`."""
 

@@ -227,11 +227,12 @@ class Usage:
 class StoredEngine:
     """An engine with the store in front of it. The store and the engine belong to whoever made them."""
 
-    def __init__(self, engine: Engine, store: CompletionStore) -> None:
+    def __init__(self, engine: Engine, store: CompletionStore, usage: Usage | None = None) -> None:
+        """Makes one; several may count into the same `usage`."""
         self._engine = engine
         self._store = store
         self._running: dict[bytes, asyncio.Task[Any]] = {}
-        self.usage = Usage()
+        self.usage = Usage() if usage is None else usage
 
     @property
     def fingerprint(self) -> str:

@@ -5,6 +5,7 @@ Importing this package is cheap: nltk, rouge-score, rapidfuzz, jieba and yaml ar
 
 from roleeval.metrics._protocol import ANSWERLESS, CorpusMetric, Metric, TextMetric, score_texts
 from roleeval.metrics.bleu import Bleu
+from roleeval.metrics.coser import CoserOverlap, NextSpeaker, SceneFacts
 from roleeval.metrics.distinct import DistinctPerRole
 from roleeval.metrics.rouge_google import RougeGoogle
 from roleeval.metrics.rouge_pltrdy import RougePltrdy
@@ -16,6 +17,7 @@ __all__ = [
     "AnswerLength",
     "Bleu",
     "CorpusMetric",
+    "CoserOverlap",
     "DistinctPerRole",
     "EmptyRate",
     "Metric",
@@ -29,7 +31,7 @@ __all__ = [
 
 
 def default_metrics() -> list[Metric]:
-    """Returns every metric that needs no judge, with its default options; new objects on each call."""
+    """Returns every metric of single answers that needs no judge, with its default options; new objects on each call."""
     return [
         RougePltrdy(),
         RougeGoogle(),

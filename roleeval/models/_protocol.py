@@ -1,13 +1,14 @@
 """What a family adds over an engine: an adapter for a role, a prompt policy and a reply format."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from roleeval.engines import LoraNeed, ModelSource
 from roleeval.models._sizes import AdapterParameters
 from roleeval.types import AdapterRef, FinishReason, Message, Persona, Reply, Sampling
 
 
+@runtime_checkable
 class PersonaModel(Protocol):
     """A model under test. Adapters are read from disk when they are first asked for."""
 

@@ -1,0 +1,47 @@
+"""The rules of a scene: one set for each protocol that published numbers were made by (conf/benchmark/protocol/)."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from roleeval.errors import ConfigError
+from roleeval.types import Sampling
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """A protocol. The defaults are those of CoSER's paper.
+
+    Attributes:
+        name: of the profile, for captions.
+        rounds: turns of a scene at most.
+        end_from: the first round, counted from 0, in which the predictor can end the scene.
+        motivation_keys: keys of key_characters; a speaker's motivation is the first that it has.
+        next_speaker_reply: "name" asks for the bare name, "reasoned" for a sentence and a "Next Speaker:" field.
+        force_name: a character's own past turns begin with its name; others hear the name in any case.
+        merge_neighbours: messages of one role in a row become one, with a blank line between them.
+        word_limit: words that characters are told to keep to.
+        score_cap: upper end of a judge's scores; None: only the length correction moves them above 100.
+        judge_thoughts: whether judges read inner thoughts.
+        average: "groups" is the mean of the id and ood means, "cases" the mean over all cases.
+        sampling: of the environment and the next-speaker predictor.
+
+    Source: spec/coser.md, sections 2 to 4.
+    """
+
+    name: str = "paper"
+    rounds: int = 20
+    end_from: int = 5
+    motivation_keys: tuple[Literal["thought", "motivation"], ...] = ("thought", "motivation")
+    next_speaker_reply: Literal["name", "reasoned"] = "name"
+    force_name: bool = True
+    merge_neighbours: bool = True
+    word_limit: int = 60
+    score_cap: int | None = None
+    judge_thoughts: Literal["hidden", "shown"] = "hidden"
+    average: Literal["groups", "cases"] = "groups"
+    sampling: Sampling = field(default_factory=lambda: Sampling(max_tokens=512))
+
+    def __post_init__(self) -> None:
+        for key in ("rounds", "word_limit"):
+            if getattr(self, key) < 1:
+                raise ConfigError(f"benchmark.protocol.{key}: {getattr(self, key)} is not possible; give 1 or more")
