@@ -36,7 +36,7 @@ from roleeval.judging import (
     members,
 )
 from roleeval.models import base_parameters
-from roleeval.opponents import Opponents, label_of
+from roleeval.opponents import Opponents
 from roleeval.progress import make_progress
 from roleeval.results import (
     ResultFolder,
@@ -141,7 +141,7 @@ async def _task(
     who = digest(type(judge).__qualname__, engine.fingerprint, settings, *([adapter.fingerprint] if adapter else []))
     column = f"{JUDGED}{judge.name}@{judge.prompts.sha256[:8]}-{who[:8]}"
     opponents = Opponents.find(config, folder, manifest, getattr(judge, "against", None) if judge.compares else ())
-    pool = digest(sorted([label_of(folder), *opponents.labels]))[:8]
+    pool = digest(sorted([folder.label, *opponents.labels]))[:8]
     transcripts = [file_hash(each.transcripts) for each in (folder, *opponents.folders)]
     work = digest(column, opponents.labels, transcripts, judge.attempts)
     prefix = f"{column}:{pool}" if judge.compares else column
@@ -157,7 +157,7 @@ async def _judged(
 ) -> tuple[Rows, dict[str, Any]]:
     """Asks one judge about everything; writes its judgements, returns its rows and its record for the manifest."""
     judge, begin = task.judge, time.perf_counter()
-    own = label_of(folder)
+    own = folder.label
     others = task.opponents.answers(judge.thoughts)
     cases = [_case(sample, transcript, own, others, judge) for sample, transcript in transcripts]
     spoilt = controls([sample for sample, _ in transcripts], judge) if judge.controls else []

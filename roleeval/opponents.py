@@ -30,7 +30,7 @@ class Opponents:
     @property
     def labels(self) -> list[str]:
         """Their names; never shown to a judge."""
-        return [*map(label_of, self.folders), *([REFERENCES] if self.with_references else [])]
+        return [*(folder.label for folder in self.folders), *([REFERENCES] if self.with_references else [])]
 
     @classmethod
     def find(
@@ -53,7 +53,7 @@ class Opponents:
         for file in sorted(Path(config.options.results_dir, config.benchmark.name).glob("*/*/manifest.json")):
             folder = ResultFolder(file.parent)
             if folder.path.resolve() != own.path.resolve() and _comparable(folder.manifest(), manifest):
-                found[label_of(folder)] = folder
+                found[folder.label] = folder
         if against is None:
             return cls(tuple(found.values()), own, with_references=False)
         models = {label.partition("/")[0] for label in found}
@@ -75,7 +75,7 @@ class Opponents:
         """
         found: dict[str, dict[str, Answer]] = {}
         for folder in self.folders:
-            found[label_of(folder)] = {
+            found[folder.label] = {
                 sample.id: answer_of(transcript, thoughts)
                 for sample, transcript in read_transcripts(folder.transcripts)
             }
@@ -87,12 +87,6 @@ class Opponents:
                     raise ConfigError(f"judge.against: references: {sample.id} has none")
                 found[REFERENCES][sample.id] = Answer(text)
         return found
-
-
-def label_of(folder: ResultFolder) -> str:
-    """ "<model>/<run>": what a run is called in judgements."""
-    path = folder.path.resolve()
-    return f"{path.parent.name}/{path.name}"
 
 
 def _comparable(other: Mapping[str, Any] | None, manifest: Mapping[str, Any]) -> bool:

@@ -32,6 +32,12 @@ class ResultFolder:
     path: Path
 
     @property
+    def label(self) -> str:
+        """ "<model>/<run>": what a run is called in judgements."""
+        path = self.path.resolve()
+        return f"{path.parent.name}/{path.name}"
+
+    @property
     def transcripts(self) -> Path:
         return self.path / "transcripts.jsonl"
 

@@ -94,11 +94,10 @@ def win_rate(outcomes: Sequence[Outcome], model: str, *, against: str | None = N
 
 
 def flip_rate(verdicts: Iterable[Verdict]) -> Estimate:
-    """Share of item and pair, judged in both orders, whose winner is not the same in both."""
-    orders = [(key[1], *both) for key, both in _by_order(verdicts).items() if all(both)]
-    return _clustered(
-        [float(_majority(a) != _majority(b)) for _, a, b in orders], [cluster for cluster, _, _ in orders]
-    )
+    """Share of item and pair, judged in both orders, whose orders name different winners; a tie names none."""
+    orders = [(key[1], _majority(a), _majority(b)) for key, (a, b) in _by_order(verdicts).items() if a and b]
+    flips = [float({first, second} == {"a", "b"}) for _, first, second in orders]
+    return _clustered(flips, [cluster for cluster, _, _ in orders])
 
 
 def first_slot_rate(verdicts: Sequence[Verdict]) -> Estimate:

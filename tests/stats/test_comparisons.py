@@ -56,6 +56,10 @@ def test_a_fair_judge_has_no_slot() -> None:
     assert first_slot_rate(verdicts).mean == pytest.approx(0.5) and flip_rate(verdicts).mean == 0.0
 
 
+def test_a_win_against_a_tie_is_no_flip() -> None:
+    assert flip_rate(both("1", "a", "tie") + both("2", "a", "b")).mean == 0.5
+
+
 def _judged_by_length(preference: float, quality: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     longer = rng.normal(80, 100, size=4000)

@@ -1,0 +1,208 @@
+"""What judges said in finished folders: the judgements of each column, and of pairwise ones who won against whom.
+
+Two runs that were compared with each other both keep the judgement, so each is taken once. A pair that no judge was
+asked about (equal answers, or one that was not given) has its outcome here as well.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import permutations
+from typing import Any
+
+from roleeval.judging import REFERENCES, Answer, answer_of, reference
+from roleeval.results import ResultFolder, read_judgements, read_transcripts
+from roleeval.stats import Outcome, Verdict, Winner, settle
+from roleeval.types import Sample
+
+_SLOTS: Mapping[str, Winner] = {"A": "a", "B": "b", "tie": "tie"}
+_TURNED: Mapping[Winner, Winner] = {"a": "b", "b": "a", "tie": "tie"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run whose answers were judged.
+
+    Attributes:
+        folder: where it lies.
+        manifest: its manifest.
+    """
+
+    folder: ResultFolder
+    manifest: Mapping[str, Any]
+
+    @property
+    def label(self) -> str:
+        return self.folder.label
+
+    @property
+    def seed(self) -> Any:
+        return self.manifest.get("identity", {}).get("seed")
+
+    @cached_property
+    def items(self) -> dict[str, tuple[Sample, Answer]]:
+        """Sample id -> sample and answer.
+
+        Raises:
+            ResultError: the transcripts are missing or damaged.
+        """
+        return {s.id: (s, answer_of(t, "hidden")) for s, t in read_transcripts(self.folder.transcripts)}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One judge with its prompts, model and settings, over all folders that it judged.
+
+    Attributes:
+        name: "judge/<judge>@<prompts>-<model and settings>".
+        benchmark: whose samples.
+        records: label of a judged run -> what its manifest says of this judge.
+        runs: label -> run, of all finished runs of the benchmark; opponents are among them.
+        judgements: lines of judgements.jsonl with a key "run" (whose folder), each question once; without controls.
+    """
+
+    name: str
+    benchmark: str
+    records: Mapping[str, Mapping[str, Any]]
+    runs: Mapping[str, Run]
+    judgements: tuple[Mapping[str, Any], ...]
+
+    @property
+    def ranges(self) -> Mapping[str, Any]:
+        """Metric -> (worst, best) possible value."""
+        return {name: ends for record in self.records.values() for name, ends in record["ranges"].items()}
+
+    @property
+    def is_pairwise(self) -> bool:
+        return "overall/win" in self.ranges
+
+    def answer(self, label: str, sample: Sample) -> Answer | None:
+        """What a run (or the reference) says to a sample; None where its folder is not at hand."""
+        if label == REFERENCES:
+            return Answer(reference(sample))
+        found = self.runs[label].items.get(sample.id) if label in self.runs else None
+        return found[1] if found else None
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """A pairwise column as statistics need it.
+
+    Attributes:
+        names: the models compared; a run's name is added where one seed has several runs of a model.
+        verdicts: criterion -> verdicts of pairs that have both orders.
+        unasked: criterion -> outcomes that needed no judge.
+        labels: run -> name.
+    """
+
+    names: tuple[str, ...]
+    verdicts: Mapping[str, tuple[Verdict, ...]]
+    unasked: Mapping[str, tuple[Outcome, ...]]
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def all_verdicts(self) -> list[Verdict]:
+        return [verdict for each in self.verdicts.values() for verdict in each]
+
+    def outcomes(self, criterion: str | None = None) -> list[Outcome]:
+        """Who won, of one criterion or of all; an item of theirs is a sample's criterion."""
+        chosen = [criterion] if criterion else list(self.verdicts)
+        return [o for name in chosen for o in (*settle(self.verdicts[name]), *self.unasked[name])]
+
+
+def columns(folders: Iterable[ResultFolder]) -> list[Column]:
+    """Every judge's column in finished folders, by benchmark and name.
+
+    Raises:
+        ResultError: a folder's files are damaged.
+    """
+    runs: dict[str, dict[str, Run]] = {}
+    for folder in folders:
+        manifest = folder.manifest()
+        if manifest is not None:
+            runs.setdefault(str(manifest["benchmark"]["name"]), {})[folder.label] = Run(folder, manifest)
+    return [column for benchmark in sorted(runs) for column in _columns(benchmark, runs[benchmark])]
+
+
+def _columns(benchmark: str, runs: Mapping[str, Run]) -> Iterator[Column]:
+    lines: dict[str, dict[tuple[Any, ...], Mapping[str, Any]]] = {}
+    records: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for label, run in runs.items():
+        for name, record in run.manifest.get("judges", {}).items():
+            if "members" not in record:
+                records.setdefault(name, {})[label] = record
+        for row in read_judgements(run.folder.judgements):
+            if "control" not in row:
+                # two runs that are compared share a question; an answer alone is asked about once for each run
+                key = (row["item"], row["repeat"], *row["slots"])
+                lines.setdefault(row["column"], {}).setdefault(key, {**row, "run": label})
+    for name in sorted(records):
+        yield Column(name, benchmark, records[name], runs, tuple(lines.get(name, {}).values()))
+
+
+def pairs(column: Column) -> Pairs:
+    """Who was compared with whom in a pairwise column, and how it ended.
+
+    Raises:
+        ResultError: a run's transcripts are damaged.
+    """
+    names = _names(column)
+    criteria = sorted({name for row in column.judgements for name in row["verdict"] or ()}) or ["overall"]
+    verdicts: dict[str, list[Verdict]] = {name: [] for name in criteria}
+    usable = {(row["sample_id"], row["repeat"], *row["slots"]) for row in column.judgements if row["verdict"]}
+    for row in column.judgements:
+        run, (first, second) = column.runs[row["run"]], row["slots"]
+        if not {(row["sample_id"], row["repeat"], *order) for order in permutations(row["slots"])} <= usable:
+            continue  # one order alone carries the judge's preference for a slot
+        cluster = run.items[row["sample_id"]][0].cluster
+        for name in criteria:
+            winner = _SLOTS[row["verdict"][name]["winner"]]
+            item = _item(run, row["sample_id"], name)
+            verdicts[name].append(Verdict(item, cluster, names[first], names[second], "a", winner))
+    unasked = {name: tuple(_unasked(column, names, name)) for name in criteria}
+    return Pairs(tuple(sorted(set(names.values()))), {n: tuple(v) for n, v in verdicts.items()}, unasked, names)
+
+
+def met(column: Column) -> list[tuple[str, str]]:
+    """Labels of every two candidates that a pairwise column compares; references stand second."""
+    found = {frozenset((label, other)) for label, record in column.records.items() for other in record["opponents"]}
+    several = [sorted(pair, key=lambda label: (label == REFERENCES, label)) for pair in found]
+    return sorted((one, other) for one, other in several)
+
+
+def _item(run: Run, sample: str, criterion: str) -> str:
+    return f"seed {run.seed}|{sample}|{criterion}"
+
+
+def _names(column: Column) -> dict[str, str]:
+    """Label -> name: the model's, where no seed has two runs of it."""
+    seeds: dict[str, Any] = {}
+    for label, record in column.records.items():
+        for each in (label, *record["opponents"]):
+            seeds[each] = None if each == REFERENCES else column.runs[label].seed
+    runs = Counter((label.partition("/")[0], seed) for label, seed in seeds.items())
+    crowded = {model for (model, _), count in runs.items() if count > 1}
+    return {label: label if (model := label.partition("/")[0]) in crowded else model for label in seeds}
+
+
+def _unasked(column: Column, names: Mapping[str, str], criterion: str) -> Iterator[Outcome]:
+    """Pairs whose outcome needed no judge: equal answers are a tie, an answer beats none."""
+    asked = {(row["sample_id"], frozenset(row["slots"])) for row in column.judgements}
+    for one, other in met(column):
+        run = column.runs.get(one)
+        for sample, own in run.items.values() if run else ():
+            theirs = column.answer(other, sample)
+            if theirs is None or (sample.id, frozenset((one, other))) in asked:
+                continue
+            if run and own.happened and theirs.happened:
+                winner: Winner = "tie" if own.given == theirs.given else "a" if own.given else "b"
+                item = _item(run, sample.id, criterion)
+                yield _outcome(item, sample.cluster, names[one], names[other], winner)
+
+
+def _outcome(item: str, cluster: str, one: str, other: str, winner: Winner) -> Outcome:
+    """Its model_a is the first in the alphabet, as `settle` has it."""
+    if one <= other:
+        return Outcome(item, cluster, one, other, winner)
+    return Outcome(item, cluster, other, one, _TURNED[winner])
