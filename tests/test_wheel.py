@@ -44,6 +44,8 @@ def test_it_carries_what_a_run_needs(site: Path) -> None:
         "zoo/weights/base/model.safetensors",
         "zoo/weights/shared_lora/adapter_model.safetensors",
         "metrics/phrases.yaml",
+        "judges/gca/dimensions.yaml",
+        "results/published/coser.yaml",
     ):
         assert (site / "roleeval" / relative).is_file(), relative
 

@@ -83,10 +83,10 @@ def _dimensions(data: Any, where: str) -> tuple[Dimension, ...]:
         raise ConfigError(f"{where}: needs dimensions, a mapping of names to brief and criteria")
     found = []
     for name, parts in data.items():
-        texts = [parts.get(key) if isinstance(parts, dict) else None for key in ("brief", "criteria")]
-        if not all(isinstance(text, str) for text in texts):
+        brief, criteria = (parts.get(key) if isinstance(parts, dict) else None for key in ("brief", "criteria"))
+        if not isinstance(brief, str) or not isinstance(criteria, str):
             raise ConfigError(f"{where}: dimension {name!r} needs brief and criteria, both texts")
-        dimension = Dimension(str(name), texts[0].strip(), texts[1].strip())
+        dimension = Dimension(str(name), brief.strip(), criteria.strip())
         if not dimension.metric.replace("_", "").isalnum() or dimension.metric in ("avg", "flaws", "severity"):
             raise ConfigError(f"{where}: {name!r} cannot name a dimension; use letters, digits and spaces")
         found.append(dimension)

@@ -9,6 +9,7 @@ from roleeval.report._collect import Collection, NotShown
 from roleeval.report._compare import RunSet, run_sets
 from roleeval.report._differences import Comparison, difference_table
 from roleeval.report._groups import headline_groups, table_groups
+from roleeval.report._published import published_tables
 from roleeval.report._tables import Table, group_table, runs_table
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][\w.+/-]*", re.ASCII)
@@ -22,6 +23,7 @@ def markdown(collection: Collection, compared: Sequence[Comparison] = ()) -> str
     lines = ["# Results", "", _opening(collection), ""]
     for run_set in run_sets(collection.rows):
         lines += _set_section(run_set, [c for c in compared if c.run_set.title == run_set.title])
+    lines += _reported(run.benchmark for run in collection.rows)
     lines += _not_shown(collection.not_shown)
     return "\n".join(lines).rstrip("\n") + "\n"
 
@@ -31,7 +33,7 @@ def _opening(collection: Collection) -> str:
     missing = f" {left_out} folder(s) are not shown; the last section says why." if left_out else ""
     return (
         f"{shown} run(s), reported by roleeval {__version__}. A cell holds a mean and its interval; values are"
-        f" fractions except lengths. Coverage is scored / planned answers.{missing}"
+        f" fractions except lengths and GCA's points (0 to 100). Coverage is scored / planned answers.{missing}"
     )
 
 
@@ -48,6 +50,14 @@ def _set_section(run_set: RunSet, compared: Sequence[Comparison]) -> list[str]:
     lines += _table(runs_table(run_set))
     for group in table_groups(run_set.runs):
         lines += _table(group_table(run_set, group, title=f"All metrics: {group}", short=False))
+    return lines
+
+
+def _reported(benchmarks: Iterable[str]) -> list[str]:
+    tables = published_tables(benchmarks)
+    lines = ["## Reported elsewhere", "", "Printed in papers, not measured here.", ""] if tables else []
+    for table in tables:
+        lines += _table(table)
     return lines
 
 

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 PARITY_RECALL = "rougeL_recall_pltrdy_max"
 PARITY_F1 = "rougeL_f1_pltrdy_max"
 LENGTH = "answer_words"
+# Points of 0 to 100, a judge's (GCA) or imported ones.
+_POINTS = ("avg", "storyline_consistency", "anthropomorphism", "character_fidelity", "storyline_quality")
 
 HEADLINE = (
     PARITY_RECALL,
@@ -15,6 +17,9 @@ HEADLINE = (
     "empty_rate",
     "refusal_rate",
     "ai_self_reference_rate",
+    *(f"coser/{name}" for name in _POINTS),
+    "coser/bleu4",
+    "coser/rougeL_f1_rouge_chinese",
 )
 _ORDER = (
     *HEADLINE[:5],
@@ -28,7 +33,7 @@ _ORDER = (
     "distinct2_role",
 )
 _HEADLINE_WIDTH = 8
-_JUDGED_HEADLINE = ("/overall", "/overall/win", "/overall/rank")
+_JUDGED_HEADLINE = ("/overall", "/overall/win", "/overall/rank", *(f"/{name}" for name in _POINTS))
 
 
 def ordered(names: Iterable[str]) -> list[str]:
@@ -50,8 +55,8 @@ def is_judged(metric: str) -> bool:
 
 
 def is_habit(metric: str) -> bool:
-    """Whether a metric is about the judge itself, so that its n counts what it was asked and not answers."""
-    return is_judged(metric) and metric.endswith(("/flip", "/first_slot"))
+    """Whether a metric is about the judge itself, so that its n counts what it was asked (or found) and not answers."""
+    return is_judged(metric) and metric.endswith(("/flip", "/first_slot", "/severity"))
 
 
 def is_per_cluster(metric: str) -> bool:
@@ -65,5 +70,12 @@ def is_f1(metric: str) -> bool:
 
 
 def number(metric: str, value: float) -> str:
-    """A value as tables print it: lengths with one decimal, everything else as a fraction with four."""
-    return f"{value:.1f}" if metric.startswith("answer_") else f"{value:.4f}"
+    """A value as tables print it: lengths with one decimal, points with two, fractions with four."""
+    if metric.startswith("answer_"):
+        return f"{value:.1f}"
+    return f"{value:.2f}" if is_points(metric) else f"{value:.4f}"
+
+
+def is_points(metric: str) -> bool:
+    """Whether a metric is in points of 0 to 100."""
+    return metric.rpartition("/")[2] in _POINTS and "/" in metric

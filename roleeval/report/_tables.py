@@ -255,11 +255,11 @@ def _general_notes(run_set: RunSet, group: str, metrics: Sequence[str], clusters
         )
     if per_cluster := [name for name in metrics if is_per_cluster(name)]:
         notes.append(f"One value per {clusters_word(run_set.benchmark, 1)}, not per answer: {', '.join(per_cluster)}.")
-    if any(map(is_judged, metrics)):
+    said = {(p, w) for run in run_set.runs for p, w in run.facts.judges.items() if _stands(p, metrics)}
+    if said or any(map(is_judged, metrics)):
         notes.append("Bounds: the mean if every missing judgement were the worst, or the best, possible.")
-        said = {(p, w) for run in run_set.runs for p, w in run.facts.judges.items() if _stands(p, metrics)}
-        by_prefix = {p: [words for prefix, words in sorted(said) if prefix == p] for p, _ in sorted(said)}
-        notes += [f"{prefix}: {' | '.join(words)}." for prefix, words in by_prefix.items()]
+    by_prefix = {p: [words for prefix, words in sorted(said) if prefix == p] for p, _ in sorted(said)}
+    notes += [f"{prefix}: {' | '.join(words)}." for prefix, words in by_prefix.items()]
     return notes
 
 

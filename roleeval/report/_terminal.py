@@ -12,6 +12,7 @@ from roleeval.report._compare import caption, run_sets
 from roleeval.report._differences import Comparison, difference_table
 from roleeval.report._groups import headline_groups
 from roleeval.report._markdown import plain
+from roleeval.report._published import published_tables
 from roleeval.report._tables import Notes, Table, group_table
 
 if TYPE_CHECKING:
@@ -43,6 +44,11 @@ def print_collection(collection: Collection, console: "Console", compared: Seque
         for comparison in compared or ():
             if comparison.run_set.title == run_set.title:
                 _print_differences(comparison, console)
+    for table in published_tables(run_set.benchmark for run_set in sets):
+        _print_table(table, console)
+        for line in (table.caption, *table.notes):
+            console.print(Text(plain(line), style="dim"))
+        console.print()
     if compared is None and any(len(run_set.rows) > 1 for run_set in sets):
         hint = "Paired differences: roleeval report FOLDER --reference MODEL, MODEL being one of the above."
         console.print(Text(hint, style="dim"))
