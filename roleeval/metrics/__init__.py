@@ -24,6 +24,7 @@ __all__ = [
     "RefusalRate",
     "RougeGoogle",
     "RougePltrdy",
+    "SceneFacts",
     "TextMetric",
     "default_metrics",
     "score_texts",
@@ -31,7 +32,7 @@ __all__ = [
 
 
 def default_metrics() -> list[Metric]:
-    """Returns every metric of single answers that needs no judge, with its default options; new objects on each call."""
+    """Returns every metric of single answers that needs no judge, with default options; new objects on each call."""
     return [
         RougePltrdy(),
         RougeGoogle(),

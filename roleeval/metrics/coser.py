@@ -1,7 +1,7 @@
 """Metrics of a CoSER scene: overlap with the book's conversation, and what happened in the simulation.
 
-BLEU and ROUGE-L compare whole conversations, "Name: message" with blank lines between, without thoughts. Turns that were
-given (continue_from) are left out on both sides. Source: spec/coser.md, sections 2 and 3; docs/coser.md.
+BLEU and ROUGE-L compare whole conversations, "Name: message" with blank lines between, without thoughts. Turns that
+were given (continue_from) are left out on both sides. Source: spec/coser.md, sections 2 and 3; docs/coser.md.
 """
 
 import re
@@ -29,7 +29,7 @@ class CoserOverlap:
 
     `coser/bleu4`: NLTK's sentence_bleu over uniform 1- to 4-grams without smoothing, word_tokenize on the lower-cased
     text. word_tokenize needs NLTK's resource punkt_tab (`python -m nltk.downloader punkt_tab`); where it is missing,
-    sentences are split by Punkt without training and the row is named `coser/bleu4_untrained`, because it is not the same
+    sentences are split by Punkt without training and the row is named `coser/bleu4_untrained`, for it is another
     number. `coser/rougeL_f1_rouge_chinese`: tokens between white space, broken at rouge_chinese's sentence ends,
     case-sensitive, plain LCS. An empty side is 0.
 
