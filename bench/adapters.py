@@ -123,12 +123,18 @@ async def serve(base: str, adapters: list[str], questions: int, dummy: bool, in_
     refs = [load_adapter(path, f"a{number}") for number, path in enumerate(adapters)]
     work = [
         Request(
-            messages=(Message("system", bench.system_prompt(sample.persona)), Message("user", sample.question)),
+            messages=(
+                # As in real life every role has its own prompt, so that no contestant gains from shared prefixes.
+                Message("system", f"{role}. {bench.system_prompt(sample.persona)}"),
+                Message("user", sample.question),
+            ),
             sampling=Sampling(max_tokens=MAX_TOKENS),
             seed=number,
-            adapter=refs[number % len(refs)] if refs else None,
+            adapter=refs[role] if refs else None,
         )
-        for number, sample in enumerate(islice(cycle(bench.samples(limit=None)), questions))
+        for number, (role, sample) in enumerate(
+            zip(cycle(range(questions // PER_ROLE)), islice(cycle(bench.samples(limit=None)), questions))
+        )
     ]
     extra = {"load_format": "dummy"} if dummy else {}
     options = VllmOptions(dtype="auto" if dummy else "float32", max_num_seqs=in_flight, max_model_len=1024, extra=extra)

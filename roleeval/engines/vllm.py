@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # More adapters in one batch cost memory and time on every step; the rest wait in main memory.
 _MAX_LORAS_IN_A_BATCH = 16
 # Raise when _vllm_cpu_worker.py or the block size changes: sums in another order are other texts now and then.
-_CPU_OPERATORS = 2
+_CPU_OPERATORS = 3
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ class VllmEngine:
             # The default of 128 there never caches a system prompt that is shorter than that.
             arguments["block_size"] = 32
         if cpu and self._lora.count:
-            arguments["worker_cls"] = "roleeval.engines._vllm_cpu_worker.TiledLoraWorker"
+            arguments["worker_cls"] = "roleeval.engines._vllm_cpu_worker.FastLoraWorker"
         if self._lora.count:
             loras = self._slots(cpu=cpu)
             arguments |= {

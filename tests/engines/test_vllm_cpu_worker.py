@@ -6,13 +6,17 @@ pytest.importorskip("vllm", reason="no vLLM is installed")
 
 import torch
 
-from roleeval.engines._vllm_cpu_worker import Tiles
+from roleeval.engines._vllm_cpu_worker import Masked, Tiles, products
 
 pytestmark = pytest.mark.vllm
 
 
-@pytest.mark.parametrize("slots", ([-1, -1, -1], [2], [0, 2, -1, 0, 0], [1] * 40 + [-1] + [0] * 17, [3, 1] * 700))
-def test_deltas_are_those_of_the_tokens_one_by_one(slots: list[int]) -> None:
+SLOTS: tuple[list[int], ...] = ([2], [0, 2, -1, 0, 0], [1] * 40 + [-1] + [0] * 17, [3, 1] * 700)
+
+
+@pytest.mark.parametrize("kind", ("masked", "tiles"))
+@pytest.mark.parametrize("slots", SLOTS)
+def test_deltas_are_those_of_the_tokens_one_by_one(slots: list[int], kind: str) -> None:
     generator = torch.Generator().manual_seed(0)
     indices, widths = torch.tensor(slots), (6, 3)
     a = tuple(torch.randn(4, 1, 2, 5, generator=generator) for _ in widths)
@@ -23,5 +27,12 @@ def test_deltas_are_those_of_the_tokens_one_by_one(slots: list[int]) -> None:
         if slot >= 0:
             deltas = [down[slot, 0] @ up[slot, 0] @ x[token] for up, down in zip(a, b, strict=True)]
             expected[token] += 0.5 * torch.cat(deltas)
-    Tiles(indices).add(y, x, a, b, 0.5, widths)
+    active = torch.tensor(sorted({slot for slot in slots if slot >= 0}))
+    (Masked(indices, active) if kind == "masked" else Tiles(indices)).add(y, x, a, b, 0.5, widths)
     torch.testing.assert_close(y, expected)
+
+
+def test_few_adapters_are_masked_and_many_are_tiled() -> None:
+    assert products(torch.tensor([-1, -1]), 8) is None
+    assert isinstance(products(torch.tensor([0, 1, -1]), 8), Masked)
+    assert isinstance(products(torch.arange(9), 8), Tiles)
