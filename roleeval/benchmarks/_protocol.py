@@ -40,7 +40,7 @@ class Benchmark(Protocol):
         """Group averages to report: name -> alternatives, each the groups whose means are averaged.
 
         Of the alternatives a metric takes the first whose groups it all has ("split/protocol", or "split" for a
-        metric without references).
+        metric without references). Groups joined by "+" ("id+ood") are pooled: the mean is over their rows.
         """
         ...
 

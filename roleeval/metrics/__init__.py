@@ -21,6 +21,7 @@ __all__ = [
     "DistinctPerRole",
     "EmptyRate",
     "Metric",
+    "NextSpeaker",
     "RefusalRate",
     "RougeGoogle",
     "RougePltrdy",

@@ -5,6 +5,7 @@ DIR/
   report.csv        one line per run, metric and group
   report.png        the headline groups as dots with their intervals
   differences.csv   with a reference: one line per other model, metric and group
+  ratings.csv       where pairwise judges were asked: one line per judge, criterion and model
 """
 
 from collections.abc import Iterable
@@ -25,7 +26,8 @@ def print_report(paths: Iterable[str | Path], *, reference: str | None = None, c
 
     Args:
         paths: result folders, or folders above them.
-        reference: the model (or MODEL/RUN) that the others are compared with, sample by sample; None: no comparison.
+        reference: the model (or MODEL/RUN) that the others are compared with, sample by sample, and whose rating by
+            pairwise judges is fixed; None: no comparison.
         console: where to print; None is standard output.
 
     Returns:
@@ -37,12 +39,14 @@ def print_report(paths: Iterable[str | Path], *, reference: str | None = None, c
     from rich.console import Console as RichConsole
 
     from roleeval.report._differences import comparisons
+    from roleeval.report._ratings import rated
     from roleeval.report._seeds import with_rows
     from roleeval.report._terminal import print_collection
 
     collection = with_rows(collect(paths))
     compared = None if reference is None else comparisons(collection, reference)
-    print_collection(collection, console or RichConsole(highlight=False), compared)
+    ratings = rated(collection, reference)
+    print_collection(collection, console or RichConsole(highlight=False), compared, ratings)
     return len(collection.runs)
 
 
@@ -64,16 +68,19 @@ def write_report(paths: Iterable[str | Path], out: Path, *, reference: str | Non
     from roleeval.report._differences import comparisons, differences_csv
     from roleeval.report._markdown import markdown
     from roleeval.report._plot import png
+    from roleeval.report._ratings import rated, ratings_csv
     from roleeval.report._seeds import with_rows
     from roleeval.results import write_atomically
 
     collection = with_rows(collect(paths))
     compared = [] if reference is None else comparisons(collection, reference)
+    ratings = rated(collection, reference)
     contents = {
-        out / "report.md": markdown(collection, compared).encode(errors="backslashreplace"),
+        out / "report.md": markdown(collection, compared, ratings).encode(errors="backslashreplace"),
         out / "report.csv": csv_text(collection).encode(errors="backslashreplace"),
         out / "report.png": png(collection),
         out / "differences.csv": differences_csv(compared).encode(errors="backslashreplace") if compared else b"",
+        out / "ratings.csv": ratings_csv(ratings).encode(errors="backslashreplace") if ratings else b"",
     }
     for file, content in contents.items():
         if content:

@@ -49,6 +49,7 @@ class Entry:
         clusters: clusters with a value.
         statuses: status -> rows; empty for an average of groups.
         mean_of: the groups averaged; empty for a group of rows.
+        over_rows: their rows are pooled, in the place of a mean of their means.
         spread: over seeds, in a row that is the mean of several; None where a seed has no mean.
         bounds: the mean if all that judges left out were the worst, and the best, possible; None for other metrics.
         test: in a table of differences.
@@ -62,6 +63,7 @@ class Entry:
     clusters: int
     statuses: Mapping[str, int]
     mean_of: tuple[str, ...] = ()
+    over_rows: bool = False
     spread: Spread | None = None
     bounds: tuple[float, float] | None = None
     test: Test | None = None
@@ -292,6 +294,7 @@ def _entry(node: Mapping[str, Any]) -> Entry:
         clusters=int(node["clusters"]),
         statuses=_counts(node.get("statuses", {})),
         mean_of=tuple(str(group) for group in mean_of),
+        over_rows=bool(node.get("over_rows")),
         bounds=None if bounds is None else (float(bounds[0]), float(bounds[1])),
     )
 

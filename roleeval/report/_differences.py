@@ -22,8 +22,8 @@ COLUMNS = (
     *("benchmark", "reference", "reference_run", "model", "run", "metric", "group"),
     *("difference", "ci_low", "ci_high", "pairs", "unpaired", "clusters", "p", "p_holm", "detectable", "verdict"),
 )
-# (metric, group) -> the difference and what it is the mean of
-Differences = dict[tuple[str, str], tuple[Difference, tuple[str, ...]]]
+# (metric, group) -> the difference, and the entry that it is of
+Differences = dict[tuple[str, str], tuple[Difference, Entry]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,23 +74,22 @@ def _against(reference: RunResult, reference_rows: Rows, other: RunResult) -> Di
             # an average over other groups is another quantity
             if (
                 there is None
-                or there.mean_of != entry.mean_of
+                or (there.mean_of, there.over_rows) != (entry.mean_of, entry.over_rows)
                 or not all(p in rows and p in reference_rows for p in parts)
             ):
                 continue
-            found[metric, group] = _difference(reference_rows, rows, parts), entry.mean_of
+            found[metric, group] = _difference(reference_rows, rows, parts, over_rows=entry.over_rows), entry
     return found
 
 
-def _difference(reference: Rows, other: Rows, parts: Sequence[tuple[str, str]]) -> Difference:
+def _difference(reference: Rows, other: Rows, parts: Sequence[tuple[str, str]], *, over_rows: bool) -> Difference:
     joined = [reference[part].add_suffix("_reference").join(other[part], how="outer").sort_index() for part in parts]
     clusters = cluster_numbers(frame["cluster_reference"].fillna(frame["cluster"]) for frame in joined)
-    return paired_difference(
-        [
-            (frame["value_reference"].to_numpy(dtype=float), frame["value"].to_numpy(dtype=float), numbers)
-            for frame, numbers in zip(joined, clusters, strict=True)
-        ]
-    )
+    pairs = [
+        (frame["value_reference"].to_numpy(dtype=float), frame["value"].to_numpy(dtype=float), numbers)
+        for frame, numbers in zip(joined, clusters, strict=True)
+    ]
+    return paired_difference(pairs, over_rows=over_rows)
 
 
 def _tested(differences: Sequence[Differences]) -> list[dict[str, dict[str, Entry]]]:
@@ -100,14 +99,14 @@ def _tested(differences: Sequence[Differences]) -> list[dict[str, dict[str, Entr
         those = [(row, *found[key]) for row, found in enumerate(differences) if key in found]
         corrected = iter(holm([difference.p for _, difference, _ in those if difference.p is not None]))
         tests = sum(difference.p is not None for _, difference, _ in those)
-        for row, difference, mean_of in those:
+        for row, difference, entry in those:
             p_holm = None if difference.p is None else next(corrected)
             test = Test(difference.p, p_holm, difference.detectable, verdict(difference, p_holm, tests))
-            entries[row].setdefault(key[0], {})[key[1]] = _entry(difference.estimate, mean_of, test)
+            entries[row].setdefault(key[0], {})[key[1]] = _entry(difference.estimate, entry, test)
     return entries
 
 
-def _entry(estimate: Estimate, mean_of: tuple[str, ...], test: Test) -> Entry:
+def _entry(estimate: Estimate, of: Entry, test: Test) -> Entry:
     return Entry(
         mean=estimate.mean,
         ci_low=estimate.ci_low,
@@ -116,7 +115,8 @@ def _entry(estimate: Estimate, mean_of: tuple[str, ...], test: Test) -> Entry:
         missing=estimate.missing,
         clusters=estimate.clusters,
         statuses={},
-        mean_of=mean_of,
+        mean_of=of.mean_of,
+        over_rows=of.over_rows,
         test=test,
     )
 

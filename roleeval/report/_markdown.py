@@ -9,6 +9,7 @@ from roleeval.report._collect import Collection, NotShown
 from roleeval.report._compare import RunSet, run_sets
 from roleeval.report._differences import Comparison, difference_table
 from roleeval.report._groups import headline_groups, table_groups
+from roleeval.report._ratings import Rated, ratings_table
 from roleeval.report._published import published_tables
 from roleeval.report._tables import Table, group_table, runs_table
 
@@ -18,11 +19,12 @@ _INTERVAL = re.compile(r"(?:[\w/]+: -?[\d.]+ )?\[-?[\d.]+, -?[\d.]+\]", re.ASCII
 _OUTER_UNDERSCORE = re.compile(r"(?<!\w)_|_(?!\w)")
 
 
-def markdown(collection: Collection, compared: Sequence[Comparison] = ()) -> str:
-    """The whole report, with the differences of those sets that were compared with a reference."""
+def markdown(collection: Collection, compared: Sequence[Comparison] = (), ratings: Sequence[Rated] = ()) -> str:
+    """The whole report, with pairwise judges' ratings, and the differences of sets compared with a reference."""
     lines = ["# Results", "", _opening(collection), ""]
     for run_set in run_sets(collection.rows):
-        lines += _set_section(run_set, [c for c in compared if c.run_set.title == run_set.title])
+        mine = [each for each in ratings if each.run_set.title == run_set.title]
+        lines += _set_section(run_set, [c for c in compared if c.run_set.title == run_set.title], mine)
     lines += _reported(run.benchmark for run in collection.rows)
     lines += _not_shown(collection.not_shown)
     return "\n".join(lines).rstrip("\n") + "\n"
@@ -37,12 +39,14 @@ def _opening(collection: Collection) -> str:
     )
 
 
-def _set_section(run_set: RunSet, compared: Sequence[Comparison]) -> list[str]:
+def _set_section(run_set: RunSet, compared: Sequence[Comparison], ratings: Sequence[Rated]) -> list[str]:
     lines = [f"## {escape(run_set.title)}", ""]
     if run_set.difference:
         lines += [escape(run_set.difference), ""]
     for group in headline_groups(run_set.runs):
         lines += _table(group_table(run_set, group, title=f"Headline: {group}", short=True))
+    for each in ratings:
+        lines += _table(ratings_table(each))
     for comparison in compared:
         for group in table_groups(run_set.runs) if comparison.others else ():
             title = f"Differences from {comparison.reference.model}: {group}"

@@ -8,7 +8,7 @@ from dataclasses import replace
 from roleeval.errors import ResultError
 from roleeval.report._collect import Collection, Entry, NotShown, RunResult, Spread
 from roleeval.report._rows import Rows, cluster_numbers, mean_rows, score_rows
-from roleeval.stats import Estimate, clustered_mean, mean_of_means
+from roleeval.stats import Estimate, clustered_mean, mean_of_means, pooled
 
 
 def with_rows(collection: Collection) -> Collection:
@@ -75,7 +75,7 @@ def _merged(runs: Sequence[RunResult]) -> RunResult:
 
 
 def _entry(entries: Sequence[Entry], metric: str, group: str, rows: Rows) -> Entry:
-    estimate = _estimate(metric, entries[0].mean_of or (group,), rows)
+    estimate = _estimate(metric, entries[0].mean_of or (group,), rows, over_rows=entries[0].over_rows)
     means = [entry.mean for entry in entries if entry.mean is not None]
     whole = len(means) == len(entries)
     return Entry(
@@ -87,11 +87,12 @@ def _entry(entries: Sequence[Entry], metric: str, group: str, rows: Rows) -> Ent
         clusters=estimate.clusters,
         statuses=_summed(entry.statuses for entry in entries),
         mean_of=entries[0].mean_of,
+        over_rows=entries[0].over_rows,
         spread=Spread(statistics.stdev(means), min(means), max(means)) if whole else None,
     )
 
 
-def _estimate(metric: str, groups: Sequence[str], rows: Rows) -> Estimate:
+def _estimate(metric: str, groups: Sequence[str], rows: Rows, *, over_rows: bool) -> Estimate:
     if absent := [group for group in groups if (metric, group) not in rows]:
         raise ResultError(f"scores.parquet has no rows of {metric} in {', '.join(absent)}; score the runs again")
     frames = [rows[metric, group] for group in groups]
@@ -99,7 +100,8 @@ def _estimate(metric: str, groups: Sequence[str], rows: Rows) -> Estimate:
     values = [frame["value"].to_numpy(dtype=float) for frame in frames]
     if len(frames) == 1:
         return clustered_mean(values[0], clusters[0])
-    return mean_of_means(list(zip(values, clusters, strict=True)))
+    parts = list(zip(values, clusters, strict=True))
+    return mean_of_means(pooled(parts) if over_rows else parts)
 
 
 def _summed(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:

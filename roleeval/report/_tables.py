@@ -247,7 +247,9 @@ def few_clusters_note(run_set: RunSet, clusters: Iterable[int]) -> list[str]:
 def _general_notes(run_set: RunSet, group: str, metrics: Sequence[str], clusters: Iterable[int]) -> list[str]:
     notes = few_clusters_note(run_set, clusters)
     if parts := parts_of(run_set.runs, group):
-        notes.append(f"{group} is the plain mean of {', '.join(parts)}; its n counts scores, not answers.")
+        over_rows = any(e[group].over_rows for run in run_set.runs for e in run.entries.values() if group in e)
+        what = "is over all samples of" if over_rows else "is the plain mean of"
+        notes.append(f"{group} {what} {', '.join(parts)}; its n counts scores, not answers.")
         notes.append("In a mean of groups, metrics without references are over the answers of the same splits.")
     if PARITY_RECALL in metrics:
         notes.append(

@@ -12,6 +12,7 @@ from roleeval.report._compare import caption, run_sets
 from roleeval.report._differences import Comparison, difference_table
 from roleeval.report._groups import headline_groups
 from roleeval.report._markdown import plain
+from roleeval.report._ratings import Rated, ratings_table
 from roleeval.report._published import published_tables
 from roleeval.report._tables import Notes, Table, group_table
 
@@ -22,8 +23,13 @@ _BORDERS = 3  # a column's padding and line
 _VALUE_WIDTH = 16  # [0.1234, 0.5678]
 
 
-def print_collection(collection: Collection, console: "Console", compared: Sequence[Comparison] | None = None) -> None:
-    """Prints every set's headline and differences, then what is not shown; with no reference, how to name one."""
+def print_collection(
+    collection: Collection,
+    console: "Console",
+    compared: Sequence[Comparison] | None = None,
+    ratings: Sequence[Rated] = (),
+) -> None:
+    """Prints every set's headline, ratings over all criteria and differences, then what is not shown."""
     from rich.text import Text
 
     sets = run_sets(collection.rows)
@@ -41,6 +47,9 @@ def print_collection(collection: Collection, console: "Console", compared: Seque
         for line in (caption(run_set, clusters), *dict.fromkeys(said)):
             console.print(Text(plain(line), style="dim"))
         console.print()
+        for each in ratings:
+            if each.run_set.title == run_set.title and each.criterion == "overall":
+                _print_ratings(each, console)
         for comparison in compared or ():
             if comparison.run_set.title == run_set.title:
                 _print_differences(comparison, console)
@@ -56,6 +65,16 @@ def print_collection(collection: Collection, console: "Console", compared: Seque
         console.print(Text("Not shown:", style="yellow"))
         for item in collection.not_shown:
             console.print(Text(plain(f"  {item.path}: {item.reason}")), soft_wrap=True)
+
+
+def _print_ratings(found: Rated, console: "Console") -> None:
+    from rich.text import Text
+
+    table = ratings_table(found)
+    _print_table(table, console)
+    for line in (table.caption, *table.notes):
+        console.print(Text(plain(line), style="dim"))
+    console.print()
 
 
 def _print_differences(comparison: Comparison, console: "Console") -> None:

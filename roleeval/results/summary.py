@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from roleeval.results.scores import ScoreBook
-from roleeval.stats import clustered_mean, mean_of_means
+from roleeval.stats import clustered_mean, mean_of_means, pooled
 
 
 def summarise(
@@ -18,6 +18,7 @@ def summarise(
     Args:
         book: the scores.
         averages: name -> alternatives (see Benchmark.averages); left out for metrics that have none of them whole.
+            Entries have "mean_of", and "over_rows" where the groups' rows are pooled.
         ranges: metric -> (worst, best) possible value; such metrics get "bounds": what their mean would be if every
             missing value were the worst or the best one.
 
@@ -34,13 +35,19 @@ def summarise(
         columns.setdefault(metric, {})[group] = (values, clusters)
     for metric, groups in columns.items():
         for name, alternatives in averages.items():
-            wanted = next((a for a in alternatives if all(group in groups for group in a)), None)
-            if wanted is not None:
-                estimate = mean_of_means([groups[group] for group in wanted])
-                entry = asdict(estimate) | {"mean_of": list(wanted)}
+            split = [(tuple("+".join(a).split("+")), "+" in "".join(a)) for a in alternatives]
+            wanted, over_rows = next((a for a in split if all(group in groups for group in a[0])), ((), False))
+            if wanted:
+                rows = [groups[group] for group in wanted]
+                estimate = mean_of_means(pooled(rows) if over_rows else rows)
+                entry = asdict(estimate) | {"mean_of": list(wanted)} | ({"over_rows": True} if over_rows else {})
                 parts = [metrics[metric][group].get("bounds") for group in wanted]
                 if all(parts):
-                    entry["bounds"] = [sum(part[end] for part in parts) / len(parts) for end in (0, 1)]
+                    shares = [len(values) if over_rows else 1 for values, _ in rows]
+                    entry["bounds"] = [
+                        sum(part[end] * share for part, share in zip(parts, shares, strict=True)) / sum(shares)
+                        for end in (0, 1)
+                    ]
                 metrics[metric][name] = entry
     return {"metrics": metrics}
 

@@ -9,6 +9,7 @@ from roleeval.stats.bootstrap import (
     clustered_interval,
     clustered_mean,
     mean_of_means,
+    pooled,
 )
 from roleeval.stats.bradley_terry import Rating, Ratings, bradley_terry
 from roleeval.stats.comparisons import (
@@ -50,6 +51,7 @@ __all__ = [
     "length_controlled",
     "mean_of_means",
     "paired_difference",
+    "pooled",
     "rank_correlation",
     "repeat_stability",
     "separable",

@@ -138,6 +138,17 @@ def mean_of_means(parts: "Sequence[tuple[Floats, NDArray[np.intp]]]") -> Estimat
     return estimate_of(cluster_table(parts))
 
 
+def pooled(parts: "Sequence[tuple[Floats, NDArray[np.intp]]]") -> "list[tuple[Floats, NDArray[np.intp]]]":
+    """Several groups' rows as one group: its mean is over the rows, not over the groups.
+
+    Args:
+        parts: as for `cluster_table`.
+    """
+    import numpy as np
+
+    return [(np.concatenate([values for values, _ in parts]), np.concatenate([clusters for _, clusters in parts]))]
+
+
 def estimate_of(table: ClusterTable) -> Estimate:
     """The mean of a table's groups, with its interval."""
     if not table.whole:

@@ -21,6 +21,7 @@ from roleeval.stats.bootstrap import (
     effective_clusters,
     estimate_of,
     jackknife_error,
+    pooled,
     t_quantile,
 )
 
@@ -54,14 +55,16 @@ class Difference:
     detectable: float | None
 
 
-def paired_difference(groups: "Sequence[Pairs]") -> Difference:
+def paired_difference(groups: "Sequence[Pairs]", *, over_rows: bool = False) -> Difference:
     """Mean of other - reference over the samples that both have, with the interval of `mean_of_means`.
 
     Args:
         groups: for each group (reference [rows], other [rows], clusters [rows]), a row being one sample and NaN what
             one of them does not have; several groups give the plain mean of their differences.
+        over_rows: several groups give the mean over all their rows instead.
     """
-    table = cluster_table([(_apart(reference, other), clusters) for reference, other, clusters in groups])
+    parts = [(_apart(reference, other), clusters) for reference, other, clusters in groups]
+    table = cluster_table(pooled(parts) if over_rows else parts)
     estimate = estimate_of(table)
     if estimate.mean is None or table.clusters < 2:
         return Difference(estimate, None, None, None)
