@@ -19,6 +19,7 @@ HEADLINE = (
     "ai_self_reference_rate",
     *(f"coser/{name}" for name in _POINTS),
     "coser/bleu4",
+    "coser/bleu4_untrained",
     "coser/rougeL_f1_rouge_chinese",
 )
 _ORDER = (
