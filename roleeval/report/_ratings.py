@@ -95,9 +95,10 @@ def _rated(
 ) -> Rated:
     outcomes = compared.outcomes(criterion)
     verdicts = list(compared.verdicts[criterion]) if criterion else compared.all_verdicts
-    ratings, trouble = None, ""
+    ratings, trouble = None, "" if outcomes else "no usable verdict in both orders."
     try:
-        ratings = bradley_terry(outcomes, anchor=_anchor(compared, outcomes, reference))
+        if outcomes:
+            ratings = bradley_terry(outcomes, anchor=_anchor(compared, outcomes, reference))
     except DataError as error:
         trouble = str(error)
     names = tuple(rating.model for rating in ratings.models) if ratings else compared.names
@@ -119,8 +120,7 @@ def _rated(
 def _anchor(compared: Pairs, outcomes: Sequence[Outcome], reference: str | None) -> str:
     there = {name for outcome in outcomes for name in (outcome.model_a, outcome.model_b)}
     wanted = [name for label, name in compared.labels.items() if reference in (label, name, label.partition("/")[0])]
-    candidates = [*wanted, REFERENCES, *sorted(there or compared.names)]
-    return next(name for name in candidates if name in there or not there)
+    return next(name for name in (*wanted, REFERENCES, *sorted(there)) if name in there)
 
 
 def average_places(outcomes: Sequence[Outcome], names: Sequence[str]) -> dict[str, Estimate]:
@@ -208,7 +208,8 @@ def _notes(found: Rated) -> list[str]:
     notes = [
         "An outcome is one sample on one criterion in both orders; orders that disagree are a tie, and so are equal"
         " answers; an answer that was not given loses.",
-        "A win rate counts a tie as half. Average rank: 1 is the best; over the samples where the model met all others.",
+        "A win rate counts a tie as half. An average rank (1 is the best) is over the outcomes of samples where the"
+        " model met all others.",
     ]
     if found.ratings and len({rating.rank for rating in found.ratings.models}) < len(found.names):
         notes.append(f"Models that share a rank are not separable (tests over {word}, Holm-corrected over all pairs).")
