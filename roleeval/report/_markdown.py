@@ -9,8 +9,8 @@ from roleeval.report._collect import Collection, NotShown
 from roleeval.report._compare import RunSet, run_sets
 from roleeval.report._differences import Comparison, difference_table
 from roleeval.report._groups import headline_groups, table_groups
-from roleeval.report._ratings import Rated, ratings_table
 from roleeval.report._published import published_tables
+from roleeval.report._ratings import Rated, ratings_table
 from roleeval.report._tables import Table, group_table, runs_table
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][\w.+/-]*", re.ASCII)

@@ -12,8 +12,8 @@ from roleeval.report._compare import caption, run_sets
 from roleeval.report._differences import Comparison, difference_table
 from roleeval.report._groups import headline_groups
 from roleeval.report._markdown import plain
-from roleeval.report._ratings import Rated, ratings_table
 from roleeval.report._published import published_tables
+from roleeval.report._ratings import Rated, ratings_table
 from roleeval.report._tables import Notes, Table, group_table
 
 if TYPE_CHECKING:
