@@ -44,16 +44,16 @@ def _set_section(run_set: RunSet, compared: Sequence[Comparison], ratings: Seque
     if run_set.difference:
         lines += [escape(run_set.difference), ""]
     for group in headline_groups(run_set.runs):
-        lines += _table(group_table(run_set, group, title=f"Headline: {group}", short=True))
+        lines += table_lines(group_table(run_set, group, title=f"Headline: {group}", short=True))
     for each in ratings:
-        lines += _table(ratings_table(each))
+        lines += table_lines(ratings_table(each))
     for comparison in compared:
         for group in table_groups(run_set.runs) if comparison.others else ():
             title = f"Differences from {comparison.reference.model}: {group}"
-            lines += _table(difference_table(comparison, group, title=title, short=False))
-    lines += _table(runs_table(run_set))
+            lines += table_lines(difference_table(comparison, group, title=title, short=False))
+    lines += table_lines(runs_table(run_set))
     for group in table_groups(run_set.runs):
-        lines += _table(group_table(run_set, group, title=f"All metrics: {group}", short=False))
+        lines += table_lines(group_table(run_set, group, title=f"All metrics: {group}", short=False))
     return lines
 
 
@@ -61,11 +61,12 @@ def _reported(benchmarks: Iterable[str]) -> list[str]:
     tables = published_tables(benchmarks)
     lines = ["## Reported elsewhere", "", "Printed in papers, not measured here.", ""] if tables else []
     for table in tables:
-        lines += _table(table)
+        lines += table_lines(table)
     return lines
 
 
-def _table(table: Table) -> list[str]:
+def table_lines(table: Table) -> list[str]:
+    """One table with its heading, caption and notes."""
     lines = [f"### {escape(table.title)}", ""]
     if table.caption:
         lines += [escape(table.caption), ""]

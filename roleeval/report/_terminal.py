@@ -41,7 +41,7 @@ def print_collection(
         clusters: set[int] = set()
         for group in headline_groups(run_set.runs):
             table = group_table(run_set, group, title=f"{run_set.title}: {group}", short=True, notes=notes)
-            _print_table(table, console)
+            print_table(table, console)
             said += table.notes
             clusters |= table.clusters
         for line in (caption(run_set, clusters), *dict.fromkeys(said)):
@@ -54,7 +54,7 @@ def print_collection(
             if comparison.run_set.title == run_set.title:
                 _print_differences(comparison, console)
     for table in published_tables(run_set.benchmark for run_set in sets):
-        _print_table(table, console)
+        print_table(table, console)
         for line in (table.caption, *table.notes):
             console.print(Text(plain(line), style="dim"))
         console.print()
@@ -71,7 +71,7 @@ def _print_ratings(found: Rated, console: "Console") -> None:
     from rich.text import Text
 
     table = ratings_table(found)
-    _print_table(table, console)
+    print_table(table, console)
     for line in (table.caption, *table.notes):
         console.print(Text(plain(line), style="dim"))
     console.print()
@@ -84,14 +84,15 @@ def _print_differences(comparison: Comparison, console: "Console") -> None:
     for group in headline_groups(comparison.run_set.runs) if comparison.others else ():
         title = f"{comparison.run_set.title}: {group}, differences from {comparison.reference.model}"
         table = difference_table(comparison, group, title=title, short=True)
-        _print_table(table, console)
+        print_table(table, console)
         said += [table.caption, *table.notes]
     for line in dict.fromkeys(said):
         console.print(Text(plain(line), style="dim"))
     console.print()
 
 
-def _print_table(table: Table, console: "Console") -> None:
+def print_table(table: Table, console: "Console") -> None:
+    """Prints one table; its caption and notes are the caller's."""
     columns = [[_cell(cell) for cell in row] for row in table.rows]
     names = [plain(name) for name in table.columns]
     if _width(names) + sum(_width(column) for column in columns) < console.width:
