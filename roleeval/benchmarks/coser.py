@@ -109,7 +109,8 @@ class Coser:
         chosen: list[Scene] = []
         for split in self.splits:
             there = [scene for scene in self.scenes if scene.split == split]
-            chosen += [there[place] for place in spread(len(there), min(len(there), limit or len(there)))]
+            if there:
+                chosen += [there[place] for place in spread(len(there), min(len(there), limit or len(there)))]
         return chosen
 
     def count(self, *, limit: int | None) -> int:

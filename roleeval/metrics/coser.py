@@ -124,10 +124,10 @@ def rouge_l(text: str, reference: str) -> float:
 
 
 def sentence_tokens(text: str) -> list[str]:
-    """Tokens between white space, where every sentence begins a new one."""
+    """Tokens between white space, where every sentence begins a new one; a line of white space is an empty token."""
     for end in _BREAKS:
         text = end.sub(r"\1\n\2", text)
-    return text.split()
+    return [token for line in text.rstrip().split("\n") if line for token in line.split() or [""]]
 
 
 @cache
