@@ -222,7 +222,7 @@ def _points(doses: "Sequence[Floats]", clusters: "NDArray[np.intp]", upwards: bo
         "doses": {str(dose): asdict(estimate) for dose, estimate in zip(DOSES, estimates, strict=True)},
         "ordered": asdict(clustered_mean(ordered, clusters)),
         "fall": asdict(fall),
-        **_verdict(in_order, fall, level=0.0, wrong="means are not in the order of the doses"),
+        **_verdict(in_order, fall, level=0.0, wrong="means out of order"),
     }
 
 
@@ -235,7 +235,7 @@ def _wins(doses: "Sequence[Floats]", clusters: "NDArray[np.intp]") -> dict[str, 
     return {
         "doses": {str(dose): asdict(estimate) for dose, estimate in zip(DOSES[1:], estimates, strict=True)},
         "ordered": asdict(clustered_mean(ordered, clusters)),
-        **_verdict(in_order, estimates[-1], level=0.5, wrong="a spoilt answer wins more often than it loses"),
+        **_verdict(in_order, estimates[-1], level=0.5, wrong="a spoilt answer wins"),
     }
 
 
@@ -249,11 +249,11 @@ def _absent(doses: "Sequence[Floats]") -> "NDArray[np.bool_]":
 def _verdict(in_order: bool, greatest: Estimate, *, level: float, wrong: str) -> dict[str, str]:
     """In order: the means are, and the greatest dose is told from none by its whole interval."""
     if greatest.mean is None:
-        return {"verdict": NOT_MEASURED, "reason": "no usable judgement of the greatest dose"}
+        return {"verdict": NOT_MEASURED, "reason": "no usable judgement"}
     if not in_order:
         return {"verdict": NOT_IN_ORDER, "reason": wrong}
     if greatest.ci_low is None:
-        return {"verdict": NOT_MEASURED, "reason": "an interval needs at least two clusters"}
+        return {"verdict": NOT_MEASURED, "reason": "one cluster: no interval"}
     if greatest.ci_low <= level:
-        return {"verdict": NOT_IN_ORDER, "reason": "dose 3 is not separable from none"}
+        return {"verdict": NOT_IN_ORDER, "reason": "dose 3 not separable"}
     return {"verdict": IN_ORDER, "reason": ""}

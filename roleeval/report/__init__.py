@@ -13,12 +13,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from roleeval.report._collect import Collection, NotShown, RunResult, collect
+from roleeval.report._markdown import table_lines
 from roleeval.report._recipes import number, ordered
+from roleeval.report._tables import NOTHING, Cell, Table
+from roleeval.report._terminal import print_table
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Collection", "NotShown", "RunResult", "collect", "number", "ordered", "print_report", "write_report"]
+__all__ = [
+    "NOTHING",
+    "Cell",
+    "Collection",
+    "NotShown",
+    "RunResult",
+    "Table",
+    "collect",
+    "number",
+    "ordered",
+    "print_report",
+    "print_table",
+    "table_lines",
+    "write_report",
+]
 
 
 def print_report(paths: Iterable[str | Path], *, reference: str | None = None, console: "Console | None" = None) -> int:

@@ -130,14 +130,14 @@ def test_a_judge_that_sees_nothing_is_not_in_order_and_one_that_says_nothing_is_
         RubricJudge(controls=4), lambda r: points(3, next(iter(shown_answers(r).values()))[:9]), samples(8)
     )
     assert {fault["verdict"] for fault in blind["faults"].values()} == {"not in order"}
-    assert {fault["reason"] for fault in blind["faults"].values()} == {"dose 3 is not separable from none"}
+    assert {fault["reason"] for fault in blind["faults"].values()} == {"dose 3 not separable"}
     first = measured(PairwiseJudge(controls=4), lambda request: winner("A", "A"), samples(8))
     assert {fault["verdict"] for fault in first["faults"].values()} == {"not in order"}
     silent = measured(RubricJudge(controls=4, attempts=1), lambda request: "-", samples(8))
     assert {fault["verdict"] for fault in silent["faults"].values()} == {"not measured"}
     assert silent["faults"]["refuses"]["doses"]["3"]["missing"] == 4
     lonely = measured(RubricJudge(controls=4), attentive, samples(8, clusters=1))
-    assert lonely["faults"]["refuses"]["reason"] == "an interval needs at least two clusters"
+    assert lonely["faults"]["refuses"]["reason"] == "one cluster: no interval"
     assert measured(RubricJudge(controls=4), attentive, [replace(SAMPLE, references={})])["faults"] == {}
 
 
@@ -148,7 +148,7 @@ def test_the_wrong_way_round_is_not_in_order() -> None:
 
     record = measured(RubricJudge(controls=6), admires, samples(8))
     assert {fault["verdict"] for fault in record["faults"].values()} == {"not in order"}
-    assert record["faults"]["refuses"]["reason"] == "means are not in the order of the doses"
+    assert record["faults"]["refuses"]["reason"] == "means out of order"
 
 
 def judged(folder: Path, script: str, count: int) -> Outcome:
