@@ -17,6 +17,7 @@ PATHS = {
     "rolebench_zh_hycora": HYCORA,
     "rar": ["model.source.path=base", "model.adapter_path=a"],
     "her": ["model.source.path=base"],
+    "coser_paper": ["model.source.path=base"],
 }
 
 
@@ -84,6 +85,56 @@ def test_hers_set_up() -> None:
     assert (run.model.family, sampling.temperature, sampling.top_p, sampling.max_tokens) == ("her", 0.7, 0.9, 1024)
     assert (run.model.prefill, sampling.stop) == ("<system_thinking>", ("<|im_end|>",))
     assert len(seed_runs(run)) == 3
+
+
+def test_cosers_set_up() -> None:
+    run = parse_config(experiment("coser_paper"))
+    rules, sampling = run.benchmark.protocol, run.model.sampling
+    assert (sampling.temperature, sampling.max_tokens, run.benchmark.continue_from) == (0.0, 512, 0)
+    assert (rules.name, rules.rounds, rules.end_from, rules.word_limit) == ("paper", 20, 5, 60)
+    assert (rules.score_cap, rules.judge_thoughts, run.judge.cap, run.judge.thoughts) == (
+        None,
+        "hidden",
+        None,
+        "hidden",
+    )
+    asked = [run.benchmark.environment.model, run.benchmark.next_speaker.model]
+    assert [model.name for model in asked] == ["gpt-4o", "CoSER-70B"]
+    assert all(model.sampling == sampling for model in asked)
+    assert (run.judge.source.path, run.judge.sampling.max_tokens, run.judge.sampling.temperature) == ("gpt-4o", 8196, 0)
+    assert set(run.metrics) == {"overlap", "scene", "next_speaker"}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("paper", ("thought", "name", True, True, 60, None, "hidden", "groups", 20, 512, 0.0)),
+        ("feb25", ("motivation", "name", True, True, 60, 100, "hidden", "cases", 20, 512, 0.0)),
+        ("head", ("motivation", "reasoned", False, True, 60, 100, "hidden", "cases", 20, 512, 0.0)),
+        ("her", ("motivation", "reasoned", False, False, 200, 100, "shown", "cases", 10, 4096, 0.7)),
+    ],
+)
+def test_every_protocol_of_coser(name: str, expected: tuple[Any, ...]) -> None:
+    rules = parse_config(composed("benchmark=coser", f"benchmark/protocol={name}")).benchmark.protocol
+    assert rules.name == name and rules.motivation_keys[0] == expected[0]
+    assert (
+        rules.next_speaker_reply,
+        rules.force_name,
+        rules.merge_neighbours,
+        rules.word_limit,
+        rules.score_cap,
+        rules.judge_thoughts,
+        rules.average,
+        rules.rounds,
+        rules.sampling.max_tokens,
+        rules.sampling.temperature,
+    ) == expected[1:]
+
+
+def test_metrics_follow_the_benchmark_and_can_be_chosen() -> None:
+    assert set(composed("benchmark=coser")["metrics"]) == {"overlap", "scene", "next_speaker"}
+    assert composed()["metrics"] == composed("metrics=default")["metrics"] == composed("benchmark=lm_eval")["metrics"]
+    assert set(composed("benchmark=coser", "metrics=default")["metrics"]) == set(composed()["metrics"])
 
 
 def test_an_experiment_can_be_overridden() -> None:
