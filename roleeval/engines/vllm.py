@@ -97,6 +97,7 @@ class VllmEngine:
         self._ids = itertools.count()
         self._engine: Any = None
         self._load_s = 0.0
+        self._prompt_tokens = self._cached_tokens = 0
 
     @property
     def fingerprint(self) -> str:
@@ -206,6 +207,8 @@ class VllmEngine:
         answer = last.outputs[0] if last is not None else None
         if answer is None or answer.finish_reason not in ("stop", "length"):
             raise EngineError("vllm ended a request without an answer")
+        self._prompt_tokens += len(tokens)
+        self._cached_tokens += last.num_cached_tokens or 0
         return Completion(
             text=request.prefill + answer.text,
             finish_reason=answer.finish_reason,
@@ -301,6 +304,8 @@ class VllmEngine:
             "adapters": self._lora.count,
             "batch_invariant": os.environ.get("VLLM_BATCH_INVARIANT") == "1",
             "load_s": round(self._load_s, 2),
+            # of the engine's whole life, which several runs may share
+            "prefix_cache": {"prompt_tokens": self._prompt_tokens, "cached_tokens": self._cached_tokens},
         }
 
 
