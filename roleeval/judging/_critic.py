@@ -87,7 +87,7 @@ def _dimensions(data: Any, where: str) -> tuple[Dimension, ...]:
         if not isinstance(brief, str) or not isinstance(criteria, str):
             raise ConfigError(f"{where}: dimension {name!r} needs brief and criteria, both texts")
         dimension = Dimension(str(name), brief.strip(), criteria.strip())
-        if not dimension.metric.replace("_", "").isalnum() or dimension.metric in ("avg", "flaws", "severity"):
+        if not dimension.metric.replace("_", "").isalnum() or dimension.metric in ("avg", "severity"):
             raise ConfigError(f"{where}: {name!r} cannot name a dimension; use letters, digits and spaces")
         found.append(dimension)
     return tuple(found)

@@ -137,7 +137,7 @@ class GcaJudge(Judge):
             value = LOWEST if answer.happened else None
             status: Status = "no_answer" if answer.given else answer.outcome
             points = [Score(name, value, status) for name in self._point_names]
-            return [*points, *(Score(f"flaws/{d.metric}", None, status) for d in dimensions)]
+            return [*points, *(Score(f"{d.metric}/flaws", None, status) for d in dimensions)]
         found = {d.metric: [j for j in judgements if j.item.endswith(f":{d.metric}")] for d in dimensions}
         points = [self._points(name, each, answer.rounds) for name, each in found.items()]
         average = mean_or_none([row.value for row in points])
@@ -158,7 +158,7 @@ class GcaJudge(Judge):
 
     def _count(self, name: str, judgements: Sequence[Judgement]) -> Score:
         count = self.aggregated([float(len(severities)) for severities in _severities(judgements)])
-        return Score(f"flaws/{name}", count, "ok" if count is not None else "judge_failed")
+        return Score(f"{name}/flaws", count, "ok" if count is not None else "judge_failed")
 
     @property
     def _point_names(self) -> tuple[str, ...]:
@@ -187,14 +187,12 @@ def _verdict(reply: str, dimension: str, judged: str) -> Mapping[str, Any]:
             found = read_verdict(reply, _READ, judged=judged)
         except UnusableReplyError:
             raise error from None
-    flaws = [_flaw(flaw) for flaw in found["flaws"]]
-    return {"flaws": flaws, "coerced": sum(flaw.pop("coerced") for flaw in flaws)}
-
-
-def _flaw(flaw: Mapping[str, Any]) -> dict[str, Any]:
-    severity, coerced = read_severity(flaw["severity"])
-    instance, kind = (str(flaw.get(key) or "") for key in ("instance", "type"))
-    return {"instance": instance, "type": kind, "severity": severity, "coerced": coerced}
+    severities = [read_severity(flaw["severity"]) for flaw in found["flaws"]]
+    flaws = [
+        {"instance": str(flaw.get("instance") or ""), "type": str(flaw.get("type") or ""), "severity": severity}
+        for flaw, (severity, _) in zip(found["flaws"], severities, strict=True)
+    ]
+    return {"flaws": flaws, "coerced": sum(coerced for _, coerced in severities)}
 
 
 def _severities(judgements: Sequence[Judgement]) -> list[list[float]]:

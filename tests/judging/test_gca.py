@@ -59,7 +59,7 @@ def test_severities_over_rounds_are_the_published_example() -> None:
     judgements = put(judge, lambda request: flaws(asked_about(request), 2, 3, 2, 3), scene())
     found = scores(judge, scene(), judgements)
     assert [found[name].value for name in (*DIMENSIONS, "avg")] == [66.5] * 5
-    assert found["flaws/anthropomorphism"].value == 4 and found["severity"].value == 2.5
+    assert found["anthropomorphism/flaws"].value == 4 and found["severity"].value == 2.5
     assert found["anthropomorphism"].detail == {"severities": [[2.0, 3.0, 2.0, 3.0]], "rounds": 11}
     assert all(row.group == "" for row in found.values())
 
