@@ -17,11 +17,13 @@ from roleeval.judge_card._values import (
     score_mean,
     score_values,
     share,
+    variances,
 )
 from roleeval.stats import (
     Estimate,
     RankCorrelation,
     Stability,
+    VarianceSplit,
     first_slot_rate,
     flip_rate,
     krippendorff_alpha,
@@ -81,6 +83,7 @@ class Card:
         cost: in the currency of the price table.
         reasons: why replies were unusable, how often.
         repeats: criterion -> how alike repeats are.
+        variances: model -> what of the points' variance comes from samples, seeds, answers and repeats.
         agreements: with the other judges of the same items.
         people: with human labels.
         flip, first_slot: of comparisons.
@@ -106,6 +109,7 @@ class Card:
     cost: float | None
     reasons: Mapping[str, int]
     repeats: Mapping[str, Stability]
+    variances: Mapping[str, VarianceSplit]
     agreements: tuple[Agreement, ...]
     people: tuple[Agreement, ...]
     flip: Estimate | None
@@ -179,6 +183,7 @@ def _card(
         cost=None if not costs or None in costs else sum(costs),
         reasons=dict(Counter(attempt["error"] for _, attempt in replies if attempt["error"]).most_common()),
         repeats={criterion: repeat_stability(values) for criterion, values in repeats(column).items()},
+        variances=variances(column),
         agreements=tuple(_with_judges(column, mine, others)),
         people=tuple(_with_people(column, scores, labels)),
         flip=flip_rate(compared.all_verdicts) if compared else None,

@@ -16,6 +16,7 @@ def card_tables(cards: Sequence[Card]) -> list[Table]:
         _calls(cards),
         _habits(cards),
         _repeats(cards),
+        _variances(cards),
         _agreements(cards),
         _people(cards),
         _wins(cards),
@@ -92,6 +93,22 @@ def _repeats(cards: Sequence[Card]) -> Table:
             rows.append(((card.column,), (NOTHING,), (NOT_MEASURED,), (NOT_MEASURED,), ("0",)))
     note = "Measured with judge.samples_per_item above 1 and judge.sampling.temperature above 0."
     return _table("Repeats", ("judge", "criterion", "equal repeats", "sd of a repeat", "n"), rows, [note])
+
+
+def _variances(cards: Sequence[Card]) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for card in cards:
+        for model, split in card.variances.items():
+            parts = (split.samples, split.seeds, split.answers, split.repeats)
+            counted = f"{split.used}" + (f", {split.dropped} left out" if split.dropped else "")
+            rows.append(((card.column,), (model,), *((_number(part),) for part in parts), (counted,)))
+        if not card.variances:
+            rows.append(((card.column,), (NOTHING,), *([(NOT_MEASURED,)] * 4), ("0",)))
+    notes = [
+        "Variance of points: between samples, between seeds (whole runs), between the answers of one sample over seeds,"
+        " between repeats of one question. What was not repeated is part of the component before it."
+    ]
+    return _table("Variance", ("judge", "model", "samples", "seeds", "answers", "repeats", "n"), rows, notes)
 
 
 def _agreements(cards: Sequence[Card]) -> Table:

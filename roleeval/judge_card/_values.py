@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from roleeval.errors import ResultError
-from roleeval.stats import Estimate, cluster_codes, clustered_mean, settle
+from roleeval.stats import Estimate, VarianceSplit, cluster_codes, clustered_mean, settle, variance_split
 from roleeval.verdicts import Column, Pairs
 
 if TYPE_CHECKING:
@@ -71,6 +71,40 @@ def repeats(column: Column) -> "dict[str, Floats]":
             several = found.setdefault(criterion, {})
             several.setdefault((row["item"], *row["slots"]), [np.nan] * count)[row["repeat"]] = value
     return {criterion: np.array(list(rows.values())) for criterion, rows in sorted(found.items())}
+
+
+def variances(column: Column) -> dict[str, VarianceSplit]:
+    """Model -> where the noise of its points comes from; empty for judges that compare.
+
+    A value is the mean over criteria of one verdict.
+    """
+    import numpy as np
+
+    found: dict[str, VarianceSplit] = {}
+    repeated = max((record["samples_per_item"] for record in column.records.values()), default=1)
+    for model, runs in _by_model(column).items():
+        values: dict[str, Floats] = {}
+        for row in column.judgements:
+            given = list(_verdict_values(row["verdict"] or {}).values())
+            if row["run"] in runs and len(row["slots"]) == 1 and "flaws" not in (row["verdict"] or {}):
+                table = values.setdefault(row["sample_id"], np.full((len(runs), repeated), np.nan))
+                table[runs.index(row["run"]), row["repeat"]] = sum(given) / len(given) if given else np.nan
+        split = variance_split(np.array([values[name] for name in sorted(values)])) if values else None
+        if split is not None:
+            found[model] = split
+    return found
+
+
+def _by_model(column: Column) -> dict[str, list[str]]:
+    """Model -> its runs, one for each seed; a run is named whole where a seed has several of its model."""
+    parts: dict[str, list[str]] = {}
+    for label in column.records:
+        parts.setdefault(label.partition("/")[0], []).append(label)
+    found = {}
+    for model, labels in sorted(parts.items()):
+        seeds = {column.runs[label].seed for label in labels}
+        found.update({model: sorted(labels)} if len(seeds) == len(labels) else {label: [label] for label in labels})
+    return found
 
 
 def _verdict_values(verdict: Mapping[str, Any]) -> dict[str, float]:

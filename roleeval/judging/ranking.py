@@ -90,25 +90,23 @@ class RankingJudge(Judge):
             # the places after those shown are shared
             rank = 1.0 if own.given else (len(shown) + 1 + total) / 2
             return [Score(name, _value(name, rank, total), own.outcome) for name in metrics]
-        ranks: dict[str, float | None] = {name: self._rank(case, name, judgements) for name in self._criteria}
-        if None in ranks.values():
+        both = _in_both_orders(judgements)
+        if not both:
             reason = next(j.reason for j in judgements if j.verdict is None)
-            return [Score(name, None, "judge_failed", detail={"reason": reason}) for name in metrics]
+            habits = ("flip", "first_slot")
+            return [Score(name, None, "judge_failed", detail={"reason": reason}) for name in (*metrics, *habits)]
+        ranks: dict[str, float | None] = {name: self._rank(case, name, both) for name in self._criteria}
         ranks["overall"] = mean_or_none(list(ranks.values()))
         rows = [Score(name, _value(name, ranks[name.partition("/")[0]], total)) for name in metrics]
-        verdicts = [j.verdict for j in judgements if j.verdict is not None]
-        firsts = [float(verdict[name]["ranking"][0] == _LETTERS[0]) for verdict in verdicts for name in self._criteria]
-        return [*rows, Score("first_slot", mean_or_none(firsts))]
+        firsts = [_first(judgement, name) for pair in both for judgement in pair for name in self._criteria]
+        flips = [_first(one, name)[0] != _first(two, name)[0] for one, two in both for name in self._criteria]
+        rows.append(Score("flip", sum(flips) / len(flips)))
+        return [*rows, Score("first_slot", sum(slot == 0 for _, slot in firsts) / len(firsts))]
 
-    def _rank(self, case: Case, criterion: str, judgements: Sequence[Judgement]) -> float | None:
-        """The mean place over both orders; repeats with one order missing do not count."""
-        places: dict[int, list[int]] = {}
-        for judgement in judgements:
-            if judgement.verdict is not None:
-                letter = _LETTERS[judgement.slots.index(case.own)]
-                place = judgement.verdict[criterion]["ranking"].index(letter) + 1
-                places.setdefault(judgement.repeat, []).append(place)
-        return self.aggregated([sum(pair) / 2 for pair in places.values() if len(pair) == 2])
+    def _rank(self, case: Case, criterion: str, both: Sequence[tuple[Judgement, Judgement]]) -> float | None:
+        """The mean place over both orders."""
+        places = [[_ranking(j, criterion).index(case.own) + 1 for j in pair] for pair in both]
+        return self.aggregated([sum(pair) / 2 for pair in places])
 
     def ranges(self, candidates: int) -> Mapping[str, tuple[float, float]]:
         found = {}
@@ -116,6 +114,27 @@ class RankingJudge(Judge):
             found[f"{name}/rank"] = (float(candidates), 1.0)
             found[f"{name}/beats"] = (0.0, 1.0)
         return found
+
+
+def _in_both_orders(judgements: Sequence[Judgement]) -> list[tuple[Judgement, Judgement]]:
+    """The repeats with a verdict in both orders: one alone carries the judge's preference for a slot."""
+    by_repeat: dict[int, list[Judgement]] = {}
+    for judgement in judgements:
+        if judgement.verdict is not None:
+            by_repeat.setdefault(judgement.repeat, []).append(judgement)
+    return [(pair[0], pair[1]) for pair in by_repeat.values() if len(pair) == 2]
+
+
+def _ranking(judgement: Judgement, criterion: str) -> list[str]:
+    """Labels, the best first."""
+    assert judgement.verdict is not None
+    return [judgement.slots[_LETTERS.index(letter)] for letter in judgement.verdict[criterion]["ranking"]]
+
+
+def _first(judgement: Judgement, criterion: str) -> tuple[str, int]:
+    """Whose answer is ranked first, and in which slot it stood."""
+    label = _ranking(judgement, criterion)[0]
+    return label, judgement.slots.index(label)
 
 
 def _shown(case: Case) -> list[str]:

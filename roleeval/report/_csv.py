@@ -36,6 +36,8 @@ COLUMNS = (
     "base_parameters",
     "adapter_parameters",
     "parameters_per_added_role",
+    "bound_worst",
+    "bound_best",
 )
 
 
@@ -68,6 +70,8 @@ def _line(run: RunResult, metric: str, group: str, entry: Entry) -> list[str]:
         "missing": entry.missing,
         "clusters": entry.clusters,
         "statuses": ";".join(f"{status}={count}" for status, count in sorted(entry.statuses.items())),
+        "bound_worst": entry.bounds and entry.bounds[0],
+        "bound_best": entry.bounds and entry.bounds[1],
         "data_hash": facts.data_hash,
         "prompt_pack": ";".join(f"{p.name}@{p.version}:{p.sha256}" for p in facts.prompt_packs),
         "seed": facts.seed,

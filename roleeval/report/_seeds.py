@@ -89,7 +89,16 @@ def _entry(entries: Sequence[Entry], metric: str, group: str, rows: Rows) -> Ent
         mean_of=entries[0].mean_of,
         over_rows=entries[0].over_rows,
         spread=Spread(statistics.stdev(means), min(means), max(means)) if whole else None,
+        bounds=_bounds(entries),
     )
+
+
+def _bounds(entries: Sequence[Entry]) -> tuple[float, float] | None:
+    """What the mean over seeds would be if all that judges left out were the worst, and the best, possible."""
+    bounds = [entry.bounds for entry in entries if entry.bounds is not None]
+    if len(bounds) < len(entries):
+        return None
+    return statistics.fmean(worst for worst, _ in bounds), statistics.fmean(best for _, best in bounds)
 
 
 def _estimate(metric: str, groups: Sequence[str], rows: Rows, *, over_rows: bool) -> Estimate:

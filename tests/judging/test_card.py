@@ -68,6 +68,22 @@ def test_repeats_that_differ_are_seen(tmp_path: Path) -> None:
     assert stability.items == 20 and 0.2 < (stability.same or 0) < 0.8 and 0.5 < (stability.sd or 0) < 1.5
 
 
+def test_the_noise_of_points_is_split_over_seeds_answers_and_repeats(tmp_path: Path) -> None:
+    def moody(request: Request) -> str:
+        return points(4 if request.seed % 2 else 2)
+
+    warm = Sampling(temperature=1.0, max_tokens=1024)
+    judge = RubricJudge(engine=scripted("noise", moody), source=ModelSource("judge"), samples_per_item=4, sampling=warm)
+    for seed in (1, 2):
+        execute(configured(tmp_path, judge, seed=seed))
+    (split,) = the_card(tmp_path).variances.values()
+    assert split.used == 20 and split.dropped == 0 and split.seeds is not None and split.answers is not None
+    assert split.repeats is not None and 0.5 < split.repeats < 1.5 and split.samples < split.repeats
+    rubric(tmp_path / "once", by_length)
+    (once,) = the_card(tmp_path / "once").variances.values()
+    assert once.repeats is None and once.seeds is None and once.samples > 0
+
+
 def test_two_judges_of_the_same_answers_are_compared(tmp_path: Path) -> None:
     rubric(tmp_path, by_length, name="first")
     rubric(tmp_path, by_length, name="second")

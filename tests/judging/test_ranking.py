@@ -36,7 +36,20 @@ def test_ranks_follow_the_answers_and_not_their_slots() -> None:
 def test_a_judge_that_prefers_the_first_slot_ranks_all_alike() -> None:
     judged = case(*TEXTS)
     rows = scores(JUDGE, judged, put(JUDGE, lambda request: ranking(["A", "B", "C"]), judged))
-    assert rows["overall/rank"].value == 2 and rows["first_slot"].value == 1
+    assert rows["overall/rank"].value == 2 and rows["first_slot"].value == 1 and rows["flip"].value == 1
+    fair = scores(JUDGE, judged, put(JUDGE, by_merit, judged))
+    assert fair["flip"].value == 0 and fair["first_slot"].value in (0, 0.5)
+
+
+def test_a_ranking_in_one_order_alone_does_not_count() -> None:
+    judged, orders = case(*TEXTS), []
+
+    def once(request: Request) -> str:
+        orders.append(list(shown_answers(request).values()))
+        return by_merit(request) if orders[-1] == orders[0] else "no idea"
+
+    rows = scores(JUDGE, judged, put(JUDGE, once, judged))
+    assert {rows[name].status for name in ("overall/rank", "flip", "first_slot")} == {"judge_failed"}
 
 
 @pytest.mark.parametrize("order", [["A", "B"], ["A", "B", "B"], ["A", "B", "C", "D"], ["A", "B", "X"], []])

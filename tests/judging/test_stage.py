@@ -1,5 +1,7 @@
 """Judging result folders: what is kept, what is asked again, and what never shares a column."""
 
+import csv
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -212,6 +214,14 @@ def test_reports_name_the_judge_and_bound_what_is_missing(tmp_path: Path) -> Non
     pair = pairwise(scripted("habits", longer_wins))
     for model in ("one", "two", "one"):
         execute(configured(tmp_path, pair, model=model))
-    report = next(f for f in write_report([tmp_path], tmp_path / "report") if f.suffix == ".md").read_text()
+    execute(configured(tmp_path, judge, seed=2))
+    written = {
+        file.name: file.read_text() for file in write_report([tmp_path], tmp_path / "report") if file.suffix != ".png"
+    }
+    report = written["report.md"]
+    rows = [row for row in csv.DictReader(io.StringIO(written["report.csv"])) if row["metric"].endswith("/overall")]
+    assert {bool(row["seeds"]) for row in rows} == {True, False} and all(
+        float(row["bound_worst"]) < float(row["mean"]) < float(row["bound_best"]) for row in rows
+    )
     assert "bounds" in report and "(worst)" in report and "judge model judge, prompts rubric 2" in report
     assert "not what was planned" not in report and "do not use" not in report
