@@ -16,6 +16,8 @@ from typer.core import TyperGroup
 
 from roleeval import __version__
 from roleeval.cli_adapters import adapters
+from roleeval.cli_import import imports
+from roleeval.cli_judge import judge_card
 from roleeval.cli_prompts import prompts
 from roleeval.errors import DataError, ResultError, RoleEvalError
 
@@ -62,6 +64,8 @@ app.add_typer(data, name="data")
 app.add_typer(zoo, name="zoo")
 app.add_typer(adapters, name="adapters")
 app.add_typer(prompts, name="prompts")
+app.command("judge-card")(judge_card)
+app.add_typer(imports, name="import")
 
 
 def _print_version(wanted: bool) -> None:
