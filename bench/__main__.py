@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-BENCHES = ("startup", "metrics", "overhead", "statistics", "hycora", "vllm_start", "engines", "adapters")
+BENCHES = ("startup", "metrics", "overhead", "statistics", "hycora", "vllm_start", "engines", "adapters", "coser")
 
 
 def main() -> int:

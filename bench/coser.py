@@ -1,0 +1,374 @@
+"""CoSER's scenes with all characters in flight, against the other ways to run them: same model, scenes and seeds.
+
+    ours      64 scenes in flight, the completion store in front of the engine
+    loop      one scene after the other
+    rounds    64 scenes in lock-step: every call of a round is awaited before the next round begins
+    http      100 threads, each with a scene of its own, over HTTP to a vLLM server
+    oracle    all requests that `ours` made, at once: what the engine could do if no call had to wait for another
+
+Replies are sampled, so their lengths are uneven. Each contestant runs in a process of its own and is timed after
+loading and a warm-up. The loop runs a part of the scenes; its rate does not depend on how many.
+
+    python -m bench.coser [--scenes 128] [--rounds 8] [--repeats 2] [--data FILE]
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from roleeval.benchmarks import Actor
+from roleeval.benchmarks._coser_rules import Rules
+from roleeval.benchmarks.coser import Coser
+from roleeval.engines import CompletionStore, Engine, LoraNeed, ModelSource, StoredEngine
+from roleeval.errors import EngineError
+from roleeval.models import Base
+from roleeval.resources import resource, zoo_path
+from roleeval.types import Completion, Message, Request, Sample, Sampling
+
+SAMPLING = Sampling(temperature=0.9, top_p=0.95, max_tokens=96)
+IN_FLIGHT = 64
+THREADS = 100
+LOOP_SCENES = 6
+MAX_MODEL_LEN = 8192
+LABELS = {
+    "ours": "64 scenes in flight",
+    "loop": "scene after scene",
+    "rounds": "rounds in lock-step",
+    "http": "100 threads over HTTP",
+    "oracle": "all requests at once",
+}
+GOALS = {"loop": 8.0, "rounds": 1.15, "http": 1.3, "oracle": 0.8}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Scenes in flight, against other ways to run them.")
+    parser.add_argument("--scenes", type=int, default=128)
+    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--repeats", type=int, default=1, help="runs of each contestant; the best counts")
+    parser.add_argument("--data", help="a file in CoSER's layout; default: variations of the embedded scenes")
+    parser.add_argument("--contestants", nargs="+", choices=sorted(LABELS), default=list(LABELS))
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        print(json.dumps(contest(**json.loads(options.child))))
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        data = options.data or str(variations(folder / "scenes.json", options.scenes))
+        compare(folder, data, options)
+
+
+def compare(folder: Path, data: str, options: argparse.Namespace) -> None:
+    """Prints the table and the ratios."""
+    print(f"{options.scenes} scenes of {options.rounds} rounds, at most {SAMPLING.max_tokens} new tokens a call")
+    print(f"{'contestant':<24}{'s':>8}{'calls':>8}{'calls/s':>9}{'tokens/s':>10}{'cached':>8}", flush=True)
+    rates: dict[str, float] = {}
+    for name in [c for c in LABELS if c in options.contestants]:
+        task = {"name": name, "folder": str(folder), "data": data, "scenes": options.scenes, "rounds": options.rounds}
+        rows = [child(task) for _ in range(options.repeats)]
+        best = max(rows, key=lambda row: row["tokens_s"])
+        rates[name] = best["tokens_s"]
+        cached = f"{best['cached']:.2f}" if best["cached"] is not None else "-"
+        print(
+            f"{LABELS[name]:<24}{best['s']:>8.1f}{best['calls']:>8.0f}{best['calls_s']:>9.1f}"
+            f"{best['tokens_s']:>10.0f}{cached:>8}",
+            flush=True,
+        )
+    for name, goal in GOALS.items():
+        if {"ours", name} <= set(rates):
+            print(f"tokens/s of ours / {LABELS[name]}: {rates['ours'] / rates[name]:.2f}   (goal {goal})")
+
+
+def child(task: dict[str, Any]) -> dict[str, Any]:
+    """Runs one contestant in a process of its own."""
+    command = [sys.executable, "-m", "bench.coser", "--child", json.dumps(task)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"failed: {task}\n{done.stderr[-3000:]}")
+    row: dict[str, Any] = json.loads([line for line in done.stdout.splitlines() if line.startswith("{")][-1])
+    return row
+
+
+def contest(name: str, folder: str, data: str, scenes: int, rounds: int) -> dict[str, Any]:
+    """Loads what a contestant needs and times its work."""
+    benchmark = Coser(data_file=data, protocol=Rules(rounds=rounds))
+    samples = list(islice(benchmark.samples(limit=None), LOOP_SCENES if name == "loop" else scenes))
+    if name == "http":
+        return over_http(benchmark, samples, Path(folder))
+    return asyncio.run(in_process(name, benchmark, samples, Path(folder)))
+
+
+async def in_process(name: str, benchmark: Coser, samples: Sequence[Sample], folder: Path) -> dict[str, Any]:
+    """All contestants that share the engine's process."""
+    from roleeval.engines.vllm import VllmOptions
+
+    options = VllmOptions(dtype="float32", max_model_len=MAX_MODEL_LEN, extra=long_context(), scheduling="priority")
+    engine = options.build(ModelSource(str(zoo_path("base"))), LoraNeed())
+    await engine.start()
+    await engine.generate(Request((Message("user", "Who are you?"),), Sampling(max_tokens=8), 1))
+    before = dict(engine.describe()["prefix_cache"])
+    counted = Counted(engine)
+    begin = time.perf_counter()
+    if name == "oracle":
+        requests: list[Request] = pickle.loads((folder / "requests.pickle").read_bytes())  # noqa: S301  our own file
+        await asyncio.gather(*(counted.generate(request) for request in requests))
+    elif name == "rounds":
+        for start in range(0, len(samples), IN_FLIGHT):
+            group = samples[start : start + IN_FLIGHT]
+            await in_lock_step(benchmark, group, counted)
+    else:
+        stored = StoredEngine(counted, CompletionStore(folder / f"{name}-{os.getpid()}.sqlite"))
+        await play(benchmark, samples, cast(stored), 1 if name == "loop" else IN_FLIGHT)
+    seconds = time.perf_counter() - begin
+    if name == "ours":
+        (folder / "requests.pickle").write_bytes(pickle.dumps(counted.requests))
+    after = engine.describe()["prefix_cache"]
+    await engine.close()
+    read = after["prompt_tokens"] - before["prompt_tokens"]
+    return counted.row(seconds) | {"cached": (after["cached_tokens"] - before["cached_tokens"]) / read}
+
+
+class Counted:
+    """An engine that keeps what passed through it."""
+
+    likelihoods = False
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.requests: list[Request] = []
+        self.tokens = 0
+
+    @property
+    def fingerprint(self) -> str:
+        return self._engine.fingerprint
+
+    async def start(self) -> None: ...
+
+    async def generate(self, request: Request) -> Completion:
+        done = await self._engine.generate(request)
+        self.requests.append(request)
+        self.tokens += done.output_tokens
+        return done
+
+    def row(self, seconds: float) -> dict[str, Any]:
+        calls = len(self.requests)
+        return {"s": seconds, "calls": calls, "calls_s": calls / seconds, "tokens_s": self.tokens / seconds}
+
+
+def cast(engine: Any) -> Actor:
+    """The same model for everybody: characters, environment and next speaker."""
+    model = Base(name="base", source=ModelSource(str(zoo_path("base"))), sampling=SAMPLING)
+    helpers = {name: Actor(model, engine, 1) for name in ("environment", "next_speaker")}
+    return Actor(model, engine, 1, helpers)
+
+
+async def play(benchmark: Coser, samples: Sequence[Sample], actor: Actor, in_flight: int) -> None:
+    """Keeps so many scenes under way, as a run does."""
+    pending = iter(samples)
+
+    async def worker() -> None:
+        for sample in pending:
+            await benchmark.episode(sample, actor)
+
+    await asyncio.gather(*(worker() for _ in range(in_flight)))
+
+
+class LockStep:
+    """Holds calls back until every scene that is still playing has made one, and their answers until all have come."""
+
+    likelihoods = False
+
+    def __init__(self, engine: Counted, playing: int) -> None:
+        self._engine = engine
+        self._playing = playing
+        self._waiting: list[tuple[Request, asyncio.Future[Completion]]] = []
+
+    async def generate(self, request: Request) -> Completion:
+        future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
+        self._waiting.append((request, future))
+        self._go_on()
+        return await future
+
+    def ended(self) -> None:
+        self._playing -= 1
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._waiting and len(self._waiting) == self._playing:
+            batch, self._waiting = self._waiting, []
+            self._task = asyncio.ensure_future(self._round(batch))
+
+    async def _round(self, batch: list[tuple[Request, asyncio.Future[Completion]]]) -> None:
+        answers = await asyncio.gather(*(self._engine.generate(request) for request, _ in batch))
+        for (_, future), answer in zip(batch, answers, strict=True):
+            future.set_result(answer)
+
+
+async def in_lock_step(benchmark: Coser, samples: Sequence[Sample], engine: Counted) -> None:
+    """Plays one group of scenes round by round."""
+    steps = LockStep(engine, len(samples))
+
+    async def scene(sample: Sample) -> None:
+        await benchmark.episode(sample, cast(steps))
+        steps.ended()
+
+    await asyncio.gather(*(scene(sample) for sample in samples))
+
+
+class Http:
+    """A blocking client, as scripts with threads have it; every thread has one loop and one connection."""
+
+    likelihoods = False
+    fingerprint = "http"
+
+    def __init__(self, url: str, counted: "HttpCount") -> None:
+        from openai import OpenAI
+
+        self._client = OpenAI(base_url=url, api_key="none", max_retries=0, timeout=600)
+        self._counted = counted
+
+    async def generate(self, request: Request) -> Completion:
+        assert request.messages is not None
+        sampling = request.sampling
+        reply = self._client.chat.completions.create(
+            model="base",
+            messages=[{"role": m.role, "content": m.content} for m in request.messages],  # type: ignore[misc]
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            max_tokens=sampling.max_tokens,
+            seed=request.seed,
+        )
+        if reply.usage is None:
+            raise EngineError("the server counted no tokens")
+        self._counted.add(reply.usage.completion_tokens)
+        text = reply.choices[0].message.content or ""
+        return Completion(text, "stop", reply.usage.prompt_tokens, reply.usage.completion_tokens)
+
+
+class HttpCount:
+    """Calls and tokens of all threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.calls = self.tokens = 0
+
+    def add(self, tokens: int) -> None:
+        with self._lock:
+            self.calls += 1
+            self.tokens += tokens
+
+
+def over_http(benchmark: Coser, samples: Sequence[Sample], folder: Path) -> dict[str, Any]:
+    """Threads that each play one scene after the other, from one list."""
+    counted = HttpCount()
+    pending, lock = iter(samples), threading.Lock()
+    assert benchmark.scenes  # read before the clock starts
+
+    def thread(url: str) -> None:
+        actor = cast(Http(url, counted))
+        while True:
+            with lock:
+                sample = next(pending, None)
+            if sample is None:
+                return
+            asyncio.run(benchmark.episode(sample, actor))
+
+    with served(folder) as url:
+        asyncio.run(Http(url, HttpCount()).generate(Request((Message("user", "Who?"),), Sampling(max_tokens=8), 1)))
+        begin = time.perf_counter()
+        threads = [threading.Thread(target=thread, args=(url,)) for _ in range(THREADS)]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+        seconds = time.perf_counter() - begin
+    calls, tokens = counted.calls, counted.tokens
+    return {"s": seconds, "calls": calls, "calls_s": calls / seconds, "tokens_s": tokens / seconds, "cached": None}
+
+
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """A vLLM server with the same model and context; yields its base URL."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = (folder / "server.log").open("wb")
+    arguments = {
+        "--model": str(zoo_path("base")),
+        "--served-model-name": "base",
+        "--host": "127.0.0.1",
+        "--port": str(port),
+        "--dtype": "float32",
+        "--max-model-len": str(MAX_MODEL_LEN),
+        "--block-size": "32",
+        "--max-num-seqs": "256",
+        "--hf-overrides": json.dumps(long_context()["hf_overrides"]),
+    }
+    flags = ["--enforce-eager", "--enable-prefix-caching"]
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *flags]
+    process = subprocess.Popen(
+        [*command, *(part for pair in arguments.items() for part in pair)],
+        env=os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "ERROR"},
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,  # one process group with the engine that it starts
+    )
+    try:
+        deadline = time.monotonic() + 300
+        while not _answers(f"http://127.0.0.1:{port}/health"):
+            if process.poll() is not None or time.monotonic() > deadline:
+                sys.exit(f"the server did not start:\n{(folder / 'server.log').read_text()[-2000:]}")
+            time.sleep(0.5)
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        process.wait(30)
+        log.close()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as reply:
+            return bool(reply.status == 200)
+    except OSError:
+        return False
+
+
+def long_context() -> dict[str, Any]:
+    """The small model was trained on 4096 positions; long scenes need more, and speed is all that counts here."""
+    return {"hf_overrides": {"max_position_embeddings": MAX_MODEL_LEN}}
+
+
+def variations(file: Path, count: int) -> Path:
+    """The embedded scenes, told again with a number in the scenario, until there are enough."""
+    scenes = json.loads(resource("tasks/coser/embedded/test_set.json").read_text(encoding="utf-8"))
+    made = [
+        {
+            **scenes[number % len(scenes)],
+            "book": f"{scenes[number % len(scenes)]['book']}, retelling {number}",
+            "scenario": f"Retelling {number}. {scenes[number % len(scenes)]['scenario']}",
+        }
+        for number in range(count)
+    ]
+    file.write_text(json.dumps(made, ensure_ascii=False), encoding="utf-8")
+    return file
+
+
+if __name__ == "__main__":
+    main()
