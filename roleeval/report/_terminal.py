@@ -29,7 +29,7 @@ def print_collection(
     compared: Sequence[Comparison] | None = None,
     ratings: Sequence[Rated] = (),
 ) -> None:
-    """Prints every set's headline, ratings over all criteria and differences, then what is not shown."""
+    """Prints every set's headline, ratings over all criteria and differences, then hints and what is not shown."""
     from rich.text import Text
 
     sets = run_sets(collection.rows)
@@ -61,6 +61,8 @@ def print_collection(
     if compared is None and any(len(run_set.rows) > 1 for run_set in sets):
         hint = "Paired differences: roleeval report FOLDER --reference MODEL, MODEL being one of the above."
         console.print(Text(hint, style="dim"))
+    if any(run.facts.judges for run in collection.runs):
+        console.print(Text("How far the judges can be trusted: roleeval judge-card FOLDER.", style="dim"))
     if collection.not_shown:
         console.print(Text("Not shown:", style="yellow"))
         for item in collection.not_shown:

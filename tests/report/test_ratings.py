@@ -106,6 +106,7 @@ def test_a_report_prints_and_writes_ratings(tmp_path: Path) -> None:
     console = Console(file=io.StringIO(), width=100)
     assert print_report([tmp_path / "results"], reference="one", console=console) == 3
     printed = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "roleeval judge-card FOLDER" in printed
     assert "(anchor)" in printed and "first slot 0.5000" in printed and "one fixed at 1000" in printed
     files = {file.name: file for file in write_report([tmp_path / "results"], tmp_path / "out")}
     rows = list(csv.DictReader(files["ratings.csv"].open()))
