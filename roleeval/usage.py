@@ -30,6 +30,8 @@ def help_page() -> str:
     lines = [_HEAD, "Groups (each YAML in conf/GROUP/ says what its keys mean):"]
     for group in sorted(p for p in conf.iterdir() if p.is_dir() and p.name != "hydra"):
         lines.append(f"  {group.name:<12}{', '.join(sorted(p.stem for p in group.glob('[!_]*.yaml')))}")
+        for inner in sorted(p for p in group.iterdir() if p.is_dir()):
+            lines.append(f"    {group.name}/{inner.name}: {', '.join(sorted(p.stem for p in inner.glob('*.yaml')))}")
     lines += ["", "Keys and their defaults:", *_keys(conf / "config.yaml"), "", _TAIL]
     return "\n".join(lines)
 

@@ -17,7 +17,7 @@ class Benchmark(Protocol):
     def name(self) -> str: ...
 
     def samples(self, *, limit: int | None) -> Iterator[Sample]:
-        """Yields samples with indices 0, 1, ...; reads lazily. `limit` is per split.
+        """Yields samples with indices 0, 1, ..., in any order; reads lazily. `limit` is per split.
 
         Raises:
             DataError: a file is missing or malformed; names file and line.
