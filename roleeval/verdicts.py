@@ -11,6 +11,7 @@ from functools import cached_property
 from itertools import permutations
 from typing import Any
 
+from roleeval.errors import ResultError
 from roleeval.judging import REFERENCES, Answer, answer_of, reference
 from roleeval.results import ResultFolder, read_judgements, read_transcripts
 from roleeval.stats import Outcome, Verdict, Winner, settle
@@ -48,6 +49,16 @@ class Run:
             ResultError: the transcripts are missing or damaged.
         """
         return {s.id: (s, answer_of(t, "hidden")) for s, t in read_transcripts(self.folder.transcripts)}
+
+    def sample(self, name: str) -> Sample:
+        """One of its samples.
+
+        Raises:
+            ResultError: the transcripts do not have it.
+        """
+        if name not in self.items:
+            raise ResultError(f"{self.folder.judgements}: judges {name}, which transcripts.jsonl lacks; judge again")
+        return self.items[name][0]
 
 
 @dataclass(frozen=True)
@@ -155,7 +166,7 @@ def pairs(column: Column) -> Pairs:
         run, (first, second) = column.runs[row["run"]], row["slots"]
         if not {(row["sample_id"], row["repeat"], *order) for order in permutations(row["slots"])} <= usable:
             continue  # one order alone carries the judge's preference for a slot
-        cluster = run.items[row["sample_id"]][0].cluster
+        cluster = run.sample(row["sample_id"]).cluster
         for name in criteria:
             winner = _SLOTS[row["verdict"][name]["winner"]]
             item = _item(run, row["sample_id"], name)

@@ -130,13 +130,14 @@ def length_pairs(column: Column, values: Values) -> "tuple[Floats, Floats]":
     if column.is_pairwise:
         for row in column.judgements:
             run, given = column.runs[row["run"]], list(_verdict_values(row["verdict"] or {}).values())
-            sample = run.items[row["sample_id"]][0]
+            sample = run.sample(row["sample_id"])
             lengths = [column.answer(label, sample) for label in row["slots"]]
             if given and lengths[0] is not None and lengths[1] is not None:
                 rows.append((sum(given) / len(given), float(len(lengths[0].text) - len(lengths[1].text))))
     else:
         for (label, name), value in values.get(headline(column), {}).items():
-            rows.append((value, float(len(column.runs[label].items[name][1].text))))
+            answer = column.answer(label, column.runs[label].sample(name))
+            rows += [(value, float(len(answer.text)))] if answer else []
     table = np.array(rows, dtype=np.float64).reshape(-1, 2)
     return table[:, 0], table[:, 1]
 
@@ -145,7 +146,7 @@ def share(column: Column, values: Sequence[float | None], rows: Sequence[Mapping
     """The mean of one value per judgement, over the clusters of what was judged."""
     import numpy as np
 
-    clusters = [column.runs[row["run"]].items[row["sample_id"]][0].cluster for row in rows]
+    clusters = [column.runs[row["run"]].sample(row["sample_id"]).cluster for row in rows]
     return clustered_mean(np.array(values, dtype=np.float64), cluster_codes(clusters))
 
 

@@ -56,13 +56,13 @@ def print_report(paths: Iterable[str | Path], *, reference: str | None = None, c
     from rich.console import Console as RichConsole
 
     from roleeval.report._differences import comparisons
-    from roleeval.report._ratings import rated
+    from roleeval.report._ratings import with_ratings
     from roleeval.report._seeds import with_rows
     from roleeval.report._terminal import print_collection
 
     collection = with_rows(collect(paths))
     compared = None if reference is None else comparisons(collection, reference)
-    ratings = rated(collection, reference)
+    collection, ratings = with_ratings(collection, reference)
     print_collection(collection, console or RichConsole(highlight=False), compared, ratings)
     return len(collection.runs)
 
@@ -85,13 +85,13 @@ def write_report(paths: Iterable[str | Path], out: Path, *, reference: str | Non
     from roleeval.report._differences import comparisons, differences_csv
     from roleeval.report._markdown import markdown
     from roleeval.report._plot import png
-    from roleeval.report._ratings import rated, ratings_csv
+    from roleeval.report._ratings import ratings_csv, with_ratings
     from roleeval.report._seeds import with_rows
     from roleeval.results import write_atomically
 
     collection = with_rows(collect(paths))
     compared = [] if reference is None else comparisons(collection, reference)
-    ratings = rated(collection, reference)
+    collection, ratings = with_ratings(collection, reference)
     contents = {
         out / "report.md": markdown(collection, compared, ratings).encode(errors="backslashreplace"),
         out / "report.csv": csv_text(collection).encode(errors="backslashreplace"),

@@ -5,12 +5,12 @@ Beside the rating stand what it rests on: wins, places among the models, and the
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from roleeval.errors import DataError
+from roleeval.errors import DataError, ResultError
 from roleeval.judging import REFERENCES
-from roleeval.report._collect import Collection
+from roleeval.report._collect import Collection, NotShown
 from roleeval.report._compare import RunSet, clusters_word, interval_words, run_sets
 from roleeval.report._tables import NOTHING, Cell, Table, few_clusters_note
 from roleeval.results import ResultFolder
@@ -65,7 +65,7 @@ class Rated:
     first_slot: Estimate
 
 
-def rated(collection: Collection, reference: str | None) -> list[Rated]:
+def rated(collection: Collection, reference: str | None) -> tuple[list[Rated], list[NotShown]]:
     """Rates the models of every set and pairwise column: first over all criteria, then on each of several.
 
     Args:
@@ -73,21 +73,35 @@ def rated(collection: Collection, reference: str | None) -> list[Rated]:
         reference: the model (or MODEL/RUN) whose rating is fixed, where a column compares it; None or another:
             the benchmark's references, else the first name.
 
-    Raises:
-        ResultError: a folder's judgements or transcripts are damaged.
+    Returns:
+        The ratings, and sets whose judgements or transcripts cannot be read.
     """
-    found = []
+    found: list[Rated] = []
+    trouble = []
     for run_set in run_sets(collection.rows):
-        words = {prefix: said for run in run_set.runs for prefix, said in run.facts.judges.items()}
-        for column in columns(ResultFolder(run.path) for run in run_set.runs):
-            if not column.is_pairwise:
-                continue
-            compared = pairs(column)
-            judge = next((said for prefix, said in words.items() if prefix.startswith(column.name)), "")
-            criteria = list(compared.verdicts) if len(compared.verdicts) > 1 else []
-            for criterion in (None, *criteria):
-                found.append(_rated(run_set, column.name, judge, compared, criterion, reference))
-    return found
+        try:
+            found += _of_set(run_set, reference)
+        except ResultError as error:
+            trouble.append(NotShown(run_set.runs[0].path.parent.parent, f"ratings of {run_set.title}: {error}"))
+    return found, trouble
+
+
+def with_ratings(collection: Collection, reference: str | None) -> tuple[Collection, list[Rated]]:
+    """The collection with what could not be rated among what is not shown, and the ratings."""
+    found, trouble = rated(collection, reference)
+    return replace(collection, not_shown=(*collection.not_shown, *trouble)), found
+
+
+def _of_set(run_set: RunSet, reference: str | None) -> Iterator[Rated]:
+    words = {prefix: said for run in run_set.runs for prefix, said in run.facts.judges.items()}
+    for column in columns(ResultFolder(run.path) for run in run_set.runs):
+        if not column.is_pairwise:
+            continue
+        compared = pairs(column)
+        judge = next((said for prefix, said in words.items() if prefix.startswith(column.name)), "")
+        criteria = list(compared.verdicts) if len(compared.verdicts) > 1 else []
+        for criterion in (None, *criteria):
+            yield _rated(run_set, column.name, judge, compared, criterion, reference)
 
 
 def _rated(
@@ -238,10 +252,10 @@ def _line(each: Rated, name: str, rating: Rating | None) -> dict[str, str | floa
         "criterion": each.criterion,
         "anchor": each.ratings.anchor if each.ratings else None,
         "model": name,
-        "rating": rating and rating.rating,
-        "ci_low": rating and rating.ci_low,
-        "ci_high": rating and rating.ci_high,
-        "rank": rating and rating.rank,
+        "rating": rating.rating if rating else None,
+        "ci_low": rating.ci_low if rating else None,
+        "ci_high": rating.ci_high if rating else None,
+        "rank": rating.rank if rating else None,
         "outcomes": wins.n,
         "win_rate": wins.mean,
         "win_ci_low": wins.ci_low,

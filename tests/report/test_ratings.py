@@ -35,7 +35,7 @@ def judge_all(folder: Path, script: Script, *, models: tuple[str, ...] = MODELS,
 
 
 def found(folder: Path, reference: str | None = None) -> list[Rated]:
-    return rated(with_rows(collect([folder])), reference)
+    return rated(with_rows(collect([folder])), reference)[0]
 
 
 def test_models_are_rated_against_the_anchor_with_wins_and_places(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_models_are_rated_against_the_anchor_with_wins_and_places(tmp_path: Path
 def test_win_rates_of_ratings_are_those_of_the_scores(tmp_path: Path) -> None:
     judge_all(tmp_path, longer_wins)
     collection = with_rows(collect([tmp_path]))
-    (everything, *_) = rated(collection, None)
+    (everything, *_), _ = rated(collection, None)
     for run in collection.runs:
         entries = next(e for name, e in run.entries.items() if name.endswith("/overall/win"))
         means = [entry.mean or 0 for group, entry in entries.items() if group in ("eng_general", "eng_specific")]
@@ -80,7 +80,7 @@ def test_models_that_no_verdict_links_are_named_and_not_rated(tmp_path: Path) ->
     judge_all(tmp_path / "b", longer_wins, models=("three", "four"))
     collection = with_rows(collect([tmp_path]))
     assert len(run_sets(collection.rows)) == 1
-    (table, *_) = rated(collection, None)
+    (table, *_), _ = rated(collection, None)
     assert table.ratings is None and "no verdict links them: four, three; one, two" in table.trouble
     assert "No ratings: no rating can compare" in ratings_table(table).caption and table.wins["one"].n == 40
 
@@ -113,3 +113,11 @@ def test_a_report_prints_and_writes_ratings(tmp_path: Path) -> None:
     assert len(rows) == 9 and {row["criterion"] for row in rows} == {"overall", "style", "knowledge"}
     assert "ratings by judge/rolebench" in files["report.md"].read_text().replace("&#95;", "_").replace("&#64;", "@")
     write_report([next((tmp_path / "results/rolebench/one").iterdir())], tmp_path / "single")
+
+
+def test_a_folder_that_cannot_be_rated_is_named_and_stops_no_report(tmp_path: Path) -> None:
+    judge_all(tmp_path / "results", longer_wins, models=("one", "two"))
+    for file in (tmp_path / "results").rglob("transcripts.jsonl"):
+        file.write_text(file.read_text().split("\n", 1)[1])
+    files = {file.name: file for file in write_report([tmp_path / "results"], tmp_path / "out")}
+    assert "ratings.csv" not in files and "which transcripts.jsonl lacks; judge again" in files["report.md"].read_text()
