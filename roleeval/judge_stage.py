@@ -256,7 +256,7 @@ def _record(task: _Task, judgements: Sequence[Judgement], candidates: int) -> di
     judge, pack = task.judge, task.judge.prompts
     source = masked(asdict(judge.source)) if judge.source else "the run's own base model"
     ranges = dict(judge.ranges(candidates))
-    if "overall/win" in ranges:
+    if "overall/win" in ranges and len(task.opponents.labels) > 1:
         ranges |= {f"overall/win_against/{label}": ranges["overall/win"] for label in task.opponents.labels}
     return {
         "judge": judge.name,
@@ -290,7 +290,9 @@ def _counted(judgements: Sequence[Judgement], price: Price | None) -> dict[str, 
         "statuses": dict(sorted(Counter(j.status for j in judgements).items())),
         "unanswered": sum(not j.answered for j in judgements),
         "failures": dict(sorted(Counter(j.reason for j in judgements if j.status != "ok").items())),
-        "unusable_replies": dict(sorted(Counter(a.error for a in attempts if a.error and a.raw).items())),
+        "unusable_replies": dict(
+            sorted(Counter(a.error for a in attempts if a.error and a.finish_reason != "error").items())
+        ),
         "tokens": {"prompt": prompt, "output": output},
         "cost": None if price is None else (prompt * price.input + output * price.output) / 1e6,
     }

@@ -159,7 +159,7 @@ def _card(
 ) -> Card:
     record, rows = next(iter(column.records.values())), column.judgements
     calls = [(row, attempt) for row in rows for attempt in row["attempts"]]
-    replies = [(row, attempt) for row, attempt in calls if attempt["raw"]]
+    replies = [(row, attempt) for row, attempt in calls if attempt["finish_reason"] != "error"]
     costs = [row["cost"] for row in rows]
     compared = pairs(column) if column.is_pairwise else None
     pack, parameters = record["pack"], record["model"].get("parameters")

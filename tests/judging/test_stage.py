@@ -181,6 +181,8 @@ def test_opponents_are_named_models_or_the_references(tmp_path: Path) -> None:
     summary = outcome.folder.summary()
     assert summary is not None
     against = [name.partition("/win_against/")[2] for name in summary["metrics"] if "/win_against/" in name]
+    wins = [groups for name, groups in summary["metrics"].items() if "/win" in name]
+    assert len(wins) == 6 and all(entry["bounds"] for groups in wins for entry in groups.values())
     assert sorted(label.partition("/")[0] for label in against) == ["one", "references"]
     with pytest.raises(ConfigError, match=r"judge.against: 'nobody'.*there are: one"):
         execute(configured(tmp_path, pairwise(engine, against=("nobody",)), model="two"))
@@ -206,6 +208,21 @@ def test_a_panel_has_a_column_for_each_judge_and_one_for_all(tmp_path: Path) -> 
     assert overall["judge/panel"]["mean"] == 3.5
     assert overall["judge/panel"]["missing"] == overall["judge/strict"]["missing"] > 0
     assert execute(configured(tmp_path, panel)).skipped
+
+
+@pytest.mark.parametrize("models", [("one", "two"), ("one", "two", "three")])
+def test_a_panel_that_compares_pools_its_wins(tmp_path: Path, models: tuple[str, ...]) -> None:
+    judges = {
+        "length": pairwise(scripted("length", longer_wins)),
+        "first": pairwise(scripted("1st", lambda r: winner("A", "A"))),
+    }
+    for model in models:
+        outcome = execute(configured(tmp_path, Panel(judges=judges), model=model))
+    summary = outcome.folder.summary()
+    assert summary is not None
+    wins = {n.split("@")[0]: g["eng_general"] for n, g in summary["metrics"].items() if n.endswith("/overall/win")}
+    mean = (wins["judge/length"]["mean"] + wins["judge/first"]["mean"]) / 2
+    assert wins["judge/first"]["mean"] == 0.5 and wins["judge/panel"]["mean"] == pytest.approx(mean)
 
 
 def test_reports_name_the_judge_and_bound_what_is_missing(tmp_path: Path) -> None:
