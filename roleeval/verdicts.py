@@ -6,7 +6,7 @@ asked about (equal answers, or one that was not given) has its outcome here as w
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import permutations
 from typing import Any
@@ -105,12 +105,15 @@ class Pairs:
         verdicts: criterion -> verdicts of pairs that have both orders.
         unasked: criterion -> outcomes that needed no judge.
         labels: run -> name.
+        absent: runs that were compared and whose folders are not at hand: outcomes of theirs that needed no judge are
+            not known here.
     """
 
     names: tuple[str, ...]
     verdicts: Mapping[str, tuple[Verdict, ...]]
     unasked: Mapping[str, tuple[Outcome, ...]]
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str]
+    absent: tuple[str, ...]
 
     @property
     def all_verdicts(self) -> list[Verdict]:
@@ -172,7 +175,13 @@ def pairs(column: Column) -> Pairs:
             item = _item(run, row["sample_id"], name)
             verdicts[name].append(Verdict(item, cluster, names[first], names[second], "a", winner))
     unasked = {name: tuple(_unasked(column, names, name)) for name in criteria}
-    return Pairs(tuple(sorted(set(names.values()))), {n: tuple(v) for n, v in verdicts.items()}, unasked, names)
+    return Pairs(
+        names=tuple(sorted(set(names.values()))),
+        verdicts={name: tuple(each) for name, each in verdicts.items()},
+        unasked=unasked,
+        labels=names,
+        absent=tuple(sorted(label for label in names if label != REFERENCES and label not in column.runs)),
+    )
 
 
 def met(column: Column) -> list[tuple[str, str]]:

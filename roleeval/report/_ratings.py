@@ -50,6 +50,7 @@ class Rated:
         wins: model -> its win rate.
         places: model -> its average place among all models, over samples where it met each of them.
         flip, first_slot: the judge's habits over all asked pairs.
+        absent: runs whose folders are not at hand.
     """
 
     run_set: RunSet
@@ -63,6 +64,7 @@ class Rated:
     places: Mapping[str, Estimate]
     flip: Estimate
     first_slot: Estimate
+    absent: tuple[str, ...]
 
 
 def rated(collection: Collection, reference: str | None) -> tuple[list[Rated], list[NotShown]]:
@@ -128,6 +130,7 @@ def _rated(
         places=average_places(outcomes, names),
         flip=flip_rate(verdicts),
         first_slot=first_slot_rate(verdicts),
+        absent=compared.absent,
     )
 
 
@@ -225,6 +228,11 @@ def _notes(found: Rated) -> list[str]:
         "A win rate counts a tie as half. An average rank (1 is the best) is over the outcomes of samples where the"
         " model met all others.",
     ]
+    if found.absent:
+        notes.append(
+            f"Not among the folders shown: {', '.join(found.absent)}. Their samples that needed no judge (equal answers, or"
+            " one that was not given) are left out here; show their folders as well."
+        )
     if found.ratings and len({rating.rank for rating in found.ratings.models}) < len(found.names):
         notes.append(f"Models that share a rank are not separable (tests over {word}, Holm-corrected over all pairs).")
     return notes + few_clusters_note(found.run_set, {found.ratings.clusters} if found.ratings else ())

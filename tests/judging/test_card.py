@@ -225,6 +225,8 @@ def test_a_card_does_not_depend_on_the_order_of_folders(tmp_path: Path) -> None:
     runs = sorted(tmp_path.glob("rolebench/*/*"))
     one, two = (judge_cards(each) for each in (runs, runs[::-1]))
     assert one == two
+    (alone,) = judge_cards(runs[:1])
+    assert alone.questions == one[0].questions and len(alone.wins) == 1
     console = Console(file=io.StringIO(), width=80)
     print_cards(one, console)
     assert [file.name for file in write_cards(one, tmp_path / "c")] == ["card.json", "card.md"]

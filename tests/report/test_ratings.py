@@ -112,7 +112,13 @@ def test_a_report_prints_and_writes_ratings(tmp_path: Path) -> None:
     rows = list(csv.DictReader(files["ratings.csv"].open()))
     assert len(rows) == 9 and {row["criterion"] for row in rows} == {"overall", "style", "knowledge"}
     assert "ratings by judge/rolebench" in files["report.md"].read_text().replace("&#95;", "_").replace("&#64;", "@")
-    write_report([next((tmp_path / "results/rolebench/one").iterdir())], tmp_path / "single")
+
+
+def test_a_report_of_one_run_names_the_runs_it_was_compared_with(tmp_path: Path) -> None:
+    judge_all(tmp_path, longer_wins, models=("one", "two"))
+    ((table, *_), _) = rated(with_rows(collect([tmp_path / "rolebench" / "one"])), None)
+    assert set(table.names) == {"one", "two"} and [label.partition("/")[0] for label in table.absent] == ["two"]
+    assert any("Not among the folders shown: two/seed1-" in note for note in ratings_table(table).notes)
 
 
 def test_a_folder_that_cannot_be_rated_is_named_and_stops_no_report(tmp_path: Path) -> None:
