@@ -145,7 +145,7 @@ def _hydra(arguments: list[str], here: Session) -> int:
     if here.folders:
         from roleeval.report import print_report
 
-        print_report(here.folders)
+        print_report(here.folders, published=False)
     if here.failures:
         jobs = f"{len(here.failures)} of {here.jobs} jobs failed" if here.jobs > 1 else "failed"
         print(f"roleeval: {jobs}:", *(f"  {failure}" for failure in here.failures), sep="\n", file=sys.stderr)

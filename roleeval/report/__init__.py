@@ -38,7 +38,13 @@ __all__ = [
 ]
 
 
-def print_report(paths: Iterable[str | Path], *, reference: str | None = None, console: "Console | None" = None) -> int:
+def print_report(
+    paths: Iterable[str | Path],
+    *,
+    reference: str | None = None,
+    console: "Console | None" = None,
+    published: bool = True,
+) -> int:
     """Prints the headline of all finished runs at or below the paths; names the folders it cannot show.
 
     Args:
@@ -46,6 +52,7 @@ def print_report(paths: Iterable[str | Path], *, reference: str | None = None, c
         reference: the model (or MODEL/RUN) that the others are compared with, sample by sample, and whose rating by
             pairwise judges is fixed; None: no comparison.
         console: where to print; None is standard output.
+        published: also print what papers report on the same benchmarks, apart.
 
     Returns:
         The number of runs shown.
@@ -63,7 +70,8 @@ def print_report(paths: Iterable[str | Path], *, reference: str | None = None, c
     collection = with_rows(collect(paths))
     compared = None if reference is None else comparisons(collection, reference)
     collection, ratings = with_ratings(collection, reference)
-    print_collection(collection, console or RichConsole(highlight=False), compared, ratings)
+    console = console or RichConsole(highlight=False)
+    print_collection(collection, console, compared, ratings, published=published)
     return len(collection.runs)
 
 

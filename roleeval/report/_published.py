@@ -51,13 +51,15 @@ def reported(file: Path) -> Table:
             for heading, metric in columns.items()
         ]
         rows.append(((f"{row['model']}{mark}",), *cells))
+    percent = "".join(f"; {heading}, printed times 100 there" for heading in columns if scale[heading] != 1.0)
     return Table(
         title=f"Reported elsewhere: {data['title']}",
         caption=(
             f"Not measured here. Source: {data['source']}; judge: {data['judge']}; protocol: {data['protocol']}."
-            " Other judges, prompts or protocols give other numbers: compare with care."
+            " Other judges, prompts or protocols give other numbers: compare with care. Columns:"
+            f" {', '.join(f'{heading} is {metric}' for heading, metric in columns.items())}{percent}."
         ),
-        columns=("model", *columns.values()),
+        columns=("model", *columns),
         rows=tuple(rows),
         notes=(*notes.lines(), *data.get("remarks", ())),
     )

@@ -28,8 +28,13 @@ def print_collection(
     console: "Console",
     compared: Sequence[Comparison] | None = None,
     ratings: Sequence[Rated] = (),
+    *,
+    published: bool = True,
 ) -> None:
-    """Prints every set's headline, ratings over all criteria and differences, then hints and what is not shown."""
+    """Prints every set's headline, ratings over all criteria and differences, then hints and what is not shown.
+
+    `published` adds what papers report on the same benchmarks.
+    """
     from rich.text import Text
 
     sets = run_sets(collection.rows)
@@ -53,7 +58,7 @@ def print_collection(
         for comparison in compared or ():
             if comparison.run_set.title == run_set.title:
                 _print_differences(comparison, console)
-    for table in published_tables(run_set.benchmark for run_set in sets):
+    for table in published_tables(run_set.benchmark for run_set in sets) if published else ():
         print_table(table, console)
         for line in (table.caption, *table.notes):
             console.print(Text(plain(line), style="dim"))
