@@ -230,8 +230,8 @@ def _notes(found: Rated) -> list[str]:
     ]
     if found.absent:
         notes.append(
-            f"Not among the folders shown: {', '.join(found.absent)}. Their samples that needed no judge (equal answers, or"
-            " one that was not given) are left out here; show their folders as well."
+            f"Not among the folders shown: {', '.join(found.absent)}. Their samples that needed no judge (equal"
+            " answers, or one that was not given) are left out here; show their folders as well."
         )
     if found.ratings and len({rating.rank for rating in found.ratings.models}) < len(found.names):
         notes.append(f"Models that share a rank are not separable (tests over {word}, Holm-corrected over all pairs).")
