@@ -33,7 +33,10 @@ class Benchmark(Protocol):
         ...
 
     def describe(self) -> Mapping[str, Any]:
-        """Facts for the manifest: data source, revision and hash, prompt pack and hash, rows skipped."""
+        """Facts for the manifest: data source, revision and hash, prompt pack and hash, rows skipped.
+
+        "setup", name -> text, is what else has to be the same in one table; helpers stand in it under their names.
+        """
         ...
 
     def averages(self) -> Mapping[str, tuple[tuple[str, ...], ...]]:

@@ -20,7 +20,7 @@ from roleeval.benchmarks._coser_text import conversation, without_name, without_
 from roleeval.benchmarks._spread import spread
 from roleeval.benchmarks.actor import Actor, Helper
 from roleeval.benchmarks.prompts import PromptPack, load_prompt_pack
-from roleeval.engines import file_hash
+from roleeval.engines import digest, file_hash
 from roleeval.errors import ConfigError
 from roleeval.resources import resource
 from roleeval.types import Persona, Sample, Transcript
@@ -189,11 +189,22 @@ class Coser:
             },
             "prompt_packs": {self.pack.name: {"version": self.pack.version, "sha256": self.pack.sha256}},
             "protocol": asdict(self.protocol),
-            "nsp": self.nsp,
-            "helpers": {
-                name: helper.model.name if helper.model else "the run's base model"
-                for name, helper in self.helpers().items()
-            },
+            "setup": self._setup(),
+        }
+
+    def _setup(self) -> dict[str, str]:
+        """What has to be the same in one table, beside data and prompts."""
+        helpers = {
+            name: helper.model.name if helper.model else "base model of the run"
+            for name, helper in self.helpers().items()
+        }
+        options = {"output format": self.output_format, "retrieval": self.retrieval, "given turns": self.continue_from}
+        usual = {"output format": "auto", "retrieval": Retrieval(), "given turns": 0}
+        return {
+            "protocol": f"{self.protocol.name} {digest(asdict(self.protocol))[:8]}",
+            **({} if self.nsp == "model" else {"next speaker by": self.nsp}),
+            **helpers,
+            **{name: str(value) for name, value in options.items() if value != usual[name]},
         }
 
 

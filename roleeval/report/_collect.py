@@ -4,6 +4,7 @@ A folder that is unfinished, not scored or damaged is named in `Collection.not_s
 a report.
 """
 
+import hashlib
 import json
 import math
 import os
@@ -106,6 +107,7 @@ class Facts:
     parameters: Parameters
     identity: str  # of everything that determines the answers, except the seed
     judges: Mapping[str, str] = field(default_factory=dict)  # beginning of a metric's name -> who judged, in words
+    setup: Mapping[str, str] = field(default_factory=dict)  # the benchmark's protocol and the models that it needs
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +249,17 @@ def _facts(manifest: Mapping[str, Any]) -> Facts:
         parameters=_parameters(manifest["model"].get("parameters", {})),
         identity=json.dumps({k: v for k, v in identity.items() if k != "seed"}, sort_keys=True),
         judges={str(r["prefix"]): _judge(r) for r in manifest.get("judges", {}).values()},
+        setup=_setup(benchmark.get("setup", {}), identity.get("helpers", {})),
     )
+
+
+def _setup(named: Mapping[str, Any], helpers: Mapping[str, Any]) -> dict[str, str]:
+    """What a benchmark says of its protocol; for the models it needs also a hash, as their names may hide others."""
+    hashes = {
+        name: hashlib.sha256(json.dumps(helper, sort_keys=True).encode()).hexdigest()[:8]
+        for name, helper in helpers.items()
+    }
+    return {str(name): f"{value} ({hashes[name]})" if name in hashes else str(value) for name, value in named.items()}
 
 
 def _judge(record: Mapping[str, Any]) -> str:

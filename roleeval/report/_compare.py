@@ -1,6 +1,7 @@
 """What may stand in one table, and what its caption says.
 
-Runs are comparable when they answered the same items put the same way: same data, prompt pack, limit and splits.
+Runs are comparable when they answered the same items put the same way: same data, prompt pack, set-up (a benchmark's
+protocol and the models it needs), limit and splits.
 Model, seed, decoding and engine may differ; the caption or the runs' table says how.
 """
 
@@ -17,7 +18,7 @@ _SEVERAL_SEEDS = (
     "a row of several seeds holds their mean, an interval of the same kind over each sample's mean over seeds,"
     " and the standard deviation and range of the seeds' means; its n counts the answers of all seeds"
 )
-_CLUSTERS = {"rolebench": ("role", "roles")}
+_CLUSTERS = {"rolebench": ("role", "roles"), "coser": ("book", "books")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,8 @@ _COMPARABLE: tuple[tuple[str, Callable[[Facts], str]], ...] = (
         lambda facts: f"{data_name(facts.data)} {facts.data_hash[:_HASH_DIGITS]}" if facts.data_hash else facts.data,
     ),
     ("prompt pack", lambda facts: packs(facts)),
-    ("limit", lambda facts: "none" if facts.limit is None else f"{facts.limit} per split"),
+    ("set-up", lambda facts: setup(facts)),
+    ("limit", lambda facts: limit(facts)),
     ("splits", lambda facts: ", ".join(f"{name} ({rows} rows)" for name, rows in facts.splits.items())),
 )
 
@@ -94,6 +96,16 @@ def data_name(data: str) -> str:
 def packs(facts: Facts) -> str:
     """Prompt packs with version and the beginning of their hash."""
     return ", ".join(f"{p.name} {p.version} ({p.sha256[:_HASH_DIGITS]})" for p in facts.prompt_packs)
+
+
+def setup(facts: Facts) -> str:
+    """A benchmark's protocol and the models that it needs beside the one under test; "" where it has none."""
+    return ", ".join(f"{name} {value}" for name, value in facts.setup.items())
+
+
+def limit(facts: Facts) -> str:
+    """How many samples of a split were asked."""
+    return "none" if facts.limit is None else f"{facts.limit} per split"
 
 
 def decoding(sampling: Mapping[str, Any]) -> str:
@@ -141,8 +153,9 @@ def caption(run_set: RunSet, clusters: Iterable[int]) -> str:
     parts = [
         f"data {_shared(facts, lambda f: data_name(f.data))} (hash {facts[0].data_hash[:_HASH_DIGITS] or 'unknown'})",
         f"prompt pack {packs(facts[0]) or 'none'}",
+        setup(facts[0]),
         f"seed {_shared(facts, lambda f: 'unknown' if f.seed is None else str(f.seed))}",
-        f"limit {_COMPARABLE[2][1](facts[0])}",
+        f"limit {limit(facts[0])}",
         f"engine {_shared(facts, lambda f: f.engine)}",
         f"decoding {_shared(facts, lambda f: decoding(f.sampling))}",
         many,

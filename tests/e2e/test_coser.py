@@ -56,7 +56,11 @@ def test_neither_the_hash_seed_nor_the_number_in_flight_changes_a_byte(tmp_path:
 def test_profiles_are_runs_of_their_own_with_coser_s_metrics(tmp_path: Path, start: Start) -> None:
     write(tmp_path, cases(5))
     sweep = start("-m", *RUN, "benchmark/protocol=paper,feb25,head,her", "results_dir=r")
-    assert sweep.wait(120) == 0, sweep.stdout.read() if sweep.stdout else ""
+    output, _ = sweep.communicate(timeout=120)
+    assert sweep.returncode == 0, output
+    # other rules, other table; and each table says which rules
+    assert "coser, set 4 of 4" in output and "they differ in set-up" in " ".join(output.split())
+    assert all(f"protocol {name} " in " ".join(output.split()) for name in ("paper", "feb25", "head", "her"))
     found = {}
     for file in (tmp_path / "r").rglob("manifest.json"):
         data = json.loads(file.read_text(encoding="utf-8"))
