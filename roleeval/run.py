@@ -19,6 +19,7 @@ from roleeval.config import RunConfig, RunOptions, masked
 from roleeval.engines import Engine, StoredEngine, Usage, digest
 from roleeval.errors import ConfigError, EngineError, ResultError, RoleEvalError
 from roleeval.judge_stage import JUDGED, judge_folder, judge_ranges, kept_rows
+from roleeval.judging_ahead import JudgingAhead
 from roleeval.metrics import CorpusMetric, Metric
 from roleeval.models import base_parameters
 from roleeval.progress import Progress, make_progress
@@ -123,7 +124,7 @@ def _identity(config: RunConfig, engine: Engine) -> dict[str, Any]:
     """Everything that determines the transcripts. Paths are left out: contents are hashed instead."""
     facts = config.benchmark.describe()
     return {
-        "benchmark": {k: v for k, v in config.resolved["benchmark"].items() if k not in _DATA_PLACES},
+        "benchmark": _without_places(config.resolved["benchmark"]),
         "data_hash": facts["data_hash"],
         "prompt_packs": {name: pack["sha256"] for name, pack in facts["prompt_packs"].items()},
         "model": {k: v for k, v in config.resolved["model"].items() if k not in _PLACES},
@@ -132,6 +133,16 @@ def _identity(config: RunConfig, engine: Engine) -> dict[str, Any]:
         "engine": engine.fingerprint,
         "seed": config.options.seed,
         "limit": config.options.limit,
+    }
+
+
+def _without_places(node: Mapping[str, Any]) -> dict[str, Any]:
+    """A benchmark's options without where things lie, and without the engines of its helpers."""
+    left_out = (*_DATA_PLACES, *_PLACES, "engine")
+    return {
+        key: _without_places(value) if isinstance(value, Mapping) else value
+        for key, value in node.items()
+        if key not in left_out
     }
 
 
@@ -182,7 +193,9 @@ async def _generate(
         if transcript.status == "engine_failed" and statuses["engine_failed"] > allowed:
             raise EngineError(_too_many(statuses["engine_failed"], total, options.fail_on_error, transcript))
         progress.done(transcript, stored.usage)
+        ahead.add(sample, transcript)
 
+    ahead = await JudgingAhead.of(config, runtime)
     progress: Progress = make_progress(options.progress, f"{benchmark.name} {model.name}", total)
     folder.write_yaml("config.yaml", masked(dict(config.resolved)))
     try:
@@ -194,7 +207,9 @@ async def _generate(
                 samples = benchmark.samples(limit=options.limit)
                 await _play(samples, benchmark.episode, actor, finished, options.max_in_flight)
             writer.finish()
+        await ahead.close()
     finally:
+        await ahead.cancel()
         for each in (stored, *(helper.engine for helper in helpers.values())):
             await each.close()
     folder.judgements.unlink(missing_ok=True)  # of older answers

@@ -168,8 +168,11 @@ class Play:
     async def _call(self, someone: Participant) -> Turn:
         if someone.history[-1].role == "assistant":
             someone.hear(self.prompts.silence)
-        attempt = 0
+        # Always with the same seed: a call that failed brought no text, and what comes in its place must be what an
+        # undisturbed run has.
+        calls = 0
         while True:
+            calls += 1
             turn = await someone.actor.say(
                 someone.persona,
                 someone.system,
@@ -177,12 +180,10 @@ class Play:
                 sample_id=self.scene.id,
                 turn=len(self.turns),
                 part=someone.part,
-                attempt=attempt,
                 priority=_PRIORITY[someone.part],
             )
-            attempt += 1
-            if turn.status != "engine_failed" or attempt >= self.attempts:
-                return replace(turn, attempts=attempt, messages=someone.news(turn.messages))
+            if turn.status != "engine_failed" or calls >= self.attempts:
+                return replace(turn, attempts=calls, messages=someone.news(turn.messages))
 
     async def _speak(self, someone: Participant, people: Mapping[str, Participant]) -> bool:
         """One turn of a character or the environment; False where its call failed for good."""

@@ -50,7 +50,6 @@ class Actor:
         sample_id: str,
         turn: int,
         part: Part = "model",
-        attempt: int = 0,
         priority: int = 0,
     ) -> Turn:
         """Asks the model for one turn. A failed call becomes a turn with status engine_failed, never an empty text.
@@ -62,7 +61,6 @@ class Actor:
             sample_id: the episode.
             turn: number of the call in its episode; the seed derives from it.
             part: of the turn in its episode.
-            attempt: 0 for the first try; another try has another seed.
             priority: see Request.
 
         Raises:
@@ -71,7 +69,7 @@ class Actor:
             ConfigError: the model's prompt format cannot express the history.
         """
         model = self.model
-        seed = derive_seed(self.run_seed, sample_id, turn=turn, speaker=persona.role, attempt=attempt)
+        seed = derive_seed(self.run_seed, sample_id, turn=turn, speaker=persona.role)
         prompt = model.prompt(system, history)
         messages = model.messages(system, history) if prompt is None else ()
         try:
@@ -86,7 +84,6 @@ class Actor:
             prompt_special_tokens=model.prompt_special_tokens,
             adapter=adapter,
             prefill=model.prefill,
-            attempt=attempt,
             priority=priority,
             affinity=sample_id,
         )

@@ -170,9 +170,11 @@ class Coser:
 
     @cached_property
     def data_hash(self) -> str:
-        """Hash of the data file, and of the retrieval's."""
-        files = [self._file, *([Path(self.retrieval.file)] if self.retrieval.passages and self.retrieval.file else [])]
-        return "+".join(file_hash(file) for file in files)
+        """Hash of the data file, and of the retrieval's where it has one."""
+        if not self.retrieval.passages or not self.retrieval.file:
+            return file_hash(self._file)
+        assert self._memory  # says what is wrong with the file, if anything
+        return digest(file_hash(self._file), file_hash(Path(self.retrieval.file)))
 
     def describe(self) -> Mapping[str, Any]:
         keys = self.protocol.motivation_keys
@@ -198,13 +200,16 @@ class Coser:
             name: helper.model.name if helper.model else "base model of the run"
             for name, helper in self.helpers().items()
         }
-        options = {"output format": self.output_format, "retrieval": self.retrieval, "given turns": self.continue_from}
-        usual = {"output format": "auto", "retrieval": Retrieval(), "given turns": 0}
+        options = {
+            "output format": "" if self.output_format == "auto" else self.output_format,
+            "passages retrieved": self.retrieval.passages,
+            "turns given": self.continue_from,
+        }
         return {
             "protocol": f"{self.protocol.name} {digest(asdict(self.protocol))[:8]}",
             **({} if self.nsp == "model" else {"next speaker by": self.nsp}),
             **helpers,
-            **{name: str(value) for name, value in options.items() if value != usual[name]},
+            **{name: str(value) for name, value in options.items() if value},
         }
 
 
