@@ -40,7 +40,7 @@ from roleeval.types import Part, Persona, Sample, Score, Transcript, Turn
 
 Protocol = Literal["paper", "feb25", "head", "her"]
 
-_COLUMN = "coser"
+_PREFIX = "coser"
 _TOLERANCE = 1e-6  # stored values are sums of halves, and means of them
 _MOST_ROUNDS = 20  # of a scene, in every protocol
 _POINTS = (*DIMENSIONS.values(), AVERAGE)
@@ -134,7 +134,11 @@ def import_coser(
     remarks = tuple(remark for scene in scenes for remark in scene.remarks)
     files = {"evaluation": evaluation, "simulation": simulation, "data": data}
     record = _judge_record(scenes, judge, best=gca_points([], _MOST_ROUNDS, cap=cap))
-    manifest = _manifest(samples, benchmark, model, record)
+    manifest = _manifest(samples, benchmark, model)
+    # as prompt packs of measured runs do, another judge or protocol keeps imports out of each other's tables
+    who = {"version": f"judge {judge}, protocol {protocol}", "sha256": digest("official", judge, protocol)}
+    manifest["benchmark"]["prompt_packs"] = {"official evaluation": who}
+    manifest["judges"] = {f"{_PREFIX}@{who['sha256'][:8]}": record}
     manifest["imported"] = {
         "files": {key: {"name": file.name, "sha256": file_hash(file)} for key, file in files.items() if file},
         "protocol": protocol,
@@ -234,10 +238,11 @@ def _judge_record(scenes: Sequence[_Scene], judge: str, *, best: float) -> dict[
     statuses = Counter(scene.rows[metric].status for scene in scenes for metric in DIMENSIONS.values())
     return {
         "judge": "official",
-        "prefix": _COLUMN,
+        "prefix": _PREFIX,
         "work": "imported",
-        "pack": {"name": "official", "version": "not named by the file", "sha256": ""},
-        "model": {"source": judge, "fingerprint": "", "parameters": None, "adapter": None},
+        "pack": {"name": "official", "version": "(version unknown)", "sha256": ""},
+        "model": {"source": {"path": judge}, "fingerprint": "", "parameters": None, "adapter": None},
+        "samples_per_item": 1,
         "questions": sum(statuses.values()),
         "statuses": dict(sorted(statuses.items())),
         "unanswered": 0,
@@ -245,26 +250,22 @@ def _judge_record(scenes: Sequence[_Scene], judge: str, *, best: float) -> dict[
     }
 
 
-def _manifest(
-    samples: Sequence[Sample], benchmark: Coser | None, model: str, record: Mapping[str, Any]
-) -> dict[str, Any]:
+def _manifest(samples: Sequence[Sample], benchmark: Coser | None, model: str) -> dict[str, Any]:
     ids = digest(sorted(sample.id for sample in samples))
     facts = {
         "data": "the cases of an evaluation file" if benchmark is None else str(benchmark.data_file),
         "data_hash": ids,
         "splits": dict(sorted(Counter(sample.split for sample in samples).items())),
         "rows_skipped": 0,
-        "prompt_packs": {},
     }
     return {
         "identity": {"imported": "coser", "data_hash": ids, "model": model, "seed": None, "limit": None},
         "benchmark": {"name": "coser", **facts},
-        "model": {"name": model, "family": "imported", "source": None, "adapters": {}, "sampling": {}},
+        "model": {"name": model, "family": "imported", "source": {"path": model}, "adapters": {}, "sampling": {}},
         "engine": {"kind": "imported"},
         "samples": {"planned": len(samples), "statuses": {"ok": len(samples)}},
         "provenance": provenance(),
         "stages": {"generate": "imported", "score": "imported"},
-        "judges": {_COLUMN: dict(record)},
     }
 
 
@@ -282,15 +283,15 @@ def _write(
             writer.add(sample, Transcript(sample.id, "ok", tuple(_turn(*turn) for turn in scene.case.turns)))
             book.add(sample, scene.rows.values())
         writer.finish()
-    record = manifest["judges"][_COLUMN]
+    ((column, record),) = manifest["judges"].items()
     source = {key: record[key] for key in ("judge", "pack", "model")}
     lines = [
-        judgement_line(judgement, column=_COLUMN, source=source, price=None)
+        judgement_line(judgement, column=column, source=source, price=None)
         for scene in scenes
         for judgement in _judgements(scene, folder.label)
     ]
     folder.judgements.unlink(missing_ok=True)  # of an earlier import
-    write_judgements(folder.judgements, _COLUMN, lines)
+    write_judgements(folder.judgements, column, lines)
     book.write(folder.scores, benchmark="coser", model=manifest["model"]["name"])
     ranges = {metric: tuple(ends) for metric, ends in record["ranges"].items()}
     folder.write_json("summary.json", summarise(book, averages, ranges))
@@ -312,15 +313,16 @@ def _turn(role: str, content: str) -> Turn:
 def _judgements(scene: _Scene, label: str) -> Iterator[Judgement]:
     """The file's verdicts; how they were asked for it does not say, so they have no attempts."""
     for metric, verdict in scene.case.verdicts.items():
-        usable = scene.severities[metric] is not None
+        read = scene.severities[metric]
+        flaws = [] if read is None else [{**f, "severity": s} for f, s in zip(verdict.flaws, read, strict=True)]
         yield Judgement(
             item=f"{scene.case.id}:{metric.removeprefix('coser/')}",
             sample_id=scene.case.id,
             slots=(label,),
             repeat=0,
-            verdict={"flaws": list(verdict.flaws), "stored": verdict.stored} if usable else None,
-            status="ok" if usable else "judge_failed",
-            reason="" if usable else str(scene.rows[metric].detail["reason"]),
+            verdict=None if read is None else {"flaws": flaws, "stored": verdict.stored},
+            status="judge_failed" if read is None else "ok",
+            reason=str(scene.rows[metric].detail["reason"]) if read is None else "",
             answered=True,
             attempts=(),
         )

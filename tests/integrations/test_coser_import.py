@@ -12,7 +12,9 @@ from typer.testing import CliRunner
 from roleeval.cli import app
 from roleeval.errors import DataError, ResultError
 from roleeval.integrations.coser_import import Imported, import_coser
-from roleeval.report import write_report
+from roleeval.judge_card import judge_cards
+from roleeval.report import collect, write_report
+from roleeval.report._compare import run_sets
 from roleeval.resources import resource
 from roleeval.results import ResultFolder, read_judgements, read_transcripts
 
@@ -182,6 +184,21 @@ def test_reports_show_an_import_with_its_judge(tmp_path: Path, results: dict[str
     text = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
     assert "1 run(s)" in text and "83.25" in text and "judge model gpt-4o" in text and "1 of 8 failed" in text
     assert "bounds" in text and "not what was planned" not in text and "Reported elsewhere" in text
+    (card,) = judge_cards([tmp_path / "out"])
+    assert (card.questions, card.judge, card.model) == (8, "official", "gpt-4o") and card.coverage.mean == 7 / 8
+    assert card.same_family == dict.fromkeys(card.runs, "both are called gpt")
+
+
+def test_imports_with_other_judges_or_protocols_are_in_no_table_together(
+    tmp_path: Path, results: dict[str, Any]
+) -> None:
+    file = write(tmp_path, results)
+    for model, judge, protocol in (("a", "x", "head"), ("b", "x", "head"), ("c", "y", "head"), ("d", "x", "paper")):
+        import_coser(file, tmp_path / "r" / "coser" / model / "o", model=model, judge=judge, protocol=protocol)  # type: ignore[arg-type]
+    sets = run_sets(collect([tmp_path / "r"]).runs)
+    assert sorted(tuple(run.model for run in each.runs) for each in sets) == [("a", "b"), ("c",), ("d",)]
+    assert "differ in prompt pack" in sets[0].difference
+    assert len(judge_cards([tmp_path / "r"])) == 3
 
 
 def test_an_import_replaces_an_import_and_nothing_else(tmp_path: Path, results: dict[str, Any]) -> None:
