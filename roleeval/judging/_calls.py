@@ -9,6 +9,8 @@ from roleeval.models.reply import parse_plain
 from roleeval.seeds import derive_seed
 from roleeval.types import AdapterRef, Completion, Request
 
+_LAST = 2  # what a scene waits for is served before its judges
+
 
 async def ask(
     question: Question,
@@ -61,6 +63,7 @@ def _request(question: Question, judge: Judge, repeat: int, attempt: int) -> Req
         attempt=attempt,
         scope=judge.scope,
         affinity=question.sample_id,
+        priority=_LAST,
     )
 
 
