@@ -65,6 +65,28 @@ def test_win_rates_of_ratings_are_those_of_the_scores(tmp_path: Path) -> None:
         assert everything.wins[run.model].mean == pytest.approx(sum(means) / 2)
 
 
+def test_equal_answers_and_those_that_were_not_given_count_without_a_judge(tmp_path: Path) -> None:
+    def sometimes(number: int) -> Script:
+        def answer(request: Request) -> str:
+            size = len(str(request.messages)) % 4
+            return "" if size == number else "The same." if size == 2 else f"Answer {number}"
+
+        return answer
+
+    judge = PairwiseJudge(engine=scripted("unasked", longer_wins), source=ModelSource("judge"))
+    for number in (0, 1, 0):
+        engine = scripted(f"model {number}", sometimes(number))
+        execute(configured(tmp_path, judge, model=f"m{number}", engine=engine))
+    collection = with_rows(collect([tmp_path]))
+    (everything, *_), _ = rated(collection, None)
+    for run in collection.runs:
+        entries = next(e for name, e in run.entries.items() if name.endswith("/overall/win"))
+        means = [entries[group].mean or 0 for group in ("eng_general", "eng_specific")]
+        assert everything.wins[run.model].mean == pytest.approx(sum(means) / 2)
+        assert everything.wins[run.model].n == 40
+    assert 0 < everything.flip.n < 40
+
+
 def test_judges_are_never_mixed_and_seeds_of_a_model_are_one(tmp_path: Path) -> None:
     judge_all(tmp_path, longer_wins)
     judge_all(tmp_path, longer_wins, judge="other")
