@@ -92,12 +92,7 @@ def test_cosers_set_up() -> None:
     rules, sampling = run.benchmark.protocol, run.model.sampling
     assert (sampling.temperature, sampling.max_tokens, run.benchmark.continue_from) == (0.0, 512, 0)
     assert (rules.name, rules.rounds, rules.end_from, rules.word_limit) == ("paper", 20, 5, 60)
-    assert (rules.score_cap, rules.judge_thoughts, run.judge.cap, run.judge.thoughts) == (
-        None,
-        "hidden",
-        None,
-        "hidden",
-    )
+    assert (run.judge.name, run.judge.cap, run.judge.thoughts) == ("gca_paper", None, "hidden")
     asked = [run.benchmark.environment.model, run.benchmark.next_speaker.model]
     assert [model.name for model in asked] == ["gpt-4o", "CoSER-70B"]
     assert all(model.sampling == sampling for model in asked)
@@ -108,10 +103,10 @@ def test_cosers_set_up() -> None:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("paper", ("thought", "name", True, True, 60, None, "hidden", "groups", 20, 512, 0.0)),
-        ("feb25", ("motivation", "name", True, True, 60, 100, "hidden", "cases", 20, 512, 0.0)),
-        ("head", ("motivation", "reasoned", False, True, 60, 100, "hidden", "cases", 20, 512, 0.0)),
-        ("her", ("motivation", "reasoned", False, False, 200, 100, "shown", "cases", 10, 4096, 0.7)),
+        ("paper", ("thought", "name", True, True, 60, "groups", 20, 512, 0.0)),
+        ("feb25", ("motivation", "name", True, True, 60, "cases", 20, 512, 0.0)),
+        ("head", ("motivation", "reasoned", False, True, 60, "cases", 20, 512, 0.0)),
+        ("her", ("motivation", "reasoned", False, False, 200, "cases", 10, 4096, 0.7)),
     ],
 )
 def test_every_protocol_of_coser(name: str, expected: tuple[Any, ...]) -> None:
@@ -122,8 +117,6 @@ def test_every_protocol_of_coser(name: str, expected: tuple[Any, ...]) -> None:
         rules.force_name,
         rules.merge_neighbours,
         rules.word_limit,
-        rules.score_cap,
-        rules.judge_thoughts,
         rules.average,
         rules.rounds,
         rules.sampling.max_tokens,

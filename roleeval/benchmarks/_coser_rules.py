@@ -9,7 +9,7 @@ from roleeval.types import Sampling
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """A protocol. The defaults are those of CoSER's paper.
+    """A protocol; how it judges is its judge's (conf/judge/gca*.yaml). The defaults are those of CoSER's paper.
 
     Attributes:
         name: of the profile, for captions.
@@ -20,8 +20,6 @@ class Rules:
         force_name: a character's own past turns begin with its name; others hear the name in any case.
         merge_neighbours: messages of one role in a row become one, with a blank line between them.
         word_limit: words that characters are told to keep to.
-        score_cap: upper end of the judge's scores, None for none; what judge=gca takes for its `cap`.
-        judge_thoughts: whether the judge reads inner thoughts; what judge=gca takes for its `thoughts`.
         average: "groups" is the mean of the id and ood means, "cases" the mean over all cases.
         sampling: of the environment and the next-speaker predictor.
 
@@ -36,8 +34,6 @@ class Rules:
     force_name: bool = True
     merge_neighbours: bool = True
     word_limit: int = 60
-    score_cap: int | None = None
-    judge_thoughts: Literal["hidden", "shown"] = "hidden"
     average: Literal["groups", "cases"] = "groups"
     sampling: Sampling = field(default_factory=lambda: Sampling(max_tokens=512))
 
