@@ -18,6 +18,7 @@ PATHS = {
     "rar": ["model.source.path=base", "model.adapter_path=a"],
     "her": ["model.source.path=base"],
     "coser_paper": ["model.source.path=base"],
+    "coser_her": ["model.source.path=base"],
 }
 
 
@@ -98,6 +99,14 @@ def test_cosers_set_up() -> None:
     assert all(model.sampling == sampling for model in asked)
     assert (run.judge.source.path, run.judge.sampling.max_tokens, run.judge.sampling.temperature) == ("gpt-4o", 8196, 0)
     assert set(run.metrics) == {"overlap", "scene", "next_speaker"}
+
+
+def test_hers_set_up_on_coser() -> None:
+    run = parse_config(experiment("coser_her"))
+    sampling, helper = run.model.sampling, run.benchmark.environment.sampling
+    assert (sampling.temperature, sampling.max_tokens, run.model.history) == (0.7, 4096, "full")
+    assert (helper.temperature, helper.max_tokens) == (0.7, 4096)
+    assert (run.benchmark.protocol.name, run.judge.name, run.judge.thoughts) == ("her", "gca_her", "shown")
 
 
 @pytest.mark.parametrize(
