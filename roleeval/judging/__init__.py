@@ -21,6 +21,7 @@ from roleeval.judging.pairwise import HerRm, PairwiseJudge
 from roleeval.judging.panel import Panel, members
 from roleeval.judging.points import RubricJudge
 from roleeval.judging.ranking import RankingJudge
+from roleeval.judging.voice import VoiceJudge
 
 __all__ = [
     "REFERENCES",
@@ -38,6 +39,7 @@ __all__ = [
     "RankingJudge",
     "RubricJudge",
     "UnusableReplyError",
+    "VoiceJudge",
     "answer_of",
     "ask",
     "control_record",
