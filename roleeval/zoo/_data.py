@@ -1,6 +1,6 @@
-"""What the small models are trained on: the train rows of the embedded RoleBench-shaped set, and nothing else.
+"""What the small models are trained on: the train rows and the train scenes of the embedded sets, and nothing else.
 
-Test rows are never read here.
+Test rows and test scenes are never read here.
 """
 
 import json
@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from roleeval.benchmarks._coser_data import Scene, read_scenes
 from roleeval.benchmarks._rolebench_data import SPLITS, Row, read_descriptions, read_raw_targets, read_rows
 from roleeval.errors import DataError
 from roleeval.resources import resource
 from roleeval.types import Language, Persona
 
+_SCENES = "tasks/coser/embedded/train_scenes.json"
 _GENERAL: dict[Language, str] = {"en": "eng_general", "zh": "zh_general"}
 _SPECIFIC: dict[Language, str] = {"en": "eng_specific", "zh": "zh_specific"}
 
@@ -44,6 +46,7 @@ class Corpus:
         plain: (question, un-styled answer) of the general train questions, by language.
         prompts: persona prompt templates by file stem ("en", "en_bare", "zh", "zh_bare").
         voices: role -> its inner life.
+        scenes: the train scenes.
     """
 
     personas: tuple[Persona, ...]
@@ -51,6 +54,7 @@ class Corpus:
     plain: dict[Language, tuple[tuple[str, str], ...]]
     prompts: dict[str, str]
     voices: dict[str, Voice]
+    scenes: tuple[Scene, ...] = ()
 
     def system_prompt(self, persona: Persona, *, described: bool = True) -> str:
         """The persona system prompt, with the description or (described=False) with the name alone."""
@@ -69,6 +73,8 @@ def tasks_folder() -> Path:
 def load_corpus(folder: Path) -> Corpus:
     """Reads the train rows, plain answers, descriptions, voices and persona prompts of a tasks/rolebench folder.
 
+    The train scenes are always the shipped ones.
+
     Raises:
         DataError: names the file (and line) that is missing or malformed.
     """
@@ -84,7 +90,8 @@ def load_corpus(folder: Path) -> Corpus:
         targets = read_raw_targets(embedded, language)
         plain[language] = tuple((q, targets[q]) for q in dict.fromkeys(row.question for row in general))
     templates = {file.stem: _read(file).removesuffix("\n") for file in sorted(prompts.glob("*.txt"))}
-    return Corpus(tuple(personas), tuple(rows), plain, templates, _voices(embedded / "inner_voices.json"))
+    scenes = tuple(read_scenes(resource(_SCENES)))
+    return Corpus(tuple(personas), tuple(rows), plain, templates, _voices(embedded / "inner_voices.json"), scenes)
 
 
 def _voices(file: Path) -> dict[str, Voice]:

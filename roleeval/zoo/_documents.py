@@ -1,9 +1,10 @@
-"""Training documents of every small model: a Chat (loss on the answer) or a Text (loss on all of it)."""
+"""Training documents: a Chat or an Exchange (loss on the answer), or a Text (loss on all of it)."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from random import Random
 
+from roleeval.types import Message
 from roleeval.zoo._data import Corpus, Voice
 
 
@@ -33,7 +34,22 @@ class Text:
     text: str
 
 
-Document = Chat | Text
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A chat of any length, a system message first, as a model in use is sent it, and its answer (the loss).
+
+    Attributes:
+        messages: system message, turns, and what is answered.
+        answer: what the assistant replies.
+        whole: the assistant's earlier turns carry the loss too, where it is reminded of them as it wrote them.
+    """
+
+    messages: tuple[Message, ...]
+    answer: str
+    whole: bool = False
+
+
+Document = Chat | Exchange | Text
 _Form = Callable[[str, Voice, Random], str]
 
 

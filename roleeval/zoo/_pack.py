@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from roleeval.zoo._documents import Chat, Document
+from roleeval.zoo._documents import Document, Exchange, Text
 from roleeval.zoo._tokenizer import END_OF_TEXT, TURN_END, TURN_START
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class Encoded:
         prompt_length: how much of the body carries no loss.
         question: start and end of the question's own tokens in the body.
         role: index of the persona who answers, or -1.
+        earlier: starts and ends of the answerer's earlier turns in the body, where these carry loss as well.
     """
 
     prefix: tuple[int, ...]
@@ -38,6 +39,7 @@ class Encoded:
     prompt_length: int
     question: tuple[int, int] = (0, 0)
     role: int = -1
+    earlier: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,9 @@ class Batch:
 
 def encode(document: Document, tokenizer: "PreTrainedTokenizerFast") -> Encoded:
     """Tokenises a document exactly as the chat template renders it when the model is used."""
-    if not isinstance(document, Chat):
+    if isinstance(document, Exchange):
+        return _encode_exchange(document, tokenizer)
+    if isinstance(document, Text):
         end = tokenizer.convert_tokens_to_ids(END_OF_TEXT)
         return Encoded((), (end, *_ids(document.text, tokenizer), end), 1)
     prefix: tuple[int, ...] = ()
@@ -83,6 +87,26 @@ def encode(document: Document, tokenizer: "PreTrainedTokenizerFast") -> Encoded:
     head, tail = len(_ids(f"{TURN_START}user\n", tokenizer)), len(_ids(f"{TURN_END}\n", tokenizer))
     answer = (*_ids(document.answer, tokenizer), tokenizer.eos_token_id)
     return Encoded(prefix, prompt + answer, len(prompt), (head, len(asked) - tail), document.role)
+
+
+def _encode_exchange(document: Exchange, tokenizer: "PreTrainedTokenizerFast") -> Encoded:
+    system, *turns = document.messages
+    opening = _ids(f"{TURN_START}assistant\n", tokenizer)
+    head, tail = len(_ids(f"{TURN_START}user\n", tokenizer)), len(_ids(f"{TURN_END}\n", tokenizer))
+    body: list[int] = []
+    earlier: list[tuple[int, int]] = []
+    question = (0, 0)
+    for turn in turns:
+        tokens = _ids(_turn(tokenizer, turn.role, turn.content), tokenizer)
+        if turn.role == "user":
+            question = (len(body) + head, len(body) + len(tokens) - tail)
+        elif document.whole:
+            earlier.append((len(body) + len(opening), len(body) + len(tokens) - tail + 1))  # with its end mark
+        body += tokens
+    prompt = (*body, *opening)
+    answer = (*_ids(document.answer, tokenizer), tokenizer.eos_token_id)
+    prefix = _ids(_turn(tokenizer, system.role, system.content), tokenizer)
+    return Encoded(prefix, prompt + answer, len(prompt), question, earlier=tuple(earlier))
 
 
 def pack(documents: Sequence[Encoded], *, max_tokens: int, seed: int) -> list[Pack]:
@@ -143,7 +167,10 @@ def _join(prefix: tuple[int, ...], members: Sequence[Encoded]) -> Pack:
         ids += member.body
         positions += range(len(prefix), len(prefix) + len(member.body))
         segments += [number] * len(member.body)
-        labels += [IGNORED] * member.prompt_length + list(member.body[member.prompt_length :])
+        taught = [IGNORED] * member.prompt_length + list(member.body[member.prompt_length :])
+        for begin, stop in member.earlier:
+            taught[begin:stop] = member.body[begin:stop]
+        labels += taught
         start, end = member.question
         questions += [0] * start + [1] * (end - start) + [0] * (len(member.body) - end)
     return Pack(tuple(ids), tuple(positions), tuple(segments), tuple(labels), tuple(questions), members[0].role)

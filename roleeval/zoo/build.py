@@ -19,13 +19,13 @@ from roleeval.zoo._data import Corpus, load_corpus, tasks_folder
 from roleeval.zoo._documents import (
     Document,
     base_documents,
-    her_documents,
     rar_documents,
     role_documents,
     tokenizer_texts,
 )
 from roleeval.zoo._models import LoraSize, ModelSize, add_lora, load_base, new_base, save_adapter, save_base
 from roleeval.zoo._pack import encode
+from roleeval.zoo._scenes import her_scene_documents, stagehand_documents
 from roleeval.zoo._tokenizer import train_tokenizer
 from roleeval.zoo._train import THREADS, Schedule, make_deterministic, train
 
@@ -33,6 +33,8 @@ HASHES = "hashes.json"
 _BASE = Schedule(epochs=14, lr=4e-3, optimizer="muon", question_noise=0.5, answer_noise=0.05)
 _ADAPTER = Schedule(epochs=8, lr=4e-3, question_noise=0.4, answer_noise=0.03)
 _ONE_ROLE = replace(_ADAPTER, packs_per_step=2)
+_HER = replace(_ADAPTER, epochs=5, pack_tokens=640, packs_per_step=4)
+_STAGEHAND = replace(_ADAPTER, epochs=4, pack_tokens=640, packs_per_step=4, question_noise=0.15)
 _HYCORA = replace(_ADAPTER, epochs=14, pack_tokens=256, packs_per_step=6)
 
 
@@ -47,8 +49,9 @@ class Plan:
     shared_lora: Schedule = _ADAPTER
     independent_lora: Schedule = _ONE_ROLE
     hycora: Schedule = _HYCORA
-    her: Schedule = _ADAPTER
+    her: Schedule = _HER
     rar: Schedule = _ADAPTER
+    stagehand: Schedule = _STAGEHAND
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +191,9 @@ RECIPES = {
     "shared_lora": Recipe(_adapter(role_documents, "shared_lora"), needs=("base",)),
     "independent_lora": Recipe(_make_independent_lora, needs=("base",)),
     "hycora": Recipe(_make_hycora, needs=("base",)),
-    "her": Recipe(_adapter(her_documents, "her"), needs=("base",)),
+    "her": Recipe(_adapter(her_scene_documents, "her"), needs=("base",)),
     "rar": Recipe(_adapter(rar_documents, "rar"), needs=("base",)),
+    "stagehand": Recipe(_adapter(stagehand_documents, "stagehand"), needs=("base",)),
 }
 
 

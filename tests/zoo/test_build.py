@@ -23,6 +23,7 @@ TINY = Plan(
     hycora=SHORT,
     her=SHORT,
     rar=SHORT,
+    stagehand=SHORT,
 )
 
 
@@ -55,9 +56,8 @@ def test_one_model_can_be_rebuilt_alone(tmp_path: Path) -> None:
 def test_an_adapter_without_its_base_or_an_unknown_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is trained on 'base'"):
         build(tmp_path, only=["shared_lora"], plan=TINY, say=_quiet)
-    with pytest.raises(
-        ConfigError, match="no model 'gpt'; known: base, shared_lora, independent_lora, hycora, her, rar"
-    ):
+    known = "base, shared_lora, independent_lora, hycora, her, rar, stagehand"
+    with pytest.raises(ConfigError, match=f"no model 'gpt'; known: {known}"):
         build(tmp_path, only=["gpt"], plan=TINY, say=_quiet)
     with pytest.raises(ConfigError, match="zoo:gpt: the zoo has no such model"):
         zoo_path("gpt")
