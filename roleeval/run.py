@@ -90,7 +90,7 @@ async def _generate_and_score(config: RunConfig, runtime: Runtime) -> Outcome:
             name: {
                 "engine": (await runtime.engine(*asked)).fingerprint,
                 "adapters": [adapter.fingerprint for adapter in asked[1].adapters()],
-                "sampling": asdict(asked[1].sampling),
+                "sampling": {**asdict(asked[1].sampling), "stop": list(asked[1].sampling.stop)},  # as JSON reads it
             }
             for name, asked in others.items()
         }

@@ -53,6 +53,15 @@ def test_neither_the_hash_seed_nor_the_number_in_flight_changes_a_byte(tmp_path:
     assert one == many and len(one) == 3
 
 
+def test_the_same_command_again_finds_its_folder_and_asks_nothing(tmp_path: Path, start: Start) -> None:
+    write(tmp_path, cases(2))
+    for _ in range(2):
+        process = start(*RUN, "results_dir=r", "engine.journal=asked.txt")
+        assert process.wait(120) == 0, process.stdout.read() if process.stdout else ""
+    asked = (tmp_path / "asked.txt").read_text().split()
+    assert len(asked) == len(set(asked)) and len(list((tmp_path / "r").rglob("manifest.json"))) == 1
+
+
 def test_profiles_are_runs_of_their_own_with_coser_s_metrics(tmp_path: Path, start: Start) -> None:
     write(tmp_path, cases(5))
     sweep = start("-m", *RUN, "benchmark/protocol=paper,feb25,head,her", "results_dir=r")
