@@ -42,7 +42,8 @@ class HfOptions:
     """Options of the hf engine (conf/engine/hf.yaml).
 
     Attributes:
-        dtype: of weights and activations; "auto" is the model's own. Only float32 texts are free of the batch.
+        dtype: of weights and activations; "auto" is the model's own, and float32 on the CPU. Only float32 texts are free
+            of the batch.
         device: "auto" is the first GPU, or the CPU.
         batch_size: requests in one batch at most.
         max_model_len: prompt and output tokens together; None is the model's own.
@@ -91,7 +92,7 @@ class HfEngine:
             "hf",
             self._versions["transformers"],
             self._versions["torch"],  # its suffix tells a CPU build from a GPU build
-            options.dtype,
+            "float32 on the CPU" if options.dtype == "auto" else options.dtype,
             options.attn_implementation,
             model_fingerprint(source),
         )
@@ -146,7 +147,7 @@ class HfEngine:
                 source.path,
                 revision=source.revision,
                 trust_remote_code=source.trust_remote_code,
-                dtype=options.dtype,
+                dtype="float32" if device == "cpu" and options.dtype == "auto" else options.dtype,
                 attn_implementation=options.attn_implementation,
             )
             model: PreTrainedModel = loaded.to(device).eval()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # More adapters in one batch cost memory and time on every step; the rest wait in main memory.
 _MAX_LORAS_IN_A_BATCH = 16
 # Raise when _vllm_cpu_worker.py or the block size changes: sums in another order are other texts now and then.
-_CPU_OPERATORS = 3
+_CPU_OPERATORS = 4
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ class VllmOptions:
     """Options of the vllm engine (conf/engine/vllm.yaml).
 
     Attributes:
-        dtype: of weights and activations; "auto" is the model's own.
+        dtype: of weights and activations; "auto" is the model's own, and float32 on the CPU, where texts in it do not
+            depend on what else is in the batch.
         max_model_len: prompt and output tokens together; None is the model's own.
         max_num_seqs: sequences in one batch at most.
         enable_prefix_caching: reuse the KV cache of shared prefixes.
@@ -140,7 +141,7 @@ class VllmEngine:
             "model": self._source.path,
             "revision": self._source.revision,
             "trust_remote_code": self._source.trust_remote_code,
-            "dtype": options.dtype,
+            "dtype": "float32" if cpu and options.dtype == "auto" else options.dtype,
             "max_model_len": options.max_model_len,
             "max_num_seqs": options.max_num_seqs,
             "enable_prefix_caching": options.enable_prefix_caching,
