@@ -42,8 +42,8 @@ class HfOptions:
     """Options of the hf engine (conf/engine/hf.yaml).
 
     Attributes:
-        dtype: of weights and activations; "auto" is the model's own, and float32 on the CPU. Only float32 texts are free
-            of the batch.
+        dtype: of weights and activations; "auto" is the model's own, and float32 on the CPU. Only float32 texts are
+            free of the batch.
         device: "auto" is the first GPU, or the CPU.
         batch_size: requests in one batch at most.
         max_model_len: prompt and output tokens together; None is the model's own.
