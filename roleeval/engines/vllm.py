@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 # More adapters in one batch cost memory and time on every step; the rest wait in main memory.
 _MAX_LORAS_IN_A_BATCH = 16
-# Raise when _vllm_cpu_worker.py, the block size or what dtype=auto means there changes: sums in another order are other texts now and then.
+# Raise when _vllm_cpu_worker.py, the block size or what dtype=auto means there changes: sums in another order are
+# other texts now and then.
 _CPU_OPERATORS = 4
 
 
