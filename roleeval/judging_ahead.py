@@ -39,7 +39,8 @@ class JudgingAhead:
         self._benches = benches
         self._waiting: deque[tuple[Sample, Transcript]] = deque()
         self._running: set[asyncio.Task[None]] = set()
-        self._most = max((bench.judge.max_in_flight for bench in benches), default=0)
+        # Each worker asks all of a panel in turn, so the most careful of its limits holds for all.
+        self._most = min((bench.judge.max_in_flight for bench in benches), default=0)
 
     @classmethod
     async def of(cls, config: RunConfig, runtime: Runtime) -> "JudgingAhead":
