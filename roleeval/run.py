@@ -81,8 +81,7 @@ async def _generate_and_score(config: RunConfig, runtime: Runtime) -> Outcome:
     if not wants_generate and options.run_name is not None:
         folder = _folder(config, options.run_name)
         return _rescore(config, folder) if wants_score else Outcome(folder, skipped=True)
-    for served, asked in cast.everyone(config):
-        runtime.expect(served, asked)
+    runtime.expect(*cast.everyone(config))
     engine = await runtime.engine(config.engine, config.model)
     identity = _identity(config, engine)
     if others := cast.helpers(config):

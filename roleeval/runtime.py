@@ -29,14 +29,17 @@ class Runtime:
         """Runs a job on the process's loop. Ctrl-C cancels it and raises KeyboardInterrupt."""
         return self._runner.run(job())
 
-    def expect(self, options: EngineOptions, model: PersonaModel) -> None:
-        """Says ahead that a model will be run, so that one engine load serves all jobs of a sweep."""
-        key = _key(options, model.source)
-        self._expected[key] = self._expected.get(key, LoraNeed()).union(lora_need(model))
+    def expect(self, *asked: tuple[EngineOptions, PersonaModel]) -> None:
+        """Says ahead which models one job asks together, so that one engine load serves all jobs of a sweep."""
+        together: dict[str, list[PersonaModel]] = {}
+        for options, model in asked:
+            together.setdefault(_key(options, model.source), []).append(model)
+        for key, models in together.items():
+            self._expected[key] = self._expected.get(key, LoraNeed()).union(lora_need(*models))
 
     async def engine(self, options: EngineOptions, model: PersonaModel) -> Engine:
         """The engine for a model: shared between models with the same base and options; it loads when first asked."""
-        self.expect(options, model)
+        self.expect((options, model))
         key = _key(options, model.source)
         need = self._expected[key]
         known = self._engines.get(key)

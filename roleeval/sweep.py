@@ -73,7 +73,6 @@ def _expect(jobs: list[list[str]]) -> None:
         try:
             resolved: Any = OmegaConf.to_container(compose("config", job), resolve=True)
             parsed = parse_config(resolved)
-            for options, model in everyone(parsed):
-                session().runtime.expect(options, model)
+            session().runtime.expect(*everyone(parsed))
         except (RoleEvalError, HydraException):
             continue  # the job itself will say so

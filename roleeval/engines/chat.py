@@ -4,6 +4,7 @@ The only place that renders prompts: the vllm and hf engines both ask here, so a
 (A server behind the openai engine renders for itself.)
 """
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +35,7 @@ def load_tokenizer(source: ModelSource) -> "PreTrainedTokenizerBase":
         )
     except (OSError, ValueError, ImportError, KeyError) as error:
         raise EngineError(f"{source.path}: its tokenizer could not be loaded: {error}") from error
+    tokenizer.model_max_length = sys.maxsize  # engines check lengths by what they serve; this one only warns
     if source.chat_template:
         try:
             tokenizer.chat_template = Path(source.chat_template).read_text(encoding="utf-8")

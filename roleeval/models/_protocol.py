@@ -65,7 +65,7 @@ class PersonaModel(Protocol):
         ...
 
 
-def lora_need(model: PersonaModel) -> LoraNeed:
-    """What an engine must hold to serve a model's adapters."""
-    adapters = [adapter for adapter in model.adapters() if adapter.path]
-    return LoraNeed(count=len(adapters), max_rank=max((adapter.rank for adapter in adapters), default=0))
+def lora_need(*models: PersonaModel) -> LoraNeed:
+    """What an engine must hold to serve the adapters of models that are asked at the same time."""
+    ranks = {adapter.fingerprint: adapter.rank for model in models for adapter in model.adapters() if adapter.path}
+    return LoraNeed(count=len(ranks), max_rank=max(ranks.values(), default=0))

@@ -71,8 +71,15 @@ def test_the_sweep_of_six_families_loads_one_engine_and_compares_them(tmp_path: 
         )
 
 
-def test_killed_while_vllm_generates_it_ends_as_if_never_killed(tmp_path: Path, start: Start) -> None:
-    command = ("model=zoo_shared_lora", "limit=30", "progress=quiet", "engine.max_model_len=1024", "max_in_flight=16")
+KILLED = {
+    "questions": ("model=zoo_shared_lora", "limit=30", "engine.max_model_len=1024", "max_in_flight=16"),
+    "scenes": ("experiment=zoo_scenes", "limit=2", "benchmark.protocol.rounds=8"),  # played and judged
+}
+
+
+@pytest.mark.parametrize("job", KILLED)
+def test_killed_while_vllm_generates_it_ends_as_if_never_killed(tmp_path: Path, start: Start, job: str) -> None:
+    command = (*KILLED[job], "progress=quiet")
     whole = start(*command, "results_dir=whole")
     assert whole.wait(300) == 0, whole.stdout.read()[-3000:] if whole.stdout else ""
     rng = random.Random(3)
