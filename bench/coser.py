@@ -60,7 +60,6 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--repeats", type=int, default=1, help="runs of each contestant; the best counts")
-    parser.add_argument("--copies", type=int, default=1, help="engine.data_parallel_size of all but HTTP (default 1)")
     parser.add_argument("--data", help="a file in CoSER's layout; default: variations of the embedded scenes")
     parser.add_argument("--contestants", nargs="+", choices=sorted(LABELS), default=list(LABELS))
     parser.add_argument("--child", help=argparse.SUPPRESS)
@@ -81,7 +80,6 @@ def compare(folder: Path, data: str, options: argparse.Namespace) -> None:
     rates: dict[str, float] = {}
     for name in [c for c in LABELS if c in options.contestants]:
         task = {"name": name, "folder": str(folder), "data": data, "scenes": options.scenes, "rounds": options.rounds}
-        task["copies"] = options.copies
         rows = [child(task) for _ in range(options.repeats)]
         best = max(rows, key=lambda row: row["tokens_s"])
         rates[name] = best["tokens_s"]
@@ -106,28 +104,20 @@ def child(task: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
-def contest(name: str, folder: str, data: str, scenes: int, rounds: int, copies: int) -> dict[str, Any]:
+def contest(name: str, folder: str, data: str, scenes: int, rounds: int) -> dict[str, Any]:
     """Loads what a contestant needs and times its work."""
     benchmark = Coser(data_file=data, protocol=Rules(rounds=rounds))
     samples = list(islice(benchmark.samples(limit=None), LOOP_SCENES if name == "loop" else scenes))
     if name == "http":
         return over_http(benchmark, samples, Path(folder))
-    return asyncio.run(in_process(name, benchmark, samples, Path(folder), copies))
+    return asyncio.run(in_process(name, benchmark, samples, Path(folder)))
 
 
-async def in_process(
-    name: str, benchmark: Coser, samples: Sequence[Sample], folder: Path, copies: int
-) -> dict[str, Any]:
+async def in_process(name: str, benchmark: Coser, samples: Sequence[Sample], folder: Path) -> dict[str, Any]:
     """All contestants that share the engine's process."""
     from roleeval.engines.vllm import VllmOptions
 
-    options = VllmOptions(
-        dtype="float32",
-        max_model_len=MAX_MODEL_LEN,
-        extra=long_context(),
-        scheduling="priority",
-        data_parallel_size=copies,
-    )
+    options = VllmOptions(dtype="float32", max_model_len=MAX_MODEL_LEN, extra=long_context(), scheduling="priority")
     engine = options.build(ModelSource(str(zoo_path("base"))), LoraNeed())
     await engine.start()
     await engine.generate(Request((Message("user", "Who are you?"),), Sampling(max_tokens=8), 1))
