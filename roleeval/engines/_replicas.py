@@ -25,6 +25,9 @@ class Replicas:
         Yields:
             The number of the copy that is to serve it: the key's home, or the idlest one where the home is behind.
         """
+        if len(self._under_way) == 1:
+            yield 0
+            return
         idlest = self._under_way.index(min(self._under_way))
         chosen = self._homes.setdefault(key, idlest) if key else idlest
         if self._under_way[chosen] - self._under_way[idlest] > _SLACK:
