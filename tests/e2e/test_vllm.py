@@ -94,7 +94,8 @@ def test_killed_while_vllm_generates_it_ends_as_if_never_killed(tmp_path: Path, 
     assert start(*command, "results_dir=killed").wait(300) == 0
     assert files(tmp_path / "killed") == files(tmp_path / "whole")
     manifest = json.loads(next((tmp_path / "killed").rglob("manifest.json")).read_text())
-    assert manifest["session"]["from_store"] == before > 0
+    found = manifest["session"]["from_store"]  # by the model and its helpers; judges' replies are stored too
+    assert found == before > 0 if job == "questions" else 0 < found <= before
 
 
 def test_ctrl_c_in_a_terminal_stops_cleanly_while_vllm_generates(tmp_path: Path, start: Start) -> None:
