@@ -1,5 +1,6 @@
 """The Hydra application behind run_eval.py and `roleeval run`: exit codes, sweeps, interruption.
 
+A command line may hold several, with --then between them: all run in this process, on the same engines.
 Exit codes: 0 all done; 1 a job failed or a write was lost; 2 the command line is wrong; 130 (143) interrupted.
 """
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from roleeval.runtime import Runtime
 
 log = logging.getLogger("roleeval")
+_THEN = "--then"
 
 
 class Session:
@@ -58,7 +60,7 @@ class Session:
         write_atomically(file, json.dumps(found, ensure_ascii=False).encode())
 
     def gather(self) -> None:
-        """Takes over what jobs in other processes have left."""
+        """Takes over what a sweep's jobs in other processes have left."""
         files = sorted(self.outcomes.glob("*.json")) if self.outcomes else []
         for file in files:
             found = json.loads(file.read_text(encoding="utf-8"))
@@ -68,6 +70,7 @@ class Session:
         if lost := self.launched - len(files):
             self.jobs += lost
             self.failures.append(f"{lost} jobs ended without a word; their processes' own output says more")
+        self.outcomes, self.launched = None, 0
 
     def close(self) -> None:
         if self._runtime is not None:
@@ -99,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     here = session()
     here.leads = True
     try:
-        code = _hydra(arguments, here)
+        code = _all(_commands(arguments), here)
     except KeyboardInterrupt:
         print(
             "\nroleeval: interrupted; every finished answer is kept. Run the same command again to go on.",
@@ -123,25 +126,20 @@ def _route_sigterm() -> list[bool]:
     return seen
 
 
-def _hydra(arguments: list[str], here: Session) -> int:
-    import hydra
+def _commands(arguments: list[str]) -> list[list[str]]:
+    ends = [number for number, argument in enumerate(arguments) if argument == _THEN]
+    return [arguments[a + 1 : b] for a, b in pairwise([-1, *ends, len(arguments)])]
 
-    # a launcher's preset in conf/ has the name of its plugin's own, which is what Hydra warns of
-    warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema")
-    application = hydra.main(version_base="1.3", config_path=str(resource("conf")), config_name="config")(_job)
-    sys.argv = [sys.argv[0], *arguments]
-    try:
-        application()
-    except SystemExit as stop:
-        if here.refusal:
-            print(f"roleeval: {here.refusal}", file=sys.stderr)
+
+def _all(commands: list[list[str]], here: Session) -> int:
+    for command in commands if len(commands) > 1 else ():
+        if not _foreseen(command):
             return 2
-        if not here.jobs and here.outcomes is None and stop.code not in (0, None):
-            _explain_override(arguments)
-            return 2
-        return int(stop.code or 0) if not isinstance(stop.code, str) else 1
+    for command in commands:
+        if code := _hydra(command, here):
+            return code
+        here.gather()
     _judge_again(here)
-    here.gather()
     if here.folders:
         from roleeval.report import print_report
 
@@ -150,6 +148,45 @@ def _hydra(arguments: list[str], here: Session) -> int:
         jobs = f"{len(here.failures)} of {here.jobs} jobs failed" if here.jobs > 1 else "failed"
         print(f"roleeval: {jobs}:", *(f"  {failure}" for failure in here.failures), sep="\n", file=sys.stderr)
         return 1
+    return 0
+
+
+def _foreseen(arguments: list[str]) -> bool:
+    """Tells the runtime what a command of several needs; False where Hydra would refuse it, with the cause printed."""
+    from hydra.errors import HydraException
+
+    from roleeval.sweep import expect
+
+    with _composing():
+        try:
+            expect([a for a in [*_search_path(arguments), *arguments] if "=" in a and not a.startswith("-")])
+        except HydraException as error:
+            refused = str(error)
+        else:
+            return True
+    if not _explain_override(arguments):
+        print(f"roleeval: {' '.join(arguments)}: {refused}", file=sys.stderr)
+    return False
+
+
+def _hydra(arguments: list[str], here: Session) -> int:
+    import hydra
+
+    # a launcher's preset in conf/ has the name of its plugin's own, which is what Hydra warns of
+    warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema")
+    application = hydra.main(version_base="1.3", config_path=str(resource("conf")), config_name="config")(_job)
+    sys.argv = [sys.argv[0], *arguments]
+    jobs = here.jobs
+    try:
+        application()
+    except SystemExit as stop:
+        if here.refusal:
+            print(f"roleeval: {here.refusal}", file=sys.stderr)
+            return 2
+        if here.jobs == jobs and here.outcomes is None and stop.code not in (0, None):
+            _explain_override(arguments)
+            return 2
+        return int(stop.code or 0) if not isinstance(stop.code, str) else 1
     return 0
 
 
@@ -227,17 +264,28 @@ def _job_name() -> str:
     return " ".join(overrides) or "run"
 
 
-def _explain_override(arguments: list[str]) -> None:
-    """Hydra has refused the command line; says in our words which key it was and which keys there are."""
-    from hydra import compose, initialize_config_dir
+@contextmanager
+def _composing() -> Iterator[None]:
+    from hydra import initialize_config_dir
+
+    with initialize_config_dir(str(resource("conf").resolve()), version_base="1.3"):
+        yield
+
+
+def _search_path(arguments: list[str]) -> list[str]:
+    """What --config-dir DIR says, as an override."""
+    folders = [b for a, b in pairwise(arguments) if a in ("--config-dir", "-cd")]
+    return [f"hydra.searchpath=[file://{Path(folder).resolve()}]" for folder in folders]
+
+
+def _explain_override(arguments: list[str]) -> bool:
+    """Hydra has refused the command line; says in our words which key it was and which keys there are, if it can."""
+    from hydra import compose
     from hydra.errors import HydraException
     from omegaconf import DictConfig, OmegaConf
 
-    good: list[str] = []
-    for before, argument in pairwise(["", *arguments]):
-        if before in ("--config-dir", "-cd"):
-            good.append(f"hydra.searchpath=[file://{Path(argument).resolve()}]")
-    with initialize_config_dir(str(resource("conf").resolve()), version_base="1.3"):
+    good = _search_path(arguments)
+    with _composing():
         for override in (a for a in arguments if "=" in a and not a.startswith("-")):
             try:
                 compose("config", [*good, override])
@@ -245,7 +293,7 @@ def _explain_override(arguments: list[str]) -> None:
                 break
             good.append(override)
         else:
-            return
+            return False
         key = override.lstrip("+~").partition("=")[0]
         config = compose("config", good)
     parent = key.rpartition(".")[0]
@@ -253,3 +301,5 @@ def _explain_override(arguments: list[str]) -> None:
     if isinstance(node, DictConfig) and key not in ("benchmark", "model", "engine", "metrics", "judge", "experiment"):
         names = ", ".join(sorted(str(k) for k in node if k != "_target_"))
         print(f"roleeval: {key}: unknown key or value; allowed keys: {names}", file=sys.stderr)
+        return True
+    return False

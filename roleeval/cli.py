@@ -103,13 +103,14 @@ def report(
     ] = None,
 ) -> None:
     """Compare finished runs: the headline here, all metrics in report.md and report.csv."""
-    from roleeval.report import print_report, write_report
+    from roleeval.report import Report
 
-    if not print_report(paths, reference=reference):
+    found = Report(paths, reference=reference)
+    if not found.show():
         where = ", ".join(str(path) for path in paths)
         raise ResultError(f"no finished and scored run at or below {where}")
     if out is not None:
-        for file in write_report(paths, out, reference=reference):
+        for file in found.write(out):
             print(f"written: {file}", file=sys.stderr)
 
 

@@ -4,6 +4,7 @@ With the basic launcher all jobs run in this process and share engines. With ano
 a process of its own, loads its own engine, and leaves its outcome as <hydra.sweep.dir>/outcomes/<job>.json.
 """
 
+import contextlib
 import importlib
 import os
 from pathlib import Path
@@ -30,11 +31,13 @@ class ShareEngines(Callback):
     """
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        overrides = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
-        batches = BasicSweeper.split_arguments(overrides, max_batch_size=None)
-        jobs = [list(job) for batch in batches for job in batch]
+        jobs = _expanded(list(config.hydra.overrides.task))
         if _in_this_process(config):
-            _expect(jobs)
+            for job in jobs:
+                try:
+                    _expect(job)
+                except (RoleEvalError, HydraException):
+                    continue  # the job itself will say so
         else:
             session().outcomes, session().launched = _outcomes(config), len(jobs)
             # joblib's processes would repeat the warning that app.py filters, once a job
@@ -68,11 +71,22 @@ def _outcomes(config: DictConfig) -> Path:
     return Path(config.hydra.sweep.dir) / "outcomes"
 
 
-def _expect(jobs: list[list[str]]) -> None:
-    for job in jobs:
-        try:
-            resolved: Any = OmegaConf.to_container(compose("config", job), resolve=True)
-            parsed = parse_config(resolved)
-            session().runtime.expect(*everyone(parsed))
-        except (RoleEvalError, HydraException):
-            continue  # the job itself will say so
+def expect(overrides: list[str]) -> None:
+    """Tells the runtime what a command needs before it runs; Hydra's config folder must be open.
+
+    Raises:
+        HydraException: it cannot be composed.
+    """
+    for job in _expanded(overrides):
+        with contextlib.suppress(RoleEvalError):  # the job itself will say so
+            _expect(job)
+
+
+def _expanded(overrides: list[str]) -> list[list[str]]:
+    batches = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(overrides), max_batch_size=None)
+    return [list(job) for batch in batches for job in batch]
+
+
+def _expect(job: list[str]) -> None:
+    resolved: Any = OmegaConf.to_container(compose("config", job), resolve=True)
+    session().runtime.expect(*everyone(parse_config(resolved)))

@@ -12,6 +12,7 @@ Runs an evaluation: python run_eval.py [GROUP=CHOICE ...] [KEY=VALUE ...]
   python run_eval.py model=base model.source.path=MODEL    a folder or a hub id
   python run_eval.py experiment=rar model.source.path=MODEL model.adapter_path=ADAPTER    a paper's set-up
   python run_eval.py -m model=zoo_base,zoo_shared_lora     a sweep: every combination, one engine load
+  python run_eval.py benchmark=rolebench --then benchmark=coser    one after the other, on the same engines
 
 Stopped runs go on with the same command; finished ones are skipped.
 """

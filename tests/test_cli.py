@@ -71,7 +71,7 @@ def test_ctrl_c_is_exit_code_130(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     def interrupted(_: object, **options: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("roleeval.report.print_report", interrupted)
+    monkeypatch.setattr("roleeval.report.Report", interrupted)
     assert invoke("report", str(tmp_path)).exit_code == 130
 
 

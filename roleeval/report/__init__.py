@@ -26,6 +26,7 @@ __all__ = [
     "Cell",
     "Collection",
     "NotShown",
+    "Report",
     "RunResult",
     "Table",
     "collect",
@@ -60,19 +61,7 @@ def print_report(
     Raises:
         ResultError: a path is not a folder, or the reference is not among the runs.
     """
-    from rich.console import Console as RichConsole
-
-    from roleeval.report._differences import comparisons
-    from roleeval.report._ratings import with_ratings
-    from roleeval.report._seeds import with_rows
-    from roleeval.report._terminal import print_collection
-
-    collection = with_rows(collect(paths))
-    compared = None if reference is None else comparisons(collection, reference)
-    collection, ratings = with_ratings(collection, reference)
-    console = console or RichConsole(highlight=False)
-    print_collection(collection, console, compared, ratings, published=published)
-    return len(collection.runs)
+    return Report(paths, reference=reference).show(console, published=published)
 
 
 def write_report(paths: Iterable[str | Path], out: Path, *, reference: str | None = None) -> list[Path]:
@@ -89,27 +78,52 @@ def write_report(paths: Iterable[str | Path], out: Path, *, reference: str | Non
     Raises:
         ResultError: a path is not a folder, the reference is not among the runs, or a file could not be written.
     """
-    from roleeval.report._csv import csv_text
-    from roleeval.report._differences import comparisons, differences_csv
-    from roleeval.report._markdown import markdown
-    from roleeval.report._plot import png
-    from roleeval.report._ratings import ratings_csv, with_ratings
-    from roleeval.report._seeds import with_rows
-    from roleeval.results import write_atomically
+    return Report(paths, reference=reference).write(out)
 
-    collection = with_rows(collect(paths))
-    compared = [] if reference is None else comparisons(collection, reference)
-    collection, ratings = with_ratings(collection, reference)
-    contents = {
-        out / "report.md": markdown(collection, compared, ratings).encode(errors="backslashreplace"),
-        out / "report.csv": csv_text(collection).encode(errors="backslashreplace"),
-        out / "report.png": png(collection),
-        out / "differences.csv": differences_csv(compared).encode(errors="backslashreplace") if compared else b"",
-        out / "ratings.csv": ratings_csv(ratings).encode(errors="backslashreplace") if ratings else b"",
-    }
-    for file, content in contents.items():
-        if content:
-            write_atomically(file, content)
-        else:
-            file.unlink(missing_ok=True)  # of an earlier report, about other runs
-    return [file for file, content in contents.items() if content]
+
+class Report:
+    """What `print_report` shows and `write_report` writes, read and compared once."""
+
+    def __init__(self, paths: Iterable[str | Path], *, reference: str | None = None) -> None:
+        """Reads and compares; arguments and errors are those of `print_report`."""
+        from roleeval.report._differences import comparisons
+        from roleeval.report._ratings import with_ratings
+        from roleeval.report._seeds import with_rows
+
+        collection = with_rows(collect(paths))
+        self._compared = None if reference is None else comparisons(collection, reference)
+        self._collection, self._ratings = with_ratings(collection, reference)
+
+    def show(self, console: "Console | None" = None, *, published: bool = True) -> int:
+        """See `print_report`."""
+        from rich.console import Console as RichConsole
+
+        from roleeval.report._terminal import print_collection
+
+        console = console or RichConsole(highlight=False)
+        print_collection(self._collection, console, self._compared, self._ratings, published=published)
+        return len(self._collection.runs)
+
+    def write(self, out: Path) -> list[Path]:
+        """See `write_report`."""
+        from roleeval.report._csv import csv_text
+        from roleeval.report._differences import differences_csv
+        from roleeval.report._markdown import markdown
+        from roleeval.report._plot import png
+        from roleeval.report._ratings import ratings_csv
+        from roleeval.results import write_atomically
+
+        compared, ratings = self._compared or [], self._ratings
+        contents = {
+            out / "report.md": markdown(self._collection, compared, ratings).encode(errors="backslashreplace"),
+            out / "report.csv": csv_text(self._collection).encode(errors="backslashreplace"),
+            out / "report.png": png(self._collection),
+            out / "differences.csv": differences_csv(compared).encode(errors="backslashreplace") if compared else b"",
+            out / "ratings.csv": ratings_csv(ratings).encode(errors="backslashreplace") if ratings else b"",
+        }
+        for file, content in contents.items():
+            if content:
+                write_atomically(file, content)
+            else:
+                file.unlink(missing_ok=True)  # of an earlier report, about other runs
+        return [file for file, content in contents.items() if content]

@@ -97,6 +97,33 @@ def test_a_failing_job_of_a_sweep_logs_its_cause_and_the_others_go_on(tmp_path: 
     assert "the stub refuses 'What'" in (tmp_path / "log.txt").read_text()
 
 
+def test_commands_in_one_run_after_the_other_and_fail_as_one(tmp_path: Path, start: Start) -> None:
+    failing = ["-m", *RUN, "seed=1,2", "engine.fail=What", "fail_on_error=0.1"]
+    code, output = finish(start, *failing, "--then", *RUN, "seed=3")
+    assert code == 1
+    assert "2 of 3 jobs failed" in output
+    (manifest,) = (json.loads(file.read_text()) for file in (tmp_path / "r").rglob("manifest.json"))
+    assert manifest["identity"]["seed"] == 3
+
+
+@pytest.mark.parametrize(
+    ("later", "words"),
+    [
+        (["limt=3"], ["limt", "limit"]),
+        (["model=zoo_bas"], ["zoo_bas", "zoo_base"]),
+        ([f"+engine.api_key={CANARY}"], ["environment variable"]),
+    ],
+)
+def test_a_wrong_later_command_ends_all_before_anything_runs(
+    tmp_path: Path, start: Start, later: list[str], words: list[str]
+) -> None:
+    code, output = finish(start, *RUN, "--then", *RUN, *later)
+    assert code == 2 and "Traceback" not in output and "canary" not in output
+    for word in words:
+        assert word in output
+    assert not (tmp_path / "r").exists()
+
+
 def test_several_seeds_are_one_command_and_a_folder_each(tmp_path: Path, start: Start) -> None:
     run = [*RUN, "seeds=[1,2,3]", "model.sampling.temperature=1"]
     code, output = finish(start, *run)
