@@ -40,7 +40,7 @@ from roleeval.models import Base
 from roleeval.resources import resource, zoo_path
 from roleeval.types import Completion, Message, Request, Sample, Sampling
 
-SAMPLING = Sampling(temperature=0.9, max_tokens=96)  # no top_p: vLLM sorts the vocabulary for it on the CPU
+SAMPLING = Sampling(temperature=0.9, max_tokens=512)  # no top_p: vLLM sorts the vocabulary for it on the CPU
 IN_FLIGHT = 64
 THREADS = 100
 LOOP_SCENES = 6

@@ -5,11 +5,13 @@ The only place that renders prompts: the vllm and hf engines both ask here, so a
 """
 
 import sys
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from roleeval.engines._protocol import ModelSource
+from roleeval.engines._segments import Segments
 from roleeval.errors import ConfigError, EngineError
 from roleeval.types import LikelihoodRequest, Request, Sampling
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 # Output is decoded behind this many prompt tokens: some tokenizers (Llama 2's) drop the space in front of the first.
 _CONTEXT_TOKENS = 8
+_SEGMENTS: "weakref.WeakKeyDictionary[PreTrainedTokenizerBase, Segments]" = weakref.WeakKeyDictionary()
 
 
 def load_tokenizer(source: ModelSource) -> "PreTrainedTokenizerBase":
@@ -81,11 +84,20 @@ def prompt_token_ids(tokenizer: "PreTrainedTokenizerBase", request: Request) -> 
     Raises:
         EngineError: see render_prompt; or the prompt is empty.
     """
-    special = request.prompt_special_tokens and request.messages is None
-    ids = [int(token) for token in tokenizer.encode(render_prompt(tokenizer, request), add_special_tokens=special)]
+    text = render_prompt(tokenizer, request)
+    if request.prompt_special_tokens and request.messages is None:
+        ids = [int(token) for token in tokenizer.encode(text, add_special_tokens=True)]
+    else:
+        ids = _segments(tokenizer).ids(text)
     if not ids:
         raise EngineError(f"{tokenizer.name_or_path}: an empty prompt has nothing to continue")
     return ids
+
+
+def _segments(tokenizer: "PreTrainedTokenizerBase") -> Segments:
+    if tokenizer not in _SEGMENTS:
+        _SEGMENTS[tokenizer] = Segments(weakref.proxy(tokenizer))
+    return _SEGMENTS[tokenizer]
 
 
 def scored_token_ids(tokenizer: "PreTrainedTokenizerBase", request: LikelihoodRequest) -> tuple[list[int], list[int]]:
