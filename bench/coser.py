@@ -2,7 +2,8 @@
 
     ours      64 scenes in flight, the completion store in front of the engine
     loop      one scene after the other
-    rounds    64 scenes in lock-step: every call of a round is awaited before the next round begins
+    rounds    64 scenes in lock-step on our engine: every call of a round is awaited before the next round begins
+    batches   the same with vLLM's own `LLM.chat`, one call a round, as scripts have it
     http      100 threads, each with a scene of its own, over HTTP to a vLLM server
     oracle    all requests that `ours` made, at once: what the engine could do if no call had to wait for another
 
@@ -26,7 +27,7 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -50,10 +51,11 @@ LABELS = {
     "ours": "64 scenes in flight",
     "loop": "scene after scene",
     "rounds": "rounds in lock-step",
+    "batches": "rounds with LLM.chat",
     "http": "100 threads over HTTP",
     "oracle": "all requests at once",
 }
-GOALS = {"loop": 8.0, "rounds": 1.15, "http": 1.3, "oracle": 0.8}
+GOALS = {"loop": 8.0, "rounds": 1.15, "batches": 1.15, "http": 1.3, "oracle": 0.8}
 
 
 def main() -> None:
@@ -112,6 +114,8 @@ def contest(name: str, folder: str, data: str, scenes: int, rounds: int) -> dict
     samples = list(islice(benchmark.samples(limit=None), LOOP_SCENES if name == "loop" else scenes))
     if name == "http":
         return over_http(benchmark, samples, Path(folder))
+    if name == "batches":
+        return with_chat(benchmark, samples)
     return asyncio.run(in_process(name, benchmark, samples, Path(folder)))
 
 
@@ -132,7 +136,7 @@ async def in_process(name: str, benchmark: Coser, samples: Sequence[Sample], fol
     elif name == "rounds":
         for start in range(0, len(samples), IN_FLIGHT):
             group = samples[start : start + IN_FLIGHT]
-            await in_lock_step(benchmark, group, counted)
+            await in_lock_step(benchmark, group, counted.all)
     else:
         stored = StoredEngine(counted, CompletionStore(folder / f"{name}-{os.getpid()}.sqlite"))
         await play(benchmark, samples, cast(stored), 1 if name == "loop" else IN_FLIGHT)
@@ -167,6 +171,9 @@ class Counted:
         self.tokens += done.output_tokens
         return done
 
+    async def all(self, requests: Sequence[Request]) -> list[Completion]:
+        return await asyncio.gather(*(self.generate(request) for request in requests))
+
     def row(self, seconds: float) -> dict[str, Any]:
         calls = len(self.requests)
         return {"s": seconds, "calls": calls, "calls_s": calls / seconds, "tokens_s": self.tokens / seconds}
@@ -190,13 +197,17 @@ async def play(benchmark: Coser, samples: Sequence[Sample], actor: Actor, in_fli
     await asyncio.gather(*(worker() for _ in range(in_flight)))
 
 
+# All requests of a round -> their answers
+Round = Callable[[Sequence[Request]], Awaitable[list[Completion]]]
+
+
 class LockStep:
     """Holds calls back until every scene that is still playing has made one, and their answers until all have come."""
 
     likelihoods = False
 
-    def __init__(self, engine: Counted, playing: int) -> None:
-        self._engine = engine
+    def __init__(self, answer: Round, playing: int) -> None:
+        self._answer = answer
         self._playing = playing
         self._waiting: list[tuple[Request, asyncio.Future[Completion]]] = []
 
@@ -216,20 +227,69 @@ class LockStep:
             self._task = asyncio.ensure_future(self._round(batch))
 
     async def _round(self, batch: list[tuple[Request, asyncio.Future[Completion]]]) -> None:
-        answers = await asyncio.gather(*(self._engine.generate(request) for request, _ in batch))
+        answers = await self._answer([request for request, _ in batch])
         for (_, future), answer in zip(batch, answers, strict=True):
             future.set_result(answer)
 
 
-async def in_lock_step(benchmark: Coser, samples: Sequence[Sample], engine: Counted) -> None:
+async def in_lock_step(benchmark: Coser, samples: Sequence[Sample], answer: Round) -> None:
     """Plays one group of scenes round by round."""
-    steps = LockStep(engine, len(samples))
+    steps = LockStep(answer, len(samples))
 
     async def scene(sample: Sample) -> None:
         await benchmark.episode(sample, cast(steps))
         steps.ended()
 
     await asyncio.gather(*(scene(sample) for sample in samples))
+
+
+def with_chat(benchmark: Coser, samples: Sequence[Sample]) -> dict[str, Any]:
+    """vLLM's synchronous class with the settings of our engine, and its own operators."""
+    os.environ.update(VLLM_LOGGING_LEVEL="ERROR", VLLM_CPU_KVCACHE_SPACE="1", VLLM_NO_USAGE_STATS="1")
+    from vllm import LLM, SamplingParams
+    from vllm.v1.executor.uniproc_executor import UniProcExecutor
+
+    llm = LLM(
+        str(zoo_path("base")),
+        dtype="float32",
+        max_model_len=MAX_MODEL_LEN,
+        enforce_eager=True,
+        enable_prefix_caching=True,
+        enable_chunked_prefill=False,
+        block_size=32,
+        max_num_seqs=256,
+        distributed_executor_backend=UniProcExecutor,
+        **long_context(),
+    )
+    calls = tokens = read = cached = 0
+
+    async def answer(requests: Sequence[Request]) -> list[Completion]:
+        nonlocal calls, tokens, read, cached
+        chats: Any = [[{"role": m.role, "content": m.content} for m in r.messages or ()] for r in requests]
+        params = [
+            SamplingParams(temperature=r.sampling.temperature, max_tokens=r.sampling.max_tokens, seed=r.seed)
+            for r in requests
+        ]
+        found = []
+        for done in llm.chat(chats, params, use_tqdm=False):
+            text, prompt, output = (
+                done.outputs[0].text,
+                len(done.prompt_token_ids or ()),
+                len(done.outputs[0].token_ids),
+            )
+            found.append(Completion(text, "stop", prompt, output))
+            calls, tokens = calls + 1, tokens + output
+            read, cached = read + prompt, cached + (done.num_cached_tokens or 0)
+        return found
+
+    asyncio.run(answer([Request((Message("user", "Who are you?"),), Sampling(max_tokens=8), 1)]))
+    calls = tokens = read = cached = 0
+    begin = time.perf_counter()
+    for start in range(0, len(samples), IN_FLIGHT):
+        asyncio.run(in_lock_step(benchmark, samples[start : start + IN_FLIGHT], answer))
+    seconds = time.perf_counter() - begin
+    rates = {"s": seconds, "calls": calls, "calls_s": calls / seconds, "tokens_s": tokens / seconds}
+    return rates | {"cached": cached / read}
 
 
 class Http:
