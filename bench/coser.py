@@ -55,6 +55,7 @@ LABELS = {
     "http": "100 threads over HTTP",
     "oracle": "all requests at once",
 }
+PROMPT = {"prompt": 0, "cached": 2}  # tokens of a prompt, the share from the prefix cache; decimals
 GOALS = {"loop": 8.0, "rounds": 1.15, "batches": 1.15, "http": 1.3, "oracle": 0.8}
 
 
@@ -79,7 +80,7 @@ def main() -> None:
 def compare(folder: Path, data: str, options: argparse.Namespace) -> None:
     """Prints the table and the ratios."""
     print(f"{options.scenes} scenes of {options.rounds} rounds, at most {SAMPLING.max_tokens} new tokens a call")
-    print(f"{'contestant':<24}{'s':>8}{'calls':>8}{'calls/s':>9}{'tokens/s':>10}{'cached':>8}", flush=True)
+    print(f"{'contestant':<24}{'s':>8}{'calls':>8}{'calls/s':>9}{'tokens/s':>10}{'prompt':>8}{'cached':>8}", flush=True)
     rates: dict[str, float] = {}
     # In turn, so that a machine which others use too is as fast for one as for the other.
     for _ in range(options.repeats):
@@ -87,10 +88,10 @@ def compare(folder: Path, data: str, options: argparse.Namespace) -> None:
             task = {"name": name, "folder": str(folder), "data": data, "scenes": options.scenes}
             row = child(task | {"rounds": options.rounds})
             rates[name] = max(rates.get(name, 0.0), row["tokens_s"])
-            cached = f"{row['cached']:.2f}" if row["cached"] is not None else "-"
+            prompt, cached = (f"{row[key]:.{digits}f}" if key in row else "-" for key, digits in PROMPT.items())
             print(
                 f"{LABELS[name]:<24}{row['s']:>8.1f}{row['calls']:>8.0f}{row['calls_s']:>9.1f}"
-                f"{row['tokens_s']:>10.0f}{cached:>8}",
+                f"{row['tokens_s']:>10.0f}{prompt:>8}{cached:>8}",
                 flush=True,
             )
     for name, goal in GOALS.items():
@@ -146,7 +147,8 @@ async def in_process(name: str, benchmark: Coser, samples: Sequence[Sample], fol
     after = engine.describe()["prefix_cache"]
     await engine.close()
     read = after["prompt_tokens"] - before["prompt_tokens"]
-    return counted.row(seconds) | {"cached": (after["cached_tokens"] - before["cached_tokens"]) / read}
+    cached = (after["cached_tokens"] - before["cached_tokens"]) / read
+    return counted.row(seconds) | {"cached": cached, "prompt": read / len(counted.requests)}
 
 
 class Counted:
@@ -289,7 +291,7 @@ def with_chat(benchmark: Coser, samples: Sequence[Sample]) -> dict[str, Any]:
         asyncio.run(in_lock_step(benchmark, samples[start : start + IN_FLIGHT], answer))
     seconds = time.perf_counter() - begin
     rates = {"s": seconds, "calls": calls, "calls_s": calls / seconds, "tokens_s": tokens / seconds}
-    return rates | {"cached": cached / read}
+    return rates | {"cached": cached / read, "prompt": read / calls}
 
 
 class Http:
@@ -360,7 +362,7 @@ def over_http(benchmark: Coser, samples: Sequence[Sample], folder: Path) -> dict
             each.join()
         seconds = time.perf_counter() - begin
     calls, tokens = counted.calls, counted.tokens
-    return {"s": seconds, "calls": calls, "calls_s": calls / seconds, "tokens_s": tokens / seconds, "cached": None}
+    return {"s": seconds, "calls": calls, "calls_s": calls / seconds, "tokens_s": tokens / seconds}
 
 
 @contextlib.contextmanager
