@@ -124,7 +124,7 @@ async def in_process(name: str, benchmark: Coser, samples: Sequence[Sample], fol
     """All contestants that share the engine's process."""
     from roleeval.engines.vllm import VllmOptions
 
-    options = VllmOptions(dtype="float32", max_model_len=MAX_MODEL_LEN, extra=long_context(), scheduling="priority")
+    options = VllmOptions(dtype="float32", max_model_len=MAX_MODEL_LEN, scheduling="priority")
     engine = options.build(ModelSource(str(zoo_path("base"))), LoraNeed())
     await engine.start()
     await engine.generate(Request((Message("user", "Who are you?"),), Sampling(max_tokens=8), 1))
@@ -261,7 +261,6 @@ def with_chat(benchmark: Coser, samples: Sequence[Sample]) -> dict[str, Any]:
         block_size=32,
         max_num_seqs=256,
         distributed_executor_backend=UniProcExecutor,
-        **long_context(),
     )
     calls = tokens = read = cached = 0
 
@@ -381,7 +380,6 @@ def served(folder: Path) -> Iterator[str]:
         "--max-model-len": str(MAX_MODEL_LEN),
         "--block-size": "32",
         "--max-num-seqs": "256",
-        "--hf-overrides": json.dumps(long_context()["hf_overrides"]),
     }
     # prompts are read whole for the reason that engines/vllm.py gives
     flags = ["--enforce-eager", "--enable-prefix-caching", "--no-enable-chunked-prefill"]
@@ -413,11 +411,6 @@ def _answers(url: str) -> bool:
             return bool(reply.status == 200)
     except OSError:
         return False
-
-
-def long_context() -> dict[str, Any]:
-    """The small model was trained on 4096 positions; long scenes need more, and speed is all that counts here."""
-    return {"hf_overrides": {"max_position_embeddings": MAX_MODEL_LEN}}
 
 
 def variations(file: Path, count: int) -> Path:

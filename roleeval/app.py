@@ -132,8 +132,15 @@ def _commands(arguments: list[str]) -> list[list[str]]:
 
 
 def _all(commands: list[list[str]], here: Session) -> int:
-    for command in commands if len(commands) > 1 else ():
-        if not _foreseen(command):
+    for command in commands:
+        if "judge=null" in command and any(argument.startswith("experiment=") for argument in command):
+            # Hydra has no word for this, and answers with a traceback
+            print(
+                "roleeval: judge=null: an experiment's judge stays; leave it out with stages=[generate,score]",
+                file=sys.stderr,
+            )
+            return 2
+        if len(commands) > 1 and not _foreseen(command):
             return 2
     for command in commands:
         if code := _hydra(command, here):

@@ -18,7 +18,11 @@ _BASE_NAME = "zoo:base"
 
 @dataclass(frozen=True, slots=True)
 class ModelSize:
-    """Shape of the base model (Qwen2 architecture, tied embeddings)."""
+    """Shape of the base model (Qwen2 architecture, tied embeddings).
+
+    It is trained on far shorter texts than `context`, which real scenes and questions about them need: every layer
+    attends to the last `window` tokens alone, so that turns keep their form there.
+    """
 
     vocab: int = 4096
     hidden: int = 192
@@ -26,7 +30,8 @@ class ModelSize:
     heads: int = 6
     kv_heads: int = 2
     intermediate: int = 512
-    context: int = 4096
+    context: int = 16384
+    window: int = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,9 @@ def new_base(size: ModelSize, tokenizer: "PreTrainedTokenizerFast") -> "Qwen2For
         num_attention_heads=size.heads,
         num_key_value_heads=size.kv_heads,
         max_position_embeddings=size.context,
+        use_sliding_window=True,
+        sliding_window=size.window,
+        max_window_layers=0,
         tie_word_embeddings=True,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,

@@ -34,6 +34,7 @@ def finish(start: Start, *arguments: str, **environment: str) -> tuple[int, str]
         (["stages=[genrate]"], ["stages", "generate", "score"]),
         (["benchmark.data_dir=nowhere"], ["benchmark.data_dir", "nowhere"]),
         (["+frobnicate=1"], ["frobnicate", "unknown key"]),
+        (["experiment=zoo_scenes", "judge=null"], ["judge=null", "stages=[generate,score]"]),
     ],
 )
 def test_a_wrong_command_line_ends_at_once_with_key_and_allowed_values(

@@ -44,6 +44,14 @@ def test_the_weights_are_small_and_name_no_machine() -> None:
         assert not re.search(r'"/(home|work|tmp|root)', file.read_text("utf-8"))
 
 
+def test_the_base_takes_the_longest_question_about_a_real_scene_and_sees_all_of_its_own() -> None:
+    """8953 tokens and a reply (docs/judging.md); in training no text had more than 640."""
+    config = json.loads((zoo_path("base") / "config.json").read_text())
+    assert config["max_position_embeddings"] >= 8953 + 2048
+    assert config["use_sliding_window"] and config["sliding_window"] >= 640
+    assert set(config["layer_types"]) == {"sliding_attention"}
+
+
 def test_every_adapter_fits_the_base_and_every_role_has_one() -> None:
     base = ModelSource(str(zoo_path("base")))
     roles = {persona.role for persona in load_corpus(tasks_folder()).personas}
