@@ -286,12 +286,9 @@ def with_chat(benchmark: Coser, samples: Sequence[Sample]) -> dict[str, Any]:
         ]
         found = []
         for done in llm.chat(chats, params, use_tqdm=False):
-            text, prompt, output = (
-                done.outputs[0].text,
-                len(done.prompt_token_ids or ()),
-                len(done.outputs[0].token_ids),
-            )
-            found.append(Completion(text, "stop", prompt, output))
+            reply, prompt = done.outputs[0], len(done.prompt_token_ids or ())
+            output = len(reply.token_ids)
+            found.append(Completion(reply.text, "stop", prompt, output))
             calls, tokens = calls + 1, tokens + output
             read, cached = read + prompt, cached + (done.num_cached_tokens or 0)
         return found

@@ -34,10 +34,8 @@ class ShareEngines(Callback):
         jobs = _expanded(list(config.hydra.overrides.task))
         if _in_this_process(config):
             for job in jobs:
-                try:
+                with contextlib.suppress(RoleEvalError, HydraException):  # the job itself will say so
                     _expect(job)
-                except (RoleEvalError, HydraException):
-                    continue  # the job itself will say so
         else:
             session().outcomes, session().launched = _outcomes(config), len(jobs)
             # joblib's processes would repeat the warning that app.py filters, once a job
