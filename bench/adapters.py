@@ -22,12 +22,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-PER_ROLE = 100  # questions of each role
+from bench._vllm import SHAPES, make_base
+
 MAX_TOKENS = 64
 RUN_ROLES = 3  # roles that the contestants with an engine per role really run
 RANK = 8
-# hidden, intermediate, layers, heads, vocabulary
-SHAPES = {"toy": (64, 128, 2, 4, 4096), "llama2-7b": (4096, 11008, 32, 32, 32000)}
 LABELS = {
     "ours": "one engine, mixed batches",
     "base": "base alone, no adapters",
@@ -41,6 +40,7 @@ def main() -> None:
     parser.add_argument("--roles", type=int, nargs="+", default=[8, 64])
     parser.add_argument("--shape", choices=["zoo", *SHAPES], default="zoo")
     parser.add_argument("--contestants", nargs="+", choices=sorted(LABELS), default=list(LABELS))
+    parser.add_argument("--questions", type=int, default=100, help="of each role")
     parser.add_argument("--in-flight", type=int, default=256)
     parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -49,24 +49,30 @@ def main() -> None:
         return
     for roles in options.roles:
         with tempfile.TemporaryDirectory() as folder:
-            compare(Path(folder), options.shape, roles, options.contestants, options.in_flight)
+            compare(Path(folder), roles, options)
 
 
-def compare(folder: Path, shape: str, roles: int, contestants: list[str], in_flight: int) -> None:
+def compare(folder: Path, roles: int, options: argparse.Namespace) -> None:
     """Prints one table for one number of roles."""
+    shape = options.shape
     base = make_base(folder, shape)
     begin = time.perf_counter()
     adapters = make_adapters(folder, base, roles)
     size = sum(file.stat().st_size for file in adapters[0].iterdir()) / 1e6
-    print(f"\n{roles} roles, {PER_ROLE} questions each, {shape}; an adapter is {size:.1f} MB", flush=True)
+    print(f"\n{roles} roles, {options.questions} questions each, {shape}; an adapter is {size:.1f} MB", flush=True)
     print(f"(writing the adapters took {time.perf_counter() - begin:.0f} s)")
     print(f"{'contestant':<28}{'total s':>9}{'load s':>8}{'samples/s':>11}{'tokens/s':>10}{'peak GB':>9}", flush=True)
     rows = {}
-    shared = {"base": str(base), "dummy": shape != "zoo", "in_flight": in_flight}
-    for name in contestants:
+    shared = {
+        "base": str(base),
+        "dummy": shape != "zoo",
+        "in_flight": options.in_flight,
+        "questions": options.questions,
+    }
+    for name in options.contestants:
         if name in ("ours", "base"):
             used = [str(path) for path in adapters] if name == "ours" else []
-            row = child({**shared, "adapters": used, "questions": roles * PER_ROLE})
+            row = child({**shared, "adapters": used, "roles": roles})
         else:
             row = each_role(name, folder, base, adapters, shared)
         rows[name] = row
@@ -88,7 +94,7 @@ def each_role(name: str, folder: Path, base: Path, adapters: list[Path], shared:
     """Runs a few roles, each in an engine of its own, and scales their mean up to all."""
     measured = []
     for number, adapter in enumerate(adapters[:RUN_ROLES]):
-        task = {**shared, "questions": PER_ROLE, "adapters": [str(adapter)]}
+        task = {**shared, "roles": 1, "adapters": [str(adapter)]}
         begin = time.perf_counter()
         if name == "merged":
             task |= {"base": str(merge(folder / f"merged{number}", base, adapter)), "adapters": []}
@@ -110,8 +116,10 @@ def child(task: dict[str, Any]) -> dict[str, float]:
     return row | {"total_s": time.perf_counter() - begin}
 
 
-async def serve(base: str, adapters: list[str], questions: int, dummy: bool, in_flight: int) -> dict[str, float]:
-    """Answers the questions in one engine, adapters in turn, and times it."""
+async def serve(
+    base: str, adapters: list[str], roles: int, questions: int, dummy: bool, in_flight: int
+) -> dict[str, float]:
+    """Answers so many questions of each role in one engine, adapters in turn, and times it."""
     from itertools import cycle, islice
 
     from roleeval.benchmarks.rolebench import RoleBench
@@ -133,7 +141,7 @@ async def serve(base: str, adapters: list[str], questions: int, dummy: bool, in_
             adapter=refs[role] if refs else None,
         )
         for number, (role, sample) in enumerate(
-            zip(cycle(range(questions // PER_ROLE)), islice(cycle(bench.samples(limit=None)), questions))
+            zip(cycle(range(roles)), islice(cycle(bench.samples(limit=None)), roles * questions))
         )
     ]
     extra = {"load_format": "dummy"} if dummy else {}
@@ -156,37 +164,7 @@ async def serve(base: str, adapters: list[str], questions: int, dummy: bool, in_
     seconds = time.perf_counter() - begin
     await engine.close()
     peak = sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1e6
-    return {"load_s": load, "samples_s": questions / seconds, "tokens_s": tokens / seconds, "peak_gb": peak}
-
-
-def make_base(folder: Path, shape: str) -> Path:
-    """The zoo's base; or a folder with a Llama configuration of a shape, the zoo's tokenizer and no weights."""
-    from roleeval.resources import zoo_path
-
-    if shape == "zoo":
-        return zoo_path("base")
-    import shutil
-
-    hidden, intermediate, layers, heads, vocab = SHAPES[shape]
-    base = folder / shape
-    base.mkdir()
-    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
-        if (zoo_path("base") / name).is_file():
-            shutil.copy(zoo_path("base") / name, base / name)
-    config = {
-        "architectures": ["LlamaForCausalLM"],
-        "model_type": "llama",
-        "hidden_size": hidden,
-        "intermediate_size": intermediate,
-        "num_hidden_layers": layers,
-        "num_attention_heads": heads,
-        "num_key_value_heads": heads,
-        "vocab_size": vocab,
-        "max_position_embeddings": 4096,
-        "torch_dtype": "bfloat16",
-    }
-    (base / "config.json").write_text(json.dumps(config))
-    return base
+    return {"load_s": load, "samples_s": len(work) / seconds, "tokens_s": tokens / seconds, "peak_gb": peak}
 
 
 def make_adapters(folder: Path, base: Path, roles: int) -> list[Path]:

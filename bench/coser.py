@@ -7,10 +7,15 @@
     http      100 threads, each with a scene of its own, over HTTP to a vLLM server
     oracle    all requests that `ours` made, at once: what the engine could do if no call had to wait for another
 
-Replies are sampled, so their lengths are uneven. Each contestant runs in a process of its own and is timed after
-loading and a warm-up. The loop runs a part of the scenes; its rate does not depend on how many.
+Replies are sampled, so their lengths are uneven. Those that our engine can serve share one that has been warmed up, and
+find its prefix cache empty; `batches` and `http` have processes of their own. The loop runs a part of the scenes; its
+rate does not depend on how many.
 
-    python -m bench.coser [--scenes 128] [--rounds 12] [--repeats 2] [--data FILE]
+    python -m bench.coser [--scenes 128] [--rounds 12] [--repeats 2] [--data FILE]    the zoo's base
+    python -m bench.coser --shape llama3-8b                                           on a GPU, random weights
+
+Random weights (vLLM's dummy ones) never end a reply: each is as long as one that is drawn from the scenes' reference
+conversations, the name of a next speaker has 8 tokens, and all contestants draw the same.
 """
 
 import argparse
@@ -18,7 +23,6 @@ import asyncio
 import contextlib
 import json
 import os
-import pickle
 import signal
 import socket
 import subprocess
@@ -28,132 +32,216 @@ import threading
 import time
 import urllib.request
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
+from random import Random
 from typing import Any
 
+from bench._vllm import SHAPES, bare_llm, make_base, on_cpu
 from roleeval.benchmarks import Actor
 from roleeval.benchmarks._coser_rules import Rules
 from roleeval.benchmarks.coser import Coser
 from roleeval.engines import CompletionStore, Engine, LoraNeed, ModelSource, StoredEngine
+from roleeval.engines.chat import load_tokenizer
 from roleeval.errors import EngineError
 from roleeval.models import Base
-from roleeval.resources import resource, zoo_path
+from roleeval.resources import resource
 from roleeval.types import Completion, Message, Request, Sample, Sampling
 
 # CoSER's own limit of new tokens. No top_p: vLLM sorts the vocabulary for it on the CPU.
 SAMPLING = Sampling(temperature=0.9, max_tokens=512)
-IN_FLIGHT = 64
 THREADS = 100
-LOOP_SCENES = 6
+LOOP_SCENES = 4
+ZOO_VOCABULARY = 4096  # also with random weights: what they write is read in the next turn
+NAME_TOKENS = 8  # of a next speaker, where weights are random
 MAX_MODEL_LEN = 8192
 LABELS = {
-    "ours": "64 scenes in flight",
+    "ours": "scenes in flight",
     "loop": "scene after scene",
     "rounds": "rounds in lock-step",
     "batches": "rounds with LLM.chat",
     "http": "100 threads over HTTP",
     "oracle": "all requests at once",
 }
+ROW = "row: "
 PROMPT = {"prompt": 0, "cached": 2}  # tokens of a prompt, the share from the prefix cache; decimals
-FULL = f"while {IN_FLIGHT} scenes are in flight"  # without the end, when no scene takes the place of one that is over
+FULL = "while all places are taken"  # without the end, when no scene takes the place of one that is over
+ON_OUR_ENGINE = ("ours", "loop", "rounds", "oracle")  # in this order: the oracle has the requests of the first
 GOALS = {"loop": 8.0, "rounds": 1.15, "batches": 1.15, "http": 1.3, "oracle": 0.8}
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is played, for every contestant.
+
+    Attributes:
+        base: folder of the model.
+        dummy: whether its weights are random.
+        data: a file in CoSER's layout.
+        scenes: how many of it are played.
+        rounds: of each.
+        in_flight: scenes under way at once.
+    """
+
+    base: str
+    dummy: bool
+    data: str
+    scenes: int
+    rounds: int
+    in_flight: int
+
+    @property
+    def extra(self) -> dict[str, Any]:
+        """Arguments of vLLM that depend on the model."""
+        return {"load_format": "dummy"} if self.dummy else {}
+
+    @cached_property
+    def benchmark(self) -> Coser:
+        return Coser(data_file=self.data, protocol=Rules(rounds=self.rounds))
+
+    @cached_property
+    def samples(self) -> list[Sample]:
+        return list(islice(self.benchmark.samples(limit=None), self.scenes))
+
+    @cached_property
+    def lengths(self) -> list[int]:
+        """Tokens of the reference replies."""
+        tokenizer = load_tokenizer(ModelSource(self.base))
+        return [len(tokenizer.encode(line.message)) for scene in self.benchmark.scenes for line in scene.lines]
+
+    def cast(self, engine: Any) -> Actor:
+        """The same model for everybody: characters, environment and next speaker."""
+        engine = Drawn(engine, self.lengths) if self.dummy else engine
+        model = Base(name="base", source=ModelSource(self.base), sampling=SAMPLING)
+        short = replace(SAMPLING, max_tokens=NAME_TOKENS) if self.dummy else SAMPLING
+        names = Base(name="base", source=ModelSource(self.base), sampling=short)
+        helpers = {"environment": Actor(model, engine, 1), "next_speaker": Actor(names, engine, 1)}
+        return Actor(model, engine, 1, helpers)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Scenes in flight, against other ways to run them.")
     parser.add_argument("--scenes", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--in-flight", type=int, default=64)
     parser.add_argument("--repeats", type=int, default=1, help="runs of each contestant in turn; the best counts")
     parser.add_argument("--data", help="a file in CoSER's layout; default: variations of the embedded scenes")
+    parser.add_argument("--shape", choices=["zoo", *SHAPES], default="zoo")
     parser.add_argument("--contestants", nargs="+", choices=sorted(LABELS), default=list(LABELS))
     parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if "oracle" in options.contestants and "ours" not in options.contestants:
+        parser.error("the oracle runs the requests of ours: name both")
     if options.child:
-        print(json.dumps(contest(**json.loads(options.child))))
+        child(json.loads(options.child))
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         data = options.data or str(variations(folder / "scenes.json", options.scenes))
-        compare(folder, data, options)
+        base = make_base(folder, options.shape, vocabulary=ZOO_VOCABULARY)
+        compare(
+            Task(str(base), options.shape != "zoo", data, options.scenes, options.rounds, options.in_flight),
+            options.contestants,
+            options.repeats,
+        )
 
 
-def compare(folder: Path, data: str, options: argparse.Namespace) -> None:
+def compare(task: Task, contestants: Sequence[str], repeats: int) -> None:
     """Prints the table and the ratios."""
-    print(f"{options.scenes} scenes of {options.rounds} rounds, at most {SAMPLING.max_tokens} new tokens a call")
+    print(f"{task.scenes} scenes of {task.rounds} rounds, {task.in_flight} in flight,", end=" ")
+    print(f"at most {SAMPLING.max_tokens} new tokens a call")
     print(f"{'contestant':<24}{'s':>8}{'calls':>8}{'calls/s':>9}{'tokens/s':>10}{'prompt':>8}{'cached':>8}", flush=True)
     rates: dict[str, float] = {}
+    together = [name for name in ON_OUR_ENGINE if name in contestants]
     # In turn, so that a machine which others use too is as fast for one as for the other.
-    for _ in range(options.repeats):
-        for name in [c for c in LABELS if c in options.contestants]:
-            task = {"name": name, "folder": str(folder), "data": data, "scenes": options.scenes}
-            row = child(task | {"rounds": options.rounds})
-            rates[name] = max(rates.get(name, 0.0), row["tokens_s"])
-            if name == "ours":
-                rates[FULL] = max(rates.get(FULL, 0.0), row["full_tokens_s"])
-            prompt, cached = (f"{row[key]:.{digits}f}" if key in row else "-" for key, digits in PROMPT.items())
-            print(
-                f"{LABELS[name]:<24}{row['s']:>8.1f}{row['calls']:>8.0f}{row['calls_s']:>9.1f}"
-                f"{row['tokens_s']:>10.0f}{prompt:>8}{cached:>8}",
-                flush=True,
-            )
+    for _ in range(repeats):
+        for names in filter(None, [together, *([name] for name in ("batches", "http") if name in contestants)]):
+            for row in in_a_process({"names": names, "task": asdict(task)}):
+                name = row["name"]
+                rates[name] = max(rates.get(name, 0.0), row["tokens_s"])
+                if name == "ours":
+                    rates[FULL] = max(rates.get(FULL, 0.0), row["full_tokens_s"])
+                prompt, cached = (f"{row[key]:.{digits}f}" if key in row else "-" for key, digits in PROMPT.items())
+                print(
+                    f"{LABELS[name]:<24}{row['s']:>8.1f}{row['calls']:>8.0f}{row['calls_s']:>9.1f}"
+                    f"{row['tokens_s']:>10.0f}{prompt:>8}{cached:>8}",
+                    flush=True,
+                )
     for name, goal in GOALS.items():
         if {"ours", name} <= set(rates):
             whole, full = rates["ours"] / rates[name], rates[FULL] / rates[name]
             print(f"tokens/s of ours / {LABELS[name]}: {whole:.2f}, {FULL} {full:.2f}   (goal {goal})")
 
 
-def child(task: dict[str, Any]) -> dict[str, Any]:
-    """Runs one contestant in a process of its own."""
-    command = [sys.executable, "-m", "bench.coser", "--child", json.dumps(task)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"failed: {task}\n{done.stderr[-3000:]}")
-    row: dict[str, Any] = json.loads([line for line in done.stdout.splitlines() if line.startswith("{")][-1])
-    return row
+def in_a_process(work: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Runs contestants in a process of their own; a row each, as it comes."""
+    command = [sys.executable, "-m", "bench.coser", "--child", json.dumps(work)]
+    with tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith(ROW):
+                yield json.loads(line.removeprefix(ROW))
+            else:  # vLLM's log
+                errors.write(line)
+        if process.wait():
+            errors.seek(0)
+            sys.exit(f"failed: {work}\n{errors.read()[-6000:]}")
 
 
-def contest(name: str, folder: str, data: str, scenes: int, rounds: int) -> dict[str, Any]:
-    """Loads what a contestant needs and times its work."""
-    benchmark = Coser(data_file=data, protocol=Rules(rounds=rounds))
-    samples = list(islice(benchmark.samples(limit=None), LOOP_SCENES if name == "loop" else scenes))
-    if name == "http":
-        return over_http(benchmark, samples, Path(folder))
-    if name == "batches":
-        return with_chat(benchmark, samples)
-    return asyncio.run(in_process(name, benchmark, samples, Path(folder)))
+def child(work: dict[str, Any]) -> None:
+    """Loads what contestants need and times their work."""
+    task, names = Task(**work["task"]), work["names"]
+    if names == ["http"]:
+        show("http", over_http(task))
+    elif names == ["batches"]:
+        show("batches", with_chat(task))
+    else:
+        asyncio.run(on_our_engine(names, task))
 
 
-async def in_process(name: str, benchmark: Coser, samples: Sequence[Sample], folder: Path) -> dict[str, Any]:
-    """All contestants that share the engine's process."""
+def show(name: str, row: dict[str, Any]) -> None:
+    print(ROW + json.dumps({"name": name} | row), flush=True)
+
+
+async def on_our_engine(names: Sequence[str], task: Task) -> None:
+    """The contestants that share an engine, one after the other."""
     from roleeval.engines.vllm import VllmOptions
 
-    options = VllmOptions(dtype="float32", max_model_len=MAX_MODEL_LEN, scheduling="priority")
-    engine = options.build(ModelSource(str(zoo_path("base"))), LoraNeed())
+    options = VllmOptions(max_model_len=MAX_MODEL_LEN, scheduling="priority", extra=task.extra)
+    engine = options.build(ModelSource(task.base), LoraNeed())
     await engine.start()
-    await engine.generate(Request((Message("user", "Who are you?"),), Sampling(max_tokens=8), 1))
-    before = dict(engine.describe()["prefix_cache"])
-    counted = Counted(engine)
-    begin = time.perf_counter()
-    if name == "oracle":
-        requests: list[Request] = pickle.loads((folder / "requests.pickle").read_bytes())  # noqa: S301  our own file
-        await asyncio.gather(*(counted.generate(request) for request in requests))
-    elif name == "rounds":
-        for start in range(0, len(samples), IN_FLIGHT):
-            group = samples[start : start + IN_FLIGHT]
-            await in_lock_step(benchmark, group, counted.all)
-    else:
-        stored = StoredEngine(counted, CompletionStore(folder / f"{name}-{os.getpid()}.sqlite"))
-        await play(benchmark, samples, cast(stored), 1 if name == "loop" else IN_FLIGHT, counted.begins_to_end)
-    seconds = time.perf_counter() - begin
-    if name == "ours":
-        (folder / "requests.pickle").write_bytes(pickle.dumps(counted.requests))
-    after = engine.describe()["prefix_cache"]
+    requests: list[Request] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for number, name in enumerate(names):
+            await asyncio.gather(*(engine.generate(warm(number)) for number in range(task.in_flight)))
+            await engine._engine.reset_prefix_cache()
+            counted = Counted(engine)
+            stored = StoredEngine(counted, CompletionStore(Path(folder, f"{number}.sqlite")))
+            before = dict(engine.describe()["prefix_cache"])
+            begin = time.perf_counter()
+            if name == "oracle":
+                await asyncio.gather(*(counted.generate(request) for request in requests))
+            elif name == "rounds":
+                await in_lock_step(task, counted.all)
+            elif name == "loop":
+                await play(task, task.samples[:LOOP_SCENES], stored, 1, counted.begins_to_end)
+            else:
+                await play(task, task.samples, stored, task.in_flight, counted.begins_to_end)
+                requests = counted.requests
+            seconds = time.perf_counter() - begin
+            after = engine.describe()["prefix_cache"]
+            read = after["prompt_tokens"] - before["prompt_tokens"]
+            full = {} if counted.full is None else {"full_tokens_s": counted.full[1] / (counted.full[0] - begin)}
+            cached = (after["cached_tokens"] - before["cached_tokens"]) / read
+            show(name, counted.row(seconds) | full | {"cached": cached, "prompt": read / len(counted.requests)})
     await engine.close()
-    read = after["prompt_tokens"] - before["prompt_tokens"]
-    full = {} if counted.full is None else {"full_tokens_s": counted.full[1] / (counted.full[0] - begin)}
-    cached = (after["cached_tokens"] - before["cached_tokens"]) / read
-    return counted.row(seconds) | full | {"cached": cached, "prompt": read / len(counted.requests)}
+
+
+def warm(number: int) -> Request:
+    return Request((Message("user", f"Who are you, number {number}?"),), Sampling(max_tokens=8), number)
 
 
 class Counted:
@@ -191,22 +279,29 @@ class Counted:
         return {"s": seconds, "calls": calls, "calls_s": calls / seconds, "tokens_s": self.tokens / seconds}
 
 
-def cast(engine: Any) -> Actor:
-    """The same model for everybody: characters, environment and next speaker."""
-    model = Base(name="base", source=ModelSource(str(zoo_path("base"))), sampling=SAMPLING)
-    helpers = {name: Actor(model, engine, 1) for name in ("environment", "next_speaker")}
-    return Actor(model, engine, 1, helpers)
+class Drawn:
+    """An engine whose replies have drawn lengths."""
+
+    likelihoods = False
+
+    def __init__(self, engine: Any, lengths: Sequence[int]) -> None:
+        self._engine = engine
+        self._lengths = lengths
+
+    async def generate(self, request: Request) -> Completion:
+        drawn = min(Random(request.seed).choice(self._lengths), request.sampling.max_tokens)
+        return await self._engine.generate(replace(request, sampling=replace(request.sampling, max_tokens=drawn)))
 
 
 async def play(
-    benchmark: Coser, samples: Sequence[Sample], actor: Actor, in_flight: int, none_left: Callable[[], None]
+    task: Task, samples: Sequence[Sample], engine: Any, in_flight: int, none_left: Callable[[], None]
 ) -> None:
     """Keeps so many scenes under way, as a run does; says when there are fewer."""
-    pending = iter(samples)
+    pending, actor = iter(samples), task.cast(engine)
 
     async def worker() -> None:
         for sample in pending:
-            await benchmark.episode(sample, actor)
+            await task.benchmark.episode(sample, actor)
         none_left()
 
     await asyncio.gather(*(worker() for _ in range(in_flight)))
@@ -247,34 +342,24 @@ class LockStep:
             future.set_result(answer)
 
 
-async def in_lock_step(benchmark: Coser, samples: Sequence[Sample], answer: Round) -> None:
-    """Plays one group of scenes round by round."""
-    steps = LockStep(answer, len(samples))
+async def in_lock_step(task: Task, answer: Round) -> None:
+    """Plays the scenes group by group, and each group round by round."""
+    for start in range(0, len(task.samples), task.in_flight):
+        group = task.samples[start : start + task.in_flight]
+        steps = LockStep(answer, len(group))
 
-    async def scene(sample: Sample) -> None:
-        await benchmark.episode(sample, cast(steps))
-        steps.ended()
+        async def scene(sample: Sample, steps: LockStep = steps) -> None:
+            await task.benchmark.episode(sample, task.cast(steps))
+            steps.ended()
 
-    await asyncio.gather(*(scene(sample) for sample in samples))
+        await asyncio.gather(*(scene(sample) for sample in group))
 
 
-def with_chat(benchmark: Coser, samples: Sequence[Sample]) -> dict[str, Any]:
+def with_chat(task: Task) -> dict[str, Any]:
     """vLLM's synchronous class with the settings of our engine, and its own operators."""
-    os.environ.update(VLLM_LOGGING_LEVEL="ERROR", VLLM_CPU_KVCACHE_SPACE="1", VLLM_NO_USAGE_STATS="1")
-    from vllm import LLM, SamplingParams
-    from vllm.v1.executor.uniproc_executor import UniProcExecutor
+    from vllm import SamplingParams
 
-    llm = LLM(
-        str(zoo_path("base")),
-        dtype="float32",
-        max_model_len=MAX_MODEL_LEN,
-        enforce_eager=True,
-        enable_prefix_caching=True,
-        enable_chunked_prefill=False,
-        block_size=32,
-        max_num_seqs=256,
-        distributed_executor_backend=UniProcExecutor,
-    )
+    llm = bare_llm(Path(task.base), max_model_len=MAX_MODEL_LEN, **task.extra)
     calls = tokens = read = cached = 0
 
     async def answer(requests: Sequence[Request]) -> list[Completion]:
@@ -293,11 +378,10 @@ def with_chat(benchmark: Coser, samples: Sequence[Sample]) -> dict[str, Any]:
             read, cached = read + prompt, cached + (done.num_cached_tokens or 0)
         return found
 
-    asyncio.run(answer([Request((Message("user", "Who are you?"),), Sampling(max_tokens=8), 1)]))
+    asyncio.run(answer([warm(number) for number in range(task.in_flight)]))
     calls = tokens = read = cached = 0
     begin = time.perf_counter()
-    for start in range(0, len(samples), IN_FLIGHT):
-        asyncio.run(in_lock_step(benchmark, samples[start : start + IN_FLIGHT], answer))
+    asyncio.run(in_lock_step(task, answer))
     seconds = time.perf_counter() - begin
     rates = {"s": seconds, "calls": calls, "calls_s": calls / seconds, "tokens_s": tokens / seconds}
     return rates | {"cached": cached / read, "prompt": read / calls}
@@ -346,23 +430,24 @@ class HttpCount:
             self.tokens += tokens
 
 
-def over_http(benchmark: Coser, samples: Sequence[Sample], folder: Path) -> dict[str, Any]:
+def over_http(task: Task) -> dict[str, Any]:
     """Threads that each play one scene after the other, from one list."""
     counted = HttpCount()
-    pending, lock = iter(samples), threading.Lock()
-    assert benchmark.scenes  # read before the clock starts
+    pending, lock = iter(task.samples), threading.Lock()
+    task.cast(None)  # what it reads is read before the clock starts
 
     def thread(url: str) -> None:
-        actor = cast(Http(url, counted))
+        actor = task.cast(Http(url, counted))
         while True:
             with lock:
                 sample = next(pending, None)
             if sample is None:
                 return
-            asyncio.run(benchmark.episode(sample, actor))
+            asyncio.run(task.benchmark.episode(sample, actor))
 
-    with served(folder) as url:
-        asyncio.run(Http(url, HttpCount()).generate(Request((Message("user", "Who?"),), Sampling(max_tokens=8), 1)))
+    with served(task) as url:
+        for number in range(task.in_flight):
+            asyncio.run(Http(url, HttpCount()).generate(warm(number)))
         begin = time.perf_counter()
         threads = [threading.Thread(target=thread, args=(url,)) for _ in range(THREADS)]
         for each in threads:
@@ -375,44 +460,45 @@ def over_http(benchmark: Coser, samples: Sequence[Sample], folder: Path) -> dict
 
 
 @contextlib.contextmanager
-def served(folder: Path) -> Iterator[str]:
+def served(task: Task) -> Iterator[str]:
     """A vLLM server with the same model and context; yields its base URL."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    log = (folder / "server.log").open("wb")
     arguments = {
-        "--model": str(zoo_path("base")),
+        "--model": task.base,
         "--served-model-name": "base",
         "--host": "127.0.0.1",
         "--port": str(port),
-        "--dtype": "float32",
         "--max-model-len": str(MAX_MODEL_LEN),
-        "--block-size": "32",
         "--max-num-seqs": "256",
-    }
-    # prompts are read whole for the reason that engines/vllm.py gives
-    flags = ["--enforce-eager", "--enable-prefix-caching", "--no-enable-chunked-prefill"]
+    } | {f"--{key.replace('_', '-')}": value for key, value in task.extra.items()}
+    flags = ["--enable-prefix-caching"]
+    if on_cpu():
+        arguments |= {"--dtype": "float32", "--block-size": "32"}
+        # prompts are read whole for the reason that engines/vllm.py gives
+        flags += ["--enforce-eager", "--no-enable-chunked-prefill"]
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *flags]
-    process = subprocess.Popen(
-        [*command, *(part for pair in arguments.items() for part in pair)],
-        env=os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "ERROR"},
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,  # one process group with the engine that it starts
-    )
-    try:
-        deadline = time.monotonic() + 300
-        while not _answers(f"http://127.0.0.1:{port}/health"):
-            if process.poll() is not None or time.monotonic() > deadline:
-                sys.exit(f"the server did not start:\n{(folder / 'server.log').read_text()[-2000:]}")
-            time.sleep(0.5)
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        process.wait(30)
-        log.close()
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            [*command, *(part for pair in arguments.items() for part in pair)],
+            env=os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "ERROR"},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # one process group with the engine that it starts
+        )
+        try:
+            deadline = time.monotonic() + 300
+            while not _answers(f"http://127.0.0.1:{port}/health"):
+                if process.poll() is not None or time.monotonic() > deadline:
+                    log.seek(0)
+                    sys.exit(f"the server did not start:\n{log.read().decode()[-2000:]}")
+                time.sleep(0.5)
+            yield f"http://127.0.0.1:{port}/v1"
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            process.wait(30)
 
 
 def _answers(url: str) -> bool:

@@ -148,30 +148,16 @@ def ours(adapters: list[Path], dtype: str, *, copies: int = 1) -> dict[str, floa
 
 def bare(adapters: list[Path], dtype: str) -> dict[str, float]:
     """One LLM.chat call with everything in it."""
-    import os
-
-    os.environ.update(VLLM_LOGGING_LEVEL="WARNING", VLLM_CPU_KVCACHE_SPACE="1")
-    from vllm import LLM, SamplingParams
+    from vllm import SamplingParams
     from vllm.lora.request import LoRARequest
-    from vllm.v1.executor.uniproc_executor import UniProcExecutor
 
+    from bench._vllm import bare_llm
     from roleeval.resources import zoo_path
 
     work = requests(adapters)
+    slots = {"max_loras": len(adapters), "max_cpu_loras": len(adapters), "max_lora_rank": 8}
     begin = time.perf_counter()
-    llm = LLM(
-        str(zoo_path("base")),
-        dtype=dtype,
-        enforce_eager=True,
-        enable_prefix_caching=True,
-        block_size=32,
-        max_num_seqs=256,
-        enable_lora=True,
-        max_loras=len(adapters),
-        max_cpu_loras=len(adapters),
-        max_lora_rank=8,
-        distributed_executor_backend=UniProcExecutor,
-    )
+    llm = bare_llm(zoo_path("base"), dtype=dtype, enable_lora=True, **slots)
     load = time.perf_counter() - begin
     chats = [[{"role": m.role, "content": m.content} for m in r.messages] for r in work]
     loras = [LoRARequest(f"a{i % len(adapters)}", i % len(adapters) + 1, r.adapter.path) for i, r in enumerate(work)]

@@ -4,6 +4,7 @@ One engine serves the base model and any number of LoRA adapters in mixed batche
 here (see chat.py), so that every engine sends a model the same tokens.
 """
 
+import asyncio
 import importlib.metadata
 import itertools
 import math
@@ -15,6 +16,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from roleeval.engines import _vllm_cpu_start
+from roleeval.engines._decode_check import TEXT, decode_gap, require_agreement
 from roleeval.engines._protocol import LoraNeed, ModelSource
 from roleeval.engines._replicas import Replicas
 from roleeval.engines.chat import load_tokenizer, prompt_token_ids, scored_token_ids, special_tokens, stop_token_ids
@@ -55,6 +57,7 @@ class VllmOptions:
         max_loras: adapters in one batch; None: what the run needs (on GPUs 16 at most).
         max_cpu_loras: adapters held in main memory; None: all that the run needs.
         max_lora_rank: None: the smallest that serves the run's adapters. A larger one slows every request.
+        check_decoding: on start, let the engine read what it wrote, and refuse it where the two disagree.
         extra: further arguments of vLLM's AsyncEngineArgs, passed as they are.
         log_level: of vLLM's own log.
     """
@@ -73,6 +76,7 @@ class VllmOptions:
     max_loras: int | None = None
     max_cpu_loras: int | None = None
     max_lora_rank: int | None = None
+    check_decoding: bool = True
     extra: dict[str, Any] = field(default_factory=dict)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "ERROR"
 
@@ -102,7 +106,9 @@ class VllmEngine:
         self._adapters: dict[str, LoRARequest] = {}
         self._ids = itertools.count()
         self._engine: Any = None
+        self._starting = asyncio.Lock()
         self._load_s = 0.0
+        self._decode_gap: float | None = None
         self._prompt_tokens = self._cached_tokens = 0
         self._replicas = Replicas(options.data_parallel_size)
 
@@ -118,10 +124,14 @@ class VllmEngine:
         """Loads the model; later calls return at once.
 
         Raises:
-            EngineError: vLLM could not load it; its own log, printed above, has the cause.
+            EngineError: vLLM could not load it; its own log, printed above, has the cause. Or it writes other tokens
+                than it reads.
         """
-        if self._engine is not None:
-            return
+        async with self._starting:
+            if self._engine is None:
+                await self._start()
+
+    async def _start(self) -> None:
         begin = time.perf_counter()
         os.environ.setdefault("VLLM_LOGGING_LEVEL", self._options.log_level)
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(self._options.cpu_kv_cache_gib))
@@ -135,16 +145,33 @@ class VllmEngine:
         self._special = special_tokens(self._tokenizer)
         try:
             from vllm.engine.arg_utils import AsyncEngineArgs
+            from vllm.usage.usage_lib import UsageContext
             from vllm.v1.engine.async_llm import AsyncLLM
 
             arguments = AsyncEngineArgs(**self._arguments())
             forked = _vllm_cpu_start.forked() if ahead else nullcontext()
             with forked, _share_of_the_cores(self._options.data_parallel_size):
-                self._engine = AsyncLLM.from_engine_args(arguments)
+                # Tokens in one step: vLLM's default is 2048 without a context, and 16,384 for batch work on large GPUs.
+                self._engine = AsyncLLM.from_engine_args(arguments, usage_context=UsageContext.LLM_CLASS)
         except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
             raise EngineError(f"vllm could not load {self._source.path}: {error}") from error
         self._max_model_len = int(self._engine.model_config.max_model_len)
+        if self._options.check_decoding:
+            await self._check_decoding()
         self._load_s = time.perf_counter() - begin
+
+    async def _check_decoding(self) -> None:
+        prompt = self._tokenizer(TEXT).input_ids
+        if self._max_model_len < 2 * len(prompt):
+            return
+        try:
+            self._decode_gap = await decode_gap(self._engine, prompt)
+            require_agreement(self._decode_gap, self._source.path)
+        except BaseException as error:
+            await self.close()
+            if isinstance(error, EngineError) or not isinstance(error, Exception):
+                raise
+            raise EngineError(f"vllm failed at its first request to {self._source.path}: {error}") from error
 
     def _arguments(self) -> dict[str, Any]:
         options = self._options
@@ -325,6 +352,7 @@ class VllmEngine:
             "adapters": self._lora.count,
             "batch_invariant": os.environ.get("VLLM_BATCH_INVARIANT") == "1",
             "load_s": round(self._load_s, 2),
+            "decode_gap": self._decode_gap,  # nats a token, see _decode_check.py; None: not checked
             # of the engine's whole life, which several runs may share
             "prefix_cache": {"prompt_tokens": self._prompt_tokens, "cached_tokens": self._cached_tokens},
         }

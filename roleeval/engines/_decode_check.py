@@ -1,0 +1,77 @@
+"""Whether a vLLM engine writes what it itself would read: a check of the engine, whatever the model.
+
+Decoding and reading a prompt are different kernels, often a captured graph against none. When one of them is wrong,
+texts are still words, scores are still numbers, and nothing else says so: seen with vllm 0.25.1 on a Hopper GPU, where
+a small model with a sliding window wrote word salad whose prompt it had scored correctly.
+"""
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from roleeval.errors import EngineError
+
+if TYPE_CHECKING:
+    from vllm import SamplingParams
+
+# Any text will do that is longer than a kernel's smallest block.
+TEXT = (
+    "The lamp was still burning when the two friends came home. They sat down at the table, looked at each other for"
+    " a while, and then the older one began to tell what had happened that morning in the harbour."
+)
+_TOKENS = 16
+# In nats a token. Ties that rounding breaks the other way cost hundredths; a wrong kernel costs several.
+_LIMIT = 0.5
+
+
+async def decode_gap(engine: Any, prompt: list[int]) -> float:
+    """How much likelier than the greedily written tokens the likeliest ones are, when the same tokens are read.
+
+    Args:
+        engine: an AsyncLLM.
+        prompt: token ids.
+
+    Returns:
+        The mean over the written tokens of log p(likeliest) - log p(written), in nats; 0 where they agree.
+    """
+    from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind
+
+    final = RequestOutputKind.FINAL_ONLY
+    greedy = SamplingParams(temperature=0.0, max_tokens=_TOKENS, ignore_eos=True, detokenize=False, output_kind=final)
+    written = list((await _last(engine, prompt, greedy, "write")).outputs[0].token_ids)
+    reading = SamplingParams(
+        temperature=0.0,
+        max_tokens=1,
+        prompt_logprobs=1,
+        skip_reading_prefix_cache=True,
+        detokenize=False,
+        output_kind=final,
+    )
+    read = (await _last(engine, prompt + written, reading, "read")).prompt_logprobs[len(prompt) :]
+    gaps = [
+        max(entry.logprob for entry in at.values()) - at[token].logprob for at, token in zip(read, written, strict=True)
+    ]
+    return math.fsum(gaps) / len(gaps)
+
+
+async def _last(engine: Any, tokens: list[int], params: "SamplingParams", name: str) -> Any:
+    last = None
+    prompt = {"type": "token", "prompt_token_ids": tokens}
+    async for output in engine.generate(prompt, params, request_id=f"roleeval-check-{name}"):
+        last = output
+    return last
+
+
+def require_agreement(gap: float, model: str) -> None:
+    """Refuses an engine whose texts are not its model's.
+
+    Raises:
+        EngineError: decoding and reading disagree.
+    """
+    if not gap <= _LIMIT:
+        raise EngineError(
+            f"vllm writes other tokens than {model} would: the likeliest ones are {gap:.1f} nats likelier than those it"
+            f" wrote (healthy: below 0.1). One of its kernels is wrong for this model; try engine.enforce_eager=true,"
+            " another attention backend (+engine.extra.attention_backend=TRITON_ATTN) or another vLLM;"
+            " engine.check_decoding=false runs it all the same"
+        )
