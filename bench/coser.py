@@ -14,8 +14,8 @@ rate does not depend on how many.
     python -m bench.coser [--scenes 128] [--rounds 12] [--repeats 2] [--data FILE]    the zoo's base
     python -m bench.coser --shape llama3-8b                                           on a GPU, random weights
 
-Random weights (vLLM's dummy ones) never end a reply: each is as long as one that is drawn from the scenes' reference
-conversations, the name of a next speaker has 8 tokens, and all contestants draw the same.
+Random weights (vLLM's dummy ones) never end a reply: lengths are drawn, the same for all contestants, from an
+exponential distribution with the mean of the scenes' reference replies; the name of a next speaker has 8 tokens.
 """
 
 import argparse
@@ -37,6 +37,7 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from random import Random
+from statistics import fmean
 from typing import Any
 
 from bench._vllm import SHAPES, bare_llm, make_base, on_cpu
@@ -106,14 +107,14 @@ class Task:
         return list(islice(self.benchmark.samples(limit=None), self.scenes))
 
     @cached_property
-    def lengths(self) -> list[int]:
-        """Tokens of the reference replies."""
+    def mean_length(self) -> float:
+        """Tokens of a reference reply."""
         tokenizer = load_tokenizer(ModelSource(self.base))
-        return [len(tokenizer.encode(line.message)) for scene in self.benchmark.scenes for line in scene.lines]
+        return fmean(len(tokenizer.encode(line.message)) for scene in self.benchmark.scenes for line in scene.lines)
 
     def cast(self, engine: Any) -> Actor:
         """The same model for everybody: characters, environment and next speaker."""
-        engine = Drawn(engine, self.lengths) if self.dummy else engine
+        engine = Drawn(engine, self.mean_length) if self.dummy else engine
         model = Base(name="base", source=ModelSource(self.base), sampling=SAMPLING)
         short = replace(SAMPLING, max_tokens=NAME_TOKENS) if self.dummy else SAMPLING
         names = Base(name="base", source=ModelSource(self.base), sampling=short)
@@ -284,12 +285,12 @@ class Drawn:
 
     likelihoods = False
 
-    def __init__(self, engine: Any, lengths: Sequence[int]) -> None:
+    def __init__(self, engine: Any, mean: float) -> None:
         self._engine = engine
-        self._lengths = lengths
+        self._mean = mean
 
     async def generate(self, request: Request) -> Completion:
-        drawn = min(Random(request.seed).choice(self._lengths), request.sampling.max_tokens)
+        drawn = min(1 + int(Random(request.seed).expovariate(1 / self._mean)), request.sampling.max_tokens)
         return await self._engine.generate(replace(request, sampling=replace(request.sampling, max_tokens=drawn)))
 
 

@@ -247,6 +247,10 @@ def test_the_hf_engine_gives_the_same_greedy_texts(loaded: Loaded) -> None:
     ]
 
 
+def test_it_writes_what_it_reads(loaded: Loaded) -> None:
+    assert loaded.engine.describe()["decode_gap"] == pytest.approx(0, abs=0.01)
+
+
 def test_seeds_decide_sampled_texts(loaded: Loaded) -> None:
     sampling = Sampling(temperature=2.0, max_tokens=24)  # the model is very sure of itself
     one, again, other = loaded.ask(*(chat("Tell me a story.", sampling=sampling, seed=s) for s in (1, 1, 2)))
