@@ -86,7 +86,10 @@ class _Task:
     def price(self) -> Price | None:
         return self.judge.prices.get(self.judge.source.path) if self.judge.source else None
 
-    def is_done(self, manifest: Mapping[str, Any]) -> bool:
+    def is_done(self, manifest: Mapping[str, Any], summary: Mapping[str, Any] | None) -> bool:
+        rows = (summary or {}).get("metrics", {})
+        if not any(name.startswith(f"{self.prefix}/") for name in rows):
+            return False
         record = manifest.get("judges", {}).get(self.column)
         if record is None or record["work"] != self.work or record["unanswered"]:
             return False
@@ -111,7 +114,8 @@ async def judge_folder(config: RunConfig, runtime: Runtime, folder: ResultFolder
             log.warning("%s: judge %s has no other comparable run to compare it with yet", folder.path, judge.name)
             return False
         tasks.append(task)
-    if all(task.is_done(manifest) for task in tasks):
+    summary = folder.summary()
+    if all(task.is_done(manifest, summary) for task in tasks):
         return False
     transcripts = list(read_transcripts(folder.transcripts))
     judges: dict[str, Any] = manifest.setdefault("judges", {})

@@ -100,7 +100,7 @@ async def _generate_and_score(config: RunConfig, runtime: Runtime) -> Outcome:
     if not wants_generate:
         return _rescore(config, folder) if wants_score else Outcome(folder, skipped=True)
     complete = manifest is not None and not manifest["samples"]["statuses"].get("engine_failed")
-    if complete and (not wants_score or _scored(manifest, config)):
+    if complete and (not wants_score or _scored(folder, manifest, config)):
         return Outcome(folder, skipped=True)
     if complete and not self_scored:
         return _rescore(config, folder)
@@ -151,8 +151,9 @@ def _metrics_hash(config: RunConfig) -> str:
     return digest(__version__, None if isinstance(config.benchmark, SelfScored) else config.resolved["metrics"])
 
 
-def _scored(manifest: Mapping[str, Any] | None, config: RunConfig) -> bool:
-    return manifest is not None and manifest["stages"].get("score") == _metrics_hash(config)
+def _scored(folder: ResultFolder, manifest: Mapping[str, Any] | None, config: RunConfig) -> bool:
+    there = folder.scores.is_file() and folder.summary() is not None
+    return there and manifest is not None and manifest["stages"].get("score") == _metrics_hash(config)
 
 
 def _another_run(folder: ResultFolder, there: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
@@ -315,7 +316,7 @@ def _rescore(config: RunConfig, folder: ResultFolder) -> Outcome:
             f"{folder.path}: no finished run there to score; generate first, with the same command and"
             " stages=[generate,score]"
         )
-    if _scored(manifest, config):
+    if _scored(folder, manifest, config):
         return Outcome(folder, skipped=True)
     book = _Scoring(config.metrics, enabled=True)
     with make_progress(config.options.progress, "scoring", manifest["samples"]["planned"]) as progress:

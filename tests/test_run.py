@@ -104,6 +104,17 @@ def test_a_run_that_is_done_is_skipped(tmp_path: Path) -> None:
     assert first.folder == again.folder and len(journal(calls)) == 40
 
 
+@pytest.mark.parametrize("lost", ["summary.json", "scores.parquet"])
+def test_scores_that_were_lost_are_made_again_without_generating(tmp_path: Path, lost: str) -> None:
+    calls = tmp_path / "calls"
+    config = make(tmp_path / "r", StubOptions(journal=str(calls)))
+    folder = execute(config).folder.path
+    before = contents(folder)
+    (folder / lost).unlink()
+    assert not execute(config).skipped
+    assert contents(folder) == before and len(journal(calls)) == 40
+
+
 def test_another_seed_and_another_limit_go_to_folders_of_their_own(tmp_path: Path) -> None:
     folders = {execute(make(tmp_path, **o)).folder.path for o in ({}, {"seed": 2}, {"limit": 10})}
     assert len(folders) == 3

@@ -151,10 +151,13 @@ def pooled(parts: "Sequence[tuple[Floats, NDArray[np.intp]]]") -> "list[tuple[Fl
 
 def estimate_of(table: ClusterTable) -> Estimate:
     """The mean of a table's groups, with its interval."""
+    import numpy as np
+
     if not table.whole:
         return Estimate(None, None, None, table.n, table.missing, table.clusters)
     low, high = clustered_interval(table.means, table.shares)
-    mean = float(table.contributions.sum())
+    # By the resamples' own sums: equal values then have exactly themselves as mean and bounds.
+    mean = float(table.means(np.ones((1, table.clusters)))[0])
     return Estimate(mean, low, high, table.n, table.missing, table.clusters)
 
 

@@ -83,6 +83,16 @@ def test_a_judged_folder_is_skipped_and_nothing_is_asked_twice(tmp_path: Path) -
     assert asked("once") == 20 and folder.judgements.read_bytes() == kept
 
 
+def test_lost_scores_come_back_with_the_judges_and_nothing_is_asked_again(tmp_path: Path) -> None:
+    judge = rubric(scripted("lost", lambda request: points(3)))
+    folder = execute(configured(tmp_path, judge)).folder
+    before = folder.summary()
+    folder.scores.unlink()
+    (folder.path / "summary.json").unlink()
+    execute(configured(tmp_path, judge))
+    assert folder.summary() == before and asked("lost") == 20
+
+
 def test_judges_models_and_packs_never_share_a_column(tmp_path: Path, root: Path) -> None:
     engine = scripted("columns", lambda request: points(3))
     pack = tmp_path / "pack"

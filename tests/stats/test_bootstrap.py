@@ -98,3 +98,11 @@ def test_draws_that_are_too_many_to_keep_are_the_same_draws(monkeypatch: pytest.
     monkeypatch.setattr(bootstrap, "CHUNK", 999)
     again = clustered_mean(values, clusters)
     assert (kept.ci_low, kept.ci_high) == pytest.approx((again.ci_low, again.ci_high), abs=1e-12)
+
+
+@pytest.mark.parametrize("clusters", [3, 24, 35])
+def test_equal_values_have_themselves_as_mean_and_bounds_to_the_last_digit(clusters: int) -> None:
+    names = np.random.default_rng(0).integers(0, clusters, size=20 * clusters)
+    parts = [(np.full(len(rows), 100.0), rows) for rows in (names, names[: 7 * clusters])]
+    for found in (clustered_mean(*parts[0]), mean_of_means(parts)):
+        assert (found.mean, found.ci_low, found.ci_high) == (100.0, 100.0, 100.0)
