@@ -20,44 +20,25 @@ exponential distribution with the mean of the scenes' reference replies; the nam
 
 import argparse
 import asyncio
-import contextlib
 import json
-import os
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-import urllib.request
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property
-from itertools import islice
+from dataclasses import asdict
 from pathlib import Path
-from random import Random
-from statistics import fmean
 from typing import Any
 
-from bench._vllm import SHAPES, bare_llm, make_base, on_cpu
-from roleeval.benchmarks import Actor
-from roleeval.benchmarks._coser_rules import Rules
-from roleeval.benchmarks.coser import Coser
+from bench._coser_http import over_http
+from bench._coser_task import MAX_MODEL_LEN, SAMPLING, Task, warm
+from bench._vllm import SHAPES, bare_llm, make_base
 from roleeval.engines import CompletionStore, Engine, LoraNeed, ModelSource, StoredEngine
-from roleeval.engines.chat import load_tokenizer
-from roleeval.errors import EngineError
-from roleeval.models import Base
 from roleeval.resources import resource
-from roleeval.types import Completion, Message, Request, Sample, Sampling
+from roleeval.types import Completion, Request, Sample
 
-# CoSER's own limit of new tokens. No top_p: vLLM sorts the vocabulary for it on the CPU.
-SAMPLING = Sampling(temperature=0.9, max_tokens=512)
-THREADS = 100
 LOOP_SCENES = 4
 ZOO_VOCABULARY = 4096  # also with random weights: what they write is read in the next turn
-NAME_TOKENS = 8  # of a next speaker, where weights are random
-MAX_MODEL_LEN = 8192
 LABELS = {
     "ours": "scenes in flight",
     "loop": "scene after scene",
@@ -71,55 +52,6 @@ PROMPT = {"prompt": 0, "cached": 2}  # tokens of a prompt, the share from the pr
 FULL = "while all places are taken"  # without the end, when no scene takes the place of one that is over
 ON_OUR_ENGINE = ("ours", "loop", "rounds", "oracle")  # in this order: the oracle has the requests of the first
 GOALS = {"loop": 8.0, "rounds": 1.15, "batches": 1.15, "http": 1.3, "oracle": 0.8}
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is played, for every contestant.
-
-    Attributes:
-        base: folder of the model.
-        dummy: whether its weights are random.
-        data: a file in CoSER's layout.
-        scenes: how many of it are played.
-        rounds: of each.
-        in_flight: scenes under way at once.
-    """
-
-    base: str
-    dummy: bool
-    data: str
-    scenes: int
-    rounds: int
-    in_flight: int
-
-    @property
-    def extra(self) -> dict[str, Any]:
-        """Arguments of vLLM that depend on the model."""
-        return {"load_format": "dummy"} if self.dummy else {}
-
-    @cached_property
-    def benchmark(self) -> Coser:
-        return Coser(data_file=self.data, protocol=Rules(rounds=self.rounds))
-
-    @cached_property
-    def samples(self) -> list[Sample]:
-        return list(islice(self.benchmark.samples(limit=None), self.scenes))
-
-    @cached_property
-    def mean_length(self) -> float:
-        """Tokens of a reference reply."""
-        tokenizer = load_tokenizer(ModelSource(self.base))
-        return fmean(len(tokenizer.encode(line.message)) for scene in self.benchmark.scenes for line in scene.lines)
-
-    def cast(self, engine: Any) -> Actor:
-        """The same model for everybody: characters, environment and next speaker."""
-        engine = Drawn(engine, self.mean_length) if self.dummy else engine
-        model = Base(name="base", source=ModelSource(self.base), sampling=SAMPLING)
-        short = replace(SAMPLING, max_tokens=NAME_TOKENS) if self.dummy else SAMPLING
-        names = Base(name="base", source=ModelSource(self.base), sampling=short)
-        helpers = {"environment": Actor(model, engine, 1), "next_speaker": Actor(names, engine, 1)}
-        return Actor(model, engine, 1, helpers)
 
 
 def main() -> None:
@@ -195,6 +127,7 @@ def in_a_process(work: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def child(work: dict[str, Any]) -> None:
     """Loads what contestants need and times their work."""
     task, names = Task(**work["task"]), work["names"]
+    assert task.samples  # read before any clock starts
     if names == ["http"]:
         show("http", over_http(task))
     elif names == ["batches"]:
@@ -241,10 +174,6 @@ async def on_our_engine(names: Sequence[str], task: Task) -> None:
     await engine.close()
 
 
-def warm(number: int) -> Request:
-    return Request((Message("user", f"Who are you, number {number}?"),), Sampling(max_tokens=8), number)
-
-
 class Counted:
     """An engine that keeps what passed through it."""
 
@@ -278,20 +207,6 @@ class Counted:
     def row(self, seconds: float) -> dict[str, Any]:
         calls = len(self.requests)
         return {"s": seconds, "calls": calls, "calls_s": calls / seconds, "tokens_s": self.tokens / seconds}
-
-
-class Drawn:
-    """An engine whose replies have drawn lengths."""
-
-    likelihoods = False
-
-    def __init__(self, engine: Any, mean: float) -> None:
-        self._engine = engine
-        self._mean = mean
-
-    async def generate(self, request: Request) -> Completion:
-        drawn = min(1 + int(Random(request.seed).expovariate(1 / self._mean)), request.sampling.max_tokens)
-        return await self._engine.generate(replace(request, sampling=replace(request.sampling, max_tokens=drawn)))
 
 
 async def play(
@@ -386,128 +301,6 @@ def with_chat(task: Task) -> dict[str, Any]:
     seconds = time.perf_counter() - begin
     rates = {"s": seconds, "calls": calls, "calls_s": calls / seconds, "tokens_s": tokens / seconds}
     return rates | {"cached": cached / read, "prompt": read / calls}
-
-
-class Http:
-    """A blocking client, as scripts with threads have it; every thread has one loop and one connection."""
-
-    likelihoods = False
-    fingerprint = "http"
-
-    def __init__(self, url: str, counted: "HttpCount") -> None:
-        from openai import OpenAI
-
-        self._client = OpenAI(base_url=url, api_key="none", max_retries=0, timeout=600)
-        self._counted = counted
-
-    async def generate(self, request: Request) -> Completion:
-        assert request.messages is not None
-        sampling = request.sampling
-        reply = self._client.chat.completions.create(
-            model="base",
-            messages=[{"role": m.role, "content": m.content} for m in request.messages],  # type: ignore[misc]
-            temperature=sampling.temperature,
-            top_p=sampling.top_p,
-            max_tokens=sampling.max_tokens,
-            seed=request.seed,
-        )
-        if reply.usage is None:
-            raise EngineError("the server counted no tokens")
-        self._counted.add(reply.usage.completion_tokens)
-        text = reply.choices[0].message.content or ""
-        return Completion(text, "stop", reply.usage.prompt_tokens, reply.usage.completion_tokens)
-
-
-class HttpCount:
-    """Calls and tokens of all threads."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.calls = self.tokens = 0
-
-    def add(self, tokens: int) -> None:
-        with self._lock:
-            self.calls += 1
-            self.tokens += tokens
-
-
-def over_http(task: Task) -> dict[str, Any]:
-    """Threads that each play one scene after the other, from one list."""
-    counted = HttpCount()
-    pending, lock = iter(task.samples), threading.Lock()
-    task.cast(None)  # what it reads is read before the clock starts
-
-    def thread(url: str) -> None:
-        actor = task.cast(Http(url, counted))
-        while True:
-            with lock:
-                sample = next(pending, None)
-            if sample is None:
-                return
-            asyncio.run(task.benchmark.episode(sample, actor))
-
-    with served(task) as url:
-        for number in range(task.in_flight):
-            asyncio.run(Http(url, HttpCount()).generate(warm(number)))
-        begin = time.perf_counter()
-        threads = [threading.Thread(target=thread, args=(url,)) for _ in range(THREADS)]
-        for each in threads:
-            each.start()
-        for each in threads:
-            each.join()
-        seconds = time.perf_counter() - begin
-    calls, tokens = counted.calls, counted.tokens
-    return {"s": seconds, "calls": calls, "calls_s": calls / seconds, "tokens_s": tokens / seconds}
-
-
-@contextlib.contextmanager
-def served(task: Task) -> Iterator[str]:
-    """A vLLM server with the same model and context; yields its base URL."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    arguments = {
-        "--model": task.base,
-        "--served-model-name": "base",
-        "--host": "127.0.0.1",
-        "--port": str(port),
-        "--max-model-len": str(MAX_MODEL_LEN),
-        "--max-num-seqs": "256",
-    } | {f"--{key.replace('_', '-')}": value for key, value in task.extra.items()}
-    flags = ["--enable-prefix-caching"]
-    if on_cpu():
-        arguments |= {"--dtype": "float32", "--block-size": "32"}
-        # prompts are read whole for the reason that engines/vllm.py gives
-        flags += ["--enforce-eager", "--no-enable-chunked-prefill"]
-    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *flags]
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(
-            [*command, *(part for pair in arguments.items() for part in pair)],
-            env=os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "ERROR"},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # one process group with the engine that it starts
-        )
-        try:
-            deadline = time.monotonic() + 300
-            while not _answers(f"http://127.0.0.1:{port}/health"):
-                if process.poll() is not None or time.monotonic() > deadline:
-                    log.seek(0)
-                    sys.exit(f"the server did not start:\n{log.read().decode()[-2000:]}")
-                time.sleep(0.5)
-            yield f"http://127.0.0.1:{port}/v1"
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
-            process.wait(30)
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as reply:
-            return bool(reply.status == 200)
-    except OSError:
-        return False
 
 
 def variations(file: Path, count: int) -> Path:
