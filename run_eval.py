@@ -2,7 +2,7 @@
 
 import sys
 
-from roleeval.app import main
+from roleeval.cli.hydra_app import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -8,8 +8,8 @@ from statistics import fmean
 from typing import Any
 
 from roleeval.benchmarks import Actor
-from roleeval.benchmarks._coser_rules import Rules
 from roleeval.benchmarks.coser import Coser
+from roleeval.benchmarks.coser.rules import Rules
 from roleeval.engines import ModelSource
 from roleeval.engines.chat import load_tokenizer
 from roleeval.models import Base

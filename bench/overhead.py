@@ -43,8 +43,8 @@ def ours(n: int, *, rouge: bool) -> dict[str, float]:
     from roleeval.engines import ModelSource
     from roleeval.metrics import RougeGoogle, RougePltrdy
     from roleeval.models import Base
-    from roleeval.run import run
-    from roleeval.runtime import Runtime
+    from roleeval.stages.run import run
+    from roleeval.stages.runtime import Runtime
 
     metrics: dict[str, Any] = {"pltrdy": RougePltrdy(), "google": RougeGoogle(stem=False)} if rouge else {}
     rates = []

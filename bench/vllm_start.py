@@ -48,14 +48,14 @@ def imports() -> float:
 
 async def start(variant: dict[str, Any]) -> dict[str, float]:
     """Starts an engine and asks it once."""
-    from roleeval.engines import LoraNeed, ModelSource, _vllm_cpu_start
-    from roleeval.engines.vllm import VllmOptions
+    from roleeval.engines import LoraNeed, ModelSource
+    from roleeval.engines.vllm import VllmOptions, _cpu_start
     from roleeval.resources import zoo_path
     from roleeval.types import Message, Request, Sampling
 
     if variant.get("spawn") or "executor" in variant:  # vLLM's default has both
-        _vllm_cpu_start.import_ahead = lambda: None
-        _vllm_cpu_start.forked = nullcontext
+        _cpu_start.import_ahead = lambda: None
+        _cpu_start.forked = nullcontext
     extra = {"distributed_executor_backend": variant["executor"]} if "executor" in variant else {}
     options = VllmOptions(
         dtype="float32",

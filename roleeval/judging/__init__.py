@@ -16,7 +16,6 @@ from roleeval.judging._protocol import (
     mean_or_none,
 )
 from roleeval.judging._rubric import reference
-from roleeval.judging.gca import GcaJudge, gca_points, read_severity
 from roleeval.judging.pairwise import HerRm, PairwiseJudge
 from roleeval.judging.panel import Panel, members
 from roleeval.judging.points import RubricJudge
@@ -28,7 +27,6 @@ __all__ = [
     "Answer",
     "Attempt",
     "Case",
-    "GcaJudge",
     "HerRm",
     "Judge",
     "Judgement",
@@ -44,9 +42,7 @@ __all__ = [
     "ask",
     "control_record",
     "controls",
-    "gca_points",
     "mean_or_none",
     "members",
-    "read_severity",
     "reference",
 ]

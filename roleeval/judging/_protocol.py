@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, cast
 
-from roleeval.benchmarks.prompts import PromptPack, load_prompt_pack
 from roleeval.engines import EngineOptions, ModelSource
 from roleeval.errors import ConfigError
 from roleeval.metrics import ANSWERLESS
+from roleeval.prompts import PromptPack, load_prompt_pack
 from roleeval.types import FinishReason, Message, Sample, Sampling, Score, Status, Transcript
 
 # The label of the benchmark's reference answers where a comparison has them as an opponent.

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from roleeval.benchmarks.prompts import PromptPack, fill
 from roleeval.errors import ConfigError
 from roleeval.judging._json import check_schema
+from roleeval.prompts import PromptPack, fill
 from roleeval.types import Language, Message, Sample
 
 _REFERENCE_ORDER = ("SPE", "CUS", "RAW")

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from roleeval.benchmarks.prompts import PromptPack, fill
 from roleeval.errors import ConfigError
 from roleeval.judging._fence import fence_token, fenced
 from roleeval.judging._json import check_schema, read_verdict
 from roleeval.judging._protocol import Case, Judge, Judgement, Question
+from roleeval.prompts import PromptPack, fill
 from roleeval.seeds import derive_seed
 from roleeval.types import Language, Message, Sample, Score
 

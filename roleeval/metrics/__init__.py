@@ -5,7 +5,6 @@ Importing this package is cheap: nltk, rouge-score, rapidfuzz, jieba and yaml ar
 
 from roleeval.metrics._protocol import ANSWERLESS, CorpusMetric, Metric, TextMetric, score_texts
 from roleeval.metrics.bleu import Bleu
-from roleeval.metrics.coser import CoserOverlap, NextSpeaker, SceneFacts
 from roleeval.metrics.distinct import DistinctPerRole
 from roleeval.metrics.rouge_google import RougeGoogle
 from roleeval.metrics.rouge_pltrdy import RougePltrdy
@@ -17,15 +16,12 @@ __all__ = [
     "AnswerLength",
     "Bleu",
     "CorpusMetric",
-    "CoserOverlap",
     "DistinctPerRole",
     "EmptyRate",
     "Metric",
-    "NextSpeaker",
     "RefusalRate",
     "RougeGoogle",
     "RougePltrdy",
-    "SceneFacts",
     "TextMetric",
     "default_metrics",
     "score_texts",

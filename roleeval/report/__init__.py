@@ -12,11 +12,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from roleeval.report._collect import Collection, NotShown, RunResult, collect
-from roleeval.report._markdown import table_lines
-from roleeval.report._recipes import number, ordered
-from roleeval.report._tables import NOTHING, Cell, Table
-from roleeval.report._terminal import print_table
+from roleeval.report.found.collect import Collection, NotShown, RunResult, collect
+from roleeval.report.render.markdown import table_lines
+from roleeval.report.render.terminal import print_table
+from roleeval.report.tables.columns import number, ordered
+from roleeval.report.tables.tables import NOTHING, Cell, Table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -86,9 +86,9 @@ class Report:
 
     def __init__(self, paths: Iterable[str | Path], *, reference: str | None = None) -> None:
         """Reads and compares; arguments and errors are those of `print_report`."""
-        from roleeval.report._differences import comparisons
-        from roleeval.report._ratings import with_ratings
-        from roleeval.report._seeds import with_rows
+        from roleeval.report.found.seeds import with_rows
+        from roleeval.report.tables.differences import comparisons
+        from roleeval.report.tables.ratings import with_ratings
 
         collection = with_rows(collect(paths))
         self._compared = None if reference is None else comparisons(collection, reference)
@@ -98,7 +98,7 @@ class Report:
         """See `print_report`."""
         from rich.console import Console as RichConsole
 
-        from roleeval.report._terminal import print_collection
+        from roleeval.report.render.terminal import print_collection
 
         console = console or RichConsole(highlight=False)
         print_collection(self._collection, console, self._compared, self._ratings, published=published)
@@ -106,11 +106,11 @@ class Report:
 
     def write(self, out: Path) -> list[Path]:
         """See `write_report`."""
-        from roleeval.report._csv import csv_text
-        from roleeval.report._differences import differences_csv
-        from roleeval.report._markdown import markdown
-        from roleeval.report._plot import png
-        from roleeval.report._ratings import ratings_csv
+        from roleeval.report.render.csv import csv_text
+        from roleeval.report.render.markdown import markdown
+        from roleeval.report.render.plot import png
+        from roleeval.report.tables.differences import differences_csv
+        from roleeval.report.tables.ratings import ratings_csv
         from roleeval.results import write_atomically
 
         compared, ratings = self._compared or [], self._ratings

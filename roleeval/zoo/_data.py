@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from roleeval.benchmarks._coser_data import Scene, read_scenes
-from roleeval.benchmarks._rolebench_data import SPLITS, Row, read_descriptions, read_raw_targets, read_rows
+from roleeval.benchmarks.coser.data import Scene, read_scenes
+from roleeval.benchmarks.rolebench.data import SPLITS, Row, read_descriptions, read_raw_targets, read_rows
 from roleeval.errors import DataError
 from roleeval.resources import resource
 from roleeval.types import Language, Persona

@@ -12,16 +12,16 @@ from random import Random
 from typing import cast
 
 from roleeval.benchmarks import Actor
-from roleeval.benchmarks._coser_data import ENVIRONMENT, Scene
-from roleeval.benchmarks._coser_next import END
-from roleeval.benchmarks._coser_prompts import ScenePrompts
-from roleeval.benchmarks._coser_rules import Rules
-from roleeval.benchmarks._coser_scene import Play
-from roleeval.benchmarks.prompts import load_prompt_pack
+from roleeval.benchmarks.coser.data import ENVIRONMENT, Scene
+from roleeval.benchmarks.coser.next import END
+from roleeval.benchmarks.coser.prompts import ScenePrompts
+from roleeval.benchmarks.coser.rules import Rules
+from roleeval.benchmarks.coser.scene import Play
 from roleeval.engines import Engine, ModelSource
 from roleeval.errors import DataError
 from roleeval.judging import Answer, Case, VoiceJudge
 from roleeval.models import Base, Her
+from roleeval.prompts import load_prompt_pack
 from roleeval.types import Completion, Message, Request, Sample
 from roleeval.zoo._data import Corpus
 from roleeval.zoo._documents import Document, Exchange, her_documents

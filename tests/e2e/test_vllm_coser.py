@@ -10,8 +10,8 @@ import pytest
 from coser_scenes import case, write
 
 from roleeval.benchmarks import Actor
-from roleeval.benchmarks._coser_rules import Rules
 from roleeval.benchmarks.coser import Coser
+from roleeval.benchmarks.coser.rules import Rules
 from roleeval.engines import ModelSource
 from roleeval.engines.vllm import VllmOptions
 from roleeval.models import Base, Her, PersonaModel, lora_need

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from roleeval.benchmarks.coser import GcaJudge
 from roleeval.engines import CompletionStore, LoraNeed, ModelSource, StoredEngine
 from roleeval.engines.vllm import VllmOptions
-from roleeval.judging import GcaJudge, Judgement, ask
+from roleeval.judging import Judgement, ask
 from roleeval.resources import zoo_path
 from roleeval.types import Sampling
-from tests.judging.test_gca import scene
+from tests.benchmarks.coser.test_gca import scene
 
 pytestmark = [pytest.mark.vllm, pytest.mark.slow]
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from roleeval.judge_card import judge_cards
 from roleeval.report import collect
+from roleeval.report.judge_card import judge_cards
 from tests.e2e.conftest import Start
 
 pytestmark = [pytest.mark.vllm, pytest.mark.slow]

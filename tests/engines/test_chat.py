@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from roleeval.engines import ModelSource, request_key
-from roleeval.engines._openai_wire import request_body
 from roleeval.engines.chat import (
     load_tokenizer,
     output_text,
@@ -16,6 +15,7 @@ from roleeval.engines.chat import (
     special_tokens,
     stop_token_ids,
 )
+from roleeval.engines.openai._wire import request_body
 from roleeval.errors import ConfigError, EngineError
 from roleeval.types import Message, Request, Sampling
 

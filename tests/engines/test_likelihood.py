@@ -116,7 +116,7 @@ def test_a_number_does_not_depend_on_its_batch(tiny_model: Path) -> None:
 
 def test_little_memory_for_logits_changes_nothing(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = by_hf(tiny_model, requests(None), batch_size=16)
-    monkeypatch.setattr("roleeval.engines._hf_likelihood._MOST_LOGITS", 1)
+    monkeypatch.setattr("roleeval.engines.hf._likelihood._MOST_LOGITS", 1)
     assert [s.logprob for s in by_hf(tiny_model, requests(None), batch_size=16)] == pytest.approx(
         [w.logprob for w in whole], abs=1e-4
     )

@@ -1,10 +1,10 @@
 """What a judge may read of a transcript: the visible text, and inner thoughts only where a protocol shows them."""
 
 from judge_stubs import shown_answers
+from judged import SAMPLE, points, put
 
 from roleeval.judging import Case, RubricJudge, answer_of
 from roleeval.types import Message, Request, Transcript, Turn
-from tests.judging.judged import SAMPLE, points, put
 
 SECRET = "The butler did it, and I must not say so."
 

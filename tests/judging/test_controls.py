@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from judge_stubs import Script, scripted, shown_answers
+from judged import SAMPLE, asked, configured, entry, execute, points, put, winner
 
 from roleeval.engines import ModelSource
 from roleeval.errors import ConfigError
 from roleeval.judging import Judge, PairwiseJudge, RankingJudge, RubricJudge, control_record, controls
 from roleeval.judging._controls import DOSES, Fault, inject, load_faults
 from roleeval.results import read_judgements
-from roleeval.run import Outcome
+from roleeval.stages.run import Outcome
 from roleeval.types import Language, Request, Sample
-from tests.judging.judged import SAMPLE, asked, configured, entry, execute, points, put, winner
 
 GOOD = "Elementary, my dear fellow. I saw it from your boots. You came by the morning train."
 FAULTS = {fault.name: fault for fault in load_faults()}

@@ -4,13 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from judged import SAMPLE, case, put
 
-from roleeval.benchmarks.prompts import load_prompt_pack
 from roleeval.errors import ConfigError
 from roleeval.judging import Case, HerRm, Judge, PairwiseJudge, RankingJudge, RubricJudge
 from roleeval.judging._rubric import load_rubric
+from roleeval.prompts import load_prompt_pack
 from roleeval.types import Persona
-from tests.judging.judged import SAMPLE, case, put
 
 JUDGES = (RubricJudge(), PairwiseJudge(), RankingJudge(), HerRm(attempts=1))
 CHINESE = replace(SAMPLE, persona=Persona("孙悟空", "齐天大圣", "zh"), question="你是谁？", references={})

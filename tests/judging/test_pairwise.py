@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 from judge_stubs import Reply, shown_answers
+from judged import SAMPLE, case, put, scores, winner
 
 from roleeval.errors import ConfigError, EngineError
 from roleeval.judging import HerRm, PairwiseJudge
 from roleeval.types import Request, Sampling
-from tests.judging.judged import SAMPLE, case, put, scores, winner
 
 GOOD, BAD = "Elementary, my dear fellow.", "I am happy to help you today!"
 JUDGE = PairwiseJudge()

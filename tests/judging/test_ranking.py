@@ -4,10 +4,10 @@ import json
 
 import pytest
 from judge_stubs import shown_answers
+from judged import case, points, put, scores
 
 from roleeval.judging import RankingJudge, RubricJudge
 from roleeval.types import Request, Sampling
-from tests.judging.judged import case, points, put, scores
 
 JUDGE = RankingJudge()
 TEXTS = ("third of all", "first of all", "second of all")

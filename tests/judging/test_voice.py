@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 from judge_stubs import shown_answers
+from judged import SAMPLE, case, put, scores
 
 from roleeval.errors import ConfigError
 from roleeval.judging import Answer, Case, VoiceJudge
 from roleeval.types import Message, Persona, Request, Sample, Sampling
-from tests.judging.judged import SAMPLE, case, put, scores
 
 JUDGE = VoiceJudge()
 ROLE = SAMPLE.persona.role

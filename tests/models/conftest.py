@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
-from tests.models.network import Network, Toy, manifest
+from network import Network, Toy, manifest
 
 
 @pytest.fixture(autouse=True, scope="package")

@@ -1,4 +1,4 @@
-"""A results tree made by hand, in the form that roleeval.run writes it."""
+"""A results tree made by hand, in the form that roleeval.stages.run writes it."""
 
 import json
 from collections.abc import Callable, Mapping

@@ -19,9 +19,9 @@ from roleeval.errors import ResultError
 from roleeval.metrics import AnswerLength, DistinctPerRole, RougePltrdy
 from roleeval.models import Base
 from roleeval.report import print_report, write_report
-from roleeval.report._markdown import escape
-from roleeval.run import run
-from roleeval.runtime import Runtime
+from roleeval.report.render.markdown import escape
+from roleeval.stages.run import run
+from roleeval.stages.runtime import Runtime
 
 RECALL = "rougeL_recall_pltrdy_max"
 
@@ -142,7 +142,7 @@ def test_a_folder_that_is_not_scored_yet_prints_and_raises_nothing(make_run: Mak
 
 
 def test_a_real_runs_folder_is_reported(tmp_path: Path) -> None:
-    """The manifest and summary that roleeval.run writes today are the ones that reports read."""
+    """The manifest and summary that roleeval.stages.run writes today are the ones that reports read."""
     metrics = {"rouge": RougePltrdy(), "length": AnswerLength(), "distinct": DistinctPerRole()}
     config = RunConfig(
         benchmark=RoleBench(splits=("eng_general", "eng_specific")),
@@ -175,7 +175,7 @@ def test_a_real_runs_folder_is_reported(tmp_path: Path) -> None:
 
 def test_a_protocols_table_has_the_parity_recall_with_its_company(tmp_path: Path) -> None:
     """A run through the real pipeline: lengths are per split, and the split's average must not hide them."""
-    from tests.test_run import execute, make
+    from tests.stages.test_run import execute, make
 
     execute(make(tmp_path / "results"))
     file, *_ = write_report([tmp_path / "results"], tmp_path / "out")

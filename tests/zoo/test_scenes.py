@@ -5,9 +5,9 @@ from itertools import chain
 
 import pytest
 
-from roleeval.benchmarks._coser_data import ENVIRONMENT, Scene, read_scenes
-from roleeval.benchmarks._coser_next import END
-from roleeval.benchmarks._coser_text import without_thoughts
+from roleeval.benchmarks.coser.data import ENVIRONMENT, Scene, read_scenes
+from roleeval.benchmarks.coser.next import END
+from roleeval.benchmarks.coser.text import without_thoughts
 from roleeval.models._her_reply import parse_her
 from roleeval.resources import resource
 from roleeval.types import Message

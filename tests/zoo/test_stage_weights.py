@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from roleeval.benchmarks._coser_data import ENVIRONMENT, read_scenes
-from roleeval.benchmarks._coser_next import READ, read_answer
+from roleeval.benchmarks.coser.data import ENVIRONMENT, read_scenes
+from roleeval.benchmarks.coser.next import READ, read_answer
 from roleeval.judging import Answer, Case, UnusableReplyError, VoiceJudge
 from roleeval.models._her_reply import parse_her
 from roleeval.resources import resource, zoo_path

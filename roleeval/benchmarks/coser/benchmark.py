@@ -1,0 +1,236 @@
+"""CoSER: scenes from books with several characters, all played by the model under test; judged against the book.
+
+Source: CoSER (arXiv 2502.09082), section 5, and its repository; HER (arXiv 2601.21459) for the profile "her";
+spec/coser.md. docs/coser.md says where this departs from them.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from roleeval.benchmarks._spread import spread
+from roleeval.benchmarks.actor import Actor, Helper
+from roleeval.benchmarks.coser.data import ENVIRONMENT, SPLITS, Scene, read_scenes
+from roleeval.benchmarks.coser.memory import Memory, Retrieval
+from roleeval.benchmarks.coser.next import DRAWN, NOTES
+from roleeval.benchmarks.coser.prompts import ScenePrompts
+from roleeval.benchmarks.coser.rules import Rules
+from roleeval.benchmarks.coser.scene import Play
+from roleeval.benchmarks.coser.text import conversation, without_name, without_thoughts
+from roleeval.engines import digest, file_hash
+from roleeval.errors import ConfigError
+from roleeval.prompts import PromptPack, load_prompt_pack
+from roleeval.resources import resource
+from roleeval.types import Persona, Sample, Transcript
+
+SplitName = Literal["id", "ood"]
+# What the notes of next-speaker turns can be, and those whose speaker was drawn although the reply did not ask for it.
+NSP_NOTES = NOTES
+NSP_UNASKED = tuple(note for note in DRAWN if note != "random")
+_EMBEDDED = "tasks/coser/embedded/test_set.json"
+
+
+@dataclass(frozen=True)
+class Coser:
+    """The CoSER benchmark (conf/benchmark/coser.yaml).
+
+    Attributes:
+        protocol: the rules of a scene.
+        data_file: a file in the layout of CoSER's test_set.json; None is the embedded set.
+        on_error: what a malformed scene does: "raise" stops, "skip" leaves it out and counts it.
+        splits: "id" (books of CoSER's training) and "ood".
+        nsp: who names the next speaker: a model, chance, or the reference's order (which also ends the scene).
+        continue_from: so many turns of the reference are given.
+        call_attempts: calls in all before one that failed makes its scene engine_failed.
+        output_format: how characters mark thoughts and actions; "auto" is tags for the family her, else brackets.
+        prompt_pack: folder of the prompts' templates.
+        environment, next_speaker: the models that play them.
+        retrieval: the characters' past in their prompts.
+    """
+
+    protocol: Rules = field(default_factory=Rules)
+    data_file: str | None = None
+    on_error: Literal["raise", "skip"] = "raise"
+    splits: tuple[SplitName, ...] = ("id", "ood")
+    nsp: Literal["model", "random", "reference"] = "model"
+    continue_from: int = 0
+    call_attempts: int = 3
+    output_format: Literal["auto", "brackets", "tags"] = "auto"
+    prompt_pack: str = "tasks/coser/prompts/scene"
+    environment: Helper = field(default_factory=Helper)
+    next_speaker: Helper = field(default_factory=Helper)
+    retrieval: Retrieval = field(default_factory=Retrieval)
+    _skipped: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.splits or len(set(self.splits)) < len(self.splits):
+            raise ConfigError(f"benchmark.splits: {list(self.splits)} is empty or names one twice; there are: id, ood")
+        if not 0 <= self.continue_from < self.protocol.rounds:
+            raise ConfigError(
+                f"benchmark.continue_from: {self.continue_from} is not possible with"
+                f" benchmark.protocol.rounds={self.protocol.rounds}; give 0 to {self.protocol.rounds - 1}"
+            )
+        if self.call_attempts < 1:
+            raise ConfigError(f"benchmark.call_attempts: {self.call_attempts} is not possible; give 1 or more")
+
+    @property
+    def name(self) -> str:
+        return "coser"
+
+    @cached_property
+    def _file(self) -> Path:
+        return Path(self.data_file) if self.data_file else resource(_EMBEDDED)
+
+    @cached_property
+    def scenes(self) -> tuple[Scene, ...]:
+        """All scenes of the file.
+
+        Raises:
+            DataError: see read_scenes.
+        """
+        self._skipped.clear()
+        return tuple(read_scenes(self._file, on_error=self.on_error, skipped=self._skipped))
+
+    @cached_property
+    def _by_id(self) -> dict[str, Scene]:
+        return {scene.id: scene for scene in self.scenes}
+
+    @cached_property
+    def pack(self) -> PromptPack:
+        return load_prompt_pack(self.prompt_pack)
+
+    @cached_property
+    def _memory(self) -> Memory:
+        return Memory(self.retrieval, self.scenes)
+
+    def _chosen(self, limit: int | None) -> list[Scene]:
+        chosen: list[Scene] = []
+        for split in self.splits:
+            there = [scene for scene in self.scenes if scene.split == split]
+            if there:
+                chosen += [there[place] for place in spread(len(there), min(len(there), limit or len(there)))]
+        return chosen
+
+    def count(self, *, limit: int | None) -> int:
+        """See Benchmark.count."""
+        return len(self._chosen(limit))
+
+    def samples(self, *, limit: int | None) -> Iterator[Sample]:
+        """See Benchmark.samples. Long scenes come first, so that none is left alone at the end; indices keep order."""
+        numbered = list(enumerate(self._chosen(limit)))
+        for index, scene in sorted(numbered, key=lambda pair: (-len(pair[1].lines), pair[0])):
+            yield self._sample(scene, index)
+
+    def _sample(self, scene: Scene, index: int) -> Sample:
+        labels = {"continue_from": str(self.continue_from)} if self.continue_from else {}
+        return Sample(
+            id=scene.id,
+            index=index,
+            split=scene.split,
+            cluster=scene.book,
+            persona=Persona("", "", "en"),
+            question=scene.scenario,
+            references={},
+            labels=labels,
+            material=material(scene, given=self.continue_from),
+        )
+
+    def helpers(self) -> Mapping[str, Helper]:
+        """See Staged."""
+        helpers = {"environment": self.environment}
+        return helpers | ({"next_speaker": self.next_speaker} if self.nsp == "model" else {})
+
+    def prompts(self, *, tags: bool) -> ScenePrompts:
+        """What participants are told; with HER's tags for thoughts and actions, or with brackets."""
+        return ScenePrompts(self.pack, self.protocol, tags)
+
+    async def episode(self, sample: Sample, actor: Actor) -> Transcript:
+        """Plays one scene."""
+        scene = self._by_id[sample.id]
+        tags = self.output_format == "tags" or (self.output_format == "auto" and actor.model.family == "her")
+        play = Play(
+            scene=scene,
+            rules=self.protocol,
+            prompts=self.prompts(tags=tags),
+            nsp=self.nsp,
+            continue_from=self.continue_from,
+            attempts=self.call_attempts,
+            actor=actor,
+            background=self._memory.background(scene, self.protocol.motivation_keys),
+        )
+        return await play.run()
+
+    def averages(self) -> Mapping[str, tuple[tuple[str, ...], ...]]:
+        """The whole benchmark: the mean of the splits' means, or over cases ("id+ood"), as the protocol has it."""
+        if len(self.splits) < 2:
+            return {}
+        return {"all": (SPLITS if self.protocol.average == "groups" else ("+".join(SPLITS),),)}
+
+    @cached_property
+    def data_hash(self) -> str:
+        """Hash of the data file, and of the retrieval's where it has one."""
+        if not self.retrieval.passages or not self.retrieval.file:
+            return file_hash(self._file)
+        assert self._memory  # says what is wrong with the file, if anything
+        return digest(file_hash(self._file), file_hash(Path(self.retrieval.file)))
+
+    def describe(self) -> Mapping[str, Any]:
+        keys = self.protocol.motivation_keys
+        speakers = [(scene, name) for scene in self.scenes for name in scene.characters]
+        return {
+            "data": self.data_file or "embedded",
+            "data_hash": self.data_hash,
+            "splits": {split: sum(scene.split == split for scene in self.scenes) for split in self.splits},
+            "rows_skipped": len(self._skipped),
+            "speakers": len(speakers),
+            "speakers_without": {
+                "motivation": sum(not scene.motivation(name, keys) for scene, name in speakers),
+                "profile": sum(not scene.profiles.get(name) for scene, name in speakers),
+            },
+            "prompt_packs": {self.pack.name: {"version": self.pack.version, "sha256": self.pack.sha256}},
+            "protocol": asdict(self.protocol),
+            "setup": self._setup(),
+        }
+
+    def _setup(self) -> dict[str, str]:
+        """What has to be the same in one table, beside data and prompts."""
+        helpers = {
+            name: helper.model.name if helper.model else "base model of the run"
+            for name, helper in self.helpers().items()
+        }
+        options = {
+            "output format": "" if self.output_format == "auto" else self.output_format,
+            "passages retrieved": self.retrieval.passages,
+            "turns given": self.continue_from,
+        }
+        return {
+            "protocol": f"{self.protocol.name} {digest(asdict(self.protocol))[:8]}",
+            **({} if self.nsp == "model" else {"next speaker by": self.nsp}),
+            **helpers,
+            **{name: str(value) for name, value in options.items() if value},
+        }
+
+
+def material(scene: Scene, *, given: int = 0) -> dict[str, str]:
+    """A scene's texts for judges and metrics.
+
+    "reference" is the book's conversation as others hear it (Environment untouched); "reference_shown" has the
+    thoughts as well; "reference_rest", where turns are given, is the reference behind them.
+    """
+    said = [(line.speaker, without_name(line.message, line.speaker).strip()) for line in scene.lines]
+    heard = [(name, text if name == ENVIRONMENT else without_thoughts(text)[0]) for name, text in said]
+    return {
+        "book": scene.book,
+        "plot_summary": scene.summary,
+        "scenario": scene.scenario,
+        "character_profiles": _profiles(scene, scene.characters),
+        "major_characters": ", ".join(scene.majors),
+        "reference": conversation(heard),
+        "reference_shown": conversation(said),
+    } | ({"reference_rest": conversation(heard[given:])} if given else {})
+
+
+def _profiles(scene: Scene, names: Sequence[str]) -> str:
+    return "\n\n".join(f"{name}\n{scene.profile(name)}" for name in names if scene.profile(name))

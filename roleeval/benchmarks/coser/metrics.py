@@ -1,0 +1,145 @@
+"""Metrics of a CoSER scene: overlap with the book's conversation, and what happened in the simulation.
+
+BLEU and ROUGE-L compare whole conversations, "Name: message" with blank lines between, without thoughts. Turns that
+were given (continue_from) are left out on both sides. Source: spec/coser.md, sections 2 and 3; docs/coser.md.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+from roleeval.metrics._protocol import ANSWERLESS
+from roleeval.types import Sample, Score, Transcript
+
+# Where rouge_chinese 1.0.3 ends a sentence: (what ends it, what may come next), one pass over the text for each.
+_SENTENCE_ENDS = (
+    (r"[。！？?]", r"[^”’]"),
+    (r"\.{6}", r"[^”’]"),
+    (r"…{2}", r"[^”’]"),
+    (r"[。！？?][”’]", r"[^，。！？?]"),
+)
+_BREAKS = tuple(re.compile(f"({end})({following})") for end, following in _SENTENCE_ENDS)
+
+
+@dataclass(frozen=True)
+class CoserOverlap:
+    """BLEU-4 and ROUGE-L F1 of the simulated conversation against the book's.
+
+    `coser/bleu4`: NLTK's sentence_bleu over uniform 1- to 4-grams without smoothing, word_tokenize on the lower-cased
+    text. word_tokenize needs NLTK's resource punkt_tab (`python -m nltk.downloader punkt_tab`); where it is missing,
+    sentences are split by Punkt without training and the row is named `coser/bleu4_untrained`, for it is another
+    number. `coser/rougeL_f1_rouge_chinese`: tokens between white space, broken at rouge_chinese's sentence ends,
+    case-sensitive, plain LCS. An empty side is 0.
+
+    Source: spec/coser.md, section 3; Papineni et al., ACL 2002; rouge_chinese 1.0.3.
+    """
+
+    def score(self, sample: Sample, transcript: Transcript) -> list[Score]:
+        """Returns both rows; missing where the scene did not happen."""
+        tokenise, name = _word_tokeniser()
+        status = transcript.status
+        if status != "ok" and status not in ANSWERLESS:
+            return [Score(metric, None, status) for metric in (name, "coser/rougeL_f1_rouge_chinese")]
+        said, reference = _compared(sample, transcript)
+        return [
+            Score(name, sentence_bleu4(tokenise(said.lower()), tokenise(reference.lower())), status),
+            Score("coser/rougeL_f1_rouge_chinese", rouge_l(said, reference), status),
+        ]
+
+
+@dataclass(frozen=True)
+class SceneFacts:
+    """What a scene was like: `coser/actor_turns`, `coser/words_per_turn` and `coser/unanswered_turns`.
+
+    Actor turns are those of the model under test. Words are separated by white space; the mean is over actor turns that
+    said something. Unanswered are actor turns in which nobody heard a word (cut in the plan, only a thought, refused).
+    """
+
+    def score(self, sample: Sample, transcript: Transcript) -> list[Score]:
+        """Returns the rows; missing where the scene did not happen."""
+        status = transcript.status
+        turns = [turn for turn in transcript.turns if turn.part == "model"]
+        words = [len(turn.visible.split()) for turn in turns if turn.visible]
+        values: dict[str, float | None] = {
+            "coser/actor_turns": float(len(turns)),
+            "coser/words_per_turn": sum(words) / len(words) if words else 0.0,
+            "coser/unanswered_turns": float(sum(not turn.visible for turn in turns)),
+        }
+        happened = status == "ok" or status in ANSWERLESS
+        return [Score(metric, value if happened else None, status) for metric, value in values.items()]
+
+
+@dataclass(frozen=True)
+class NextSpeaker:
+    """How the next-speaker predictor's replies were read: `coser/nsp_<step>`, a count per scene for every step.
+
+    The steps are those of benchmarks/_coser_next.py. `coser/nsp_drawn_unasked` sums those whose speaker was drawn
+    although nobody asked for it: replies that could not be followed.
+    """
+
+    def score(self, sample: Sample, transcript: Transcript) -> list[Score]:
+        """Returns a row per step; missing where the scene did not happen."""
+        from roleeval.benchmarks.coser.benchmark import NSP_NOTES, NSP_UNASKED
+
+        status = transcript.status
+        seen = Counter(turn.note for turn in transcript.turns if turn.part == "next_speaker")
+        values = {f"coser/nsp_{note}": float(seen[note]) for note in NSP_NOTES}
+        values["coser/nsp_drawn_unasked"] = float(sum(seen[note] for note in NSP_UNASKED))
+        happened = status == "ok" or status in ANSWERLESS
+        return [Score(metric, value if happened else None, status) for metric, value in values.items()]
+
+
+def _compared(sample: Sample, transcript: Transcript) -> tuple[str, str]:
+    """The simulated conversation and the book's, both behind what was given."""
+    turns = [turn for turn in transcript.turns if turn.part in ("model", "environment") and turn.visible]
+    said = "\n\n".join(f"{turn.speaker}: {turn.visible}" for turn in turns)
+    return said, sample.material.get("reference_rest", sample.material["reference"])
+
+
+def sentence_bleu4(tokens: list[str], reference: list[str]) -> float:
+    """NLTK's sentence_bleu with its defaults; 0 for an empty side."""
+    import warnings
+
+    from nltk.translate.bleu_score import sentence_bleu
+
+    if not tokens or not reference:
+        return 0.0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # "0 counts of 4-gram overlaps": the value is then next to 0, as it should be
+        return float(sentence_bleu([reference], tokens))
+
+
+def rouge_l(text: str, reference: str) -> float:
+    """ROUGE-L F1 by the recipe of rouge_chinese 1.0.3; 0 for an empty side."""
+    from rapidfuzz.distance import LCSseq
+
+    tokens, expected = sentence_tokens(text), sentence_tokens(reference)
+    if not tokens or not expected:
+        return 0.0
+    common = LCSseq.similarity(tokens, expected)
+    precision, recall = common / len(tokens), common / len(expected)
+    return 2.0 * precision * recall / (precision + recall + 1e-8)
+
+
+def sentence_tokens(text: str) -> list[str]:
+    """Tokens between white space, where every sentence begins a new one; a line of white space is an empty token."""
+    for end in _BREAKS:
+        text = end.sub(r"\1\n\2", text)
+    return [token for line in text.rstrip().split("\n") if line for token in line.split() or [""]]
+
+
+@cache
+def _word_tokeniser() -> tuple[Callable[[str], list[str]], str]:
+    """NLTK's word_tokenize, or the same over untrained Punkt; with the row's name."""
+    import nltk
+    from nltk.tokenize.destructive import NLTKWordTokenizer
+    from nltk.tokenize.punkt import PunktSentenceTokenizer
+
+    try:
+        nltk.data.find("tokenizers/punkt_tab/english/")
+    except LookupError:
+        words, sentences = NLTKWordTokenizer(), PunktSentenceTokenizer()
+        return lambda text: [w for s in sentences.tokenize(text) for w in words.tokenize(s)], "coser/bleu4_untrained"
+    return nltk.word_tokenize, "coser/bleu4"

@@ -1,0 +1,267 @@
+"""One scene: everybody's memory, who speaks, who hears what, and who is next. A coroutine; it waits only for engines.
+
+    round 0, 1, ...   the current speaker says something (a character, or the environment)
+                      all others hear it: without thoughts, the speaker's name in front
+                      the predictor names the next speaker (_coser_next.py)
+
+Source: spec/coser.md, section 2.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from roleeval.benchmarks.actor import Actor
+from roleeval.benchmarks.coser.data import ENVIRONMENT, Line, Scene
+from roleeval.benchmarks.coser.next import NEXT_SPEAKER, Choice, Draw, draw_pool, follow, read_answer
+from roleeval.benchmarks.coser.prompts import ScenePrompts
+from roleeval.benchmarks.coser.rules import Rules
+from roleeval.benchmarks.coser.text import character_turn, with_name, without_name, without_thoughts
+from roleeval.errors import UnsupportedRoleError
+from roleeval.types import ChatRole, Message, Part, Persona, Status, Transcript, Turn
+
+# The predictor's answer is what a whole scene waits for; it is short, and a character's turn can follow at once.
+_PRIORITY: dict[Part, int] = {"next_speaker": 0, "environment": 1, "model": 1}
+
+
+@dataclass
+class Participant:
+    """Someone with a memory of the scene: a character, the environment or the predictor.
+
+    Attributes:
+        actor: the model that speaks for it.
+        persona: name and profile.
+        part: of its turns.
+        system: its system prompt.
+        merge: messages of one role in a row become one.
+        history: what it remembers.
+        sent: the chat of its last call.
+    """
+
+    actor: Actor
+    persona: Persona
+    part: Part
+    system: str
+    merge: bool
+    history: list[Message] = field(default_factory=list)
+    sent: tuple[Message, ...] = ()
+
+    def hear(self, text: str) -> None:
+        self._add("user", text)
+
+    def remember(self, text: str) -> None:
+        """Its own turn, as it is reminded of it later."""
+        self._add("assistant", text)
+
+    def _add(self, role: ChatRole, text: str) -> None:
+        if not text.strip():
+            return
+        if self.merge and self.history and self.history[-1].role == role:
+            self.history[-1] = Message(role, f"{self.history[-1].content}\n\n{text}")
+        else:
+            self.history.append(Message(role, text))
+
+    def news(self, messages: tuple[Message, ...]) -> tuple[Message, ...]:
+        """The part of a chat that was not sent before."""
+        same = 0
+        while same < min(len(messages), len(self.sent)) and messages[same] == self.sent[same]:
+            same += 1
+        self.sent = messages
+        return messages[same:]
+
+
+@dataclass(frozen=True)
+class Play:
+    """A scene that is being played.
+
+    Attributes:
+        scene: what it is about.
+        rules: the protocol.
+        prompts: what everybody is told.
+        nsp: who names the next speaker.
+        continue_from: so many turns of the reference come first.
+        attempts: calls in all before one that failed ends the scene.
+        actor: the model under test, with the helpers.
+        background: name -> passages of the character's past.
+    """
+
+    scene: Scene
+    rules: Rules
+    prompts: ScenePrompts
+    nsp: Literal["model", "random", "reference"]
+    continue_from: int
+    attempts: int
+    actor: Actor
+    background: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    turns: list[Turn] = field(default_factory=list)
+
+    async def run(self) -> Transcript:
+        """Plays the scene to its end, or to the first call that failed for good."""
+        people = self._people()
+        missing = await self._unsupported(people)
+        if missing is not None:
+            return Transcript(self.scene.id, "unsupported_role", (missing,))
+        given = self.scene.lines[: self.continue_from]
+        follows = bool(given) or self.nsp == "reference"
+        current: str | None = self.scene.lines[0].speaker if follows else self.scene.speakers[0]
+        for number in range(self.rules.rounds):
+            assert current is not None
+            if number < len(given):
+                self._give(given[number], people)
+            elif not await self._speak(people[current], people):
+                return self._ended("engine_failed")
+            if number + 1 == self.rules.rounds:
+                break
+            if number + 1 < len(given):
+                current = given[number + 1].speaker
+                if NEXT_SPEAKER in people:
+                    people[NEXT_SPEAKER].remember(current)
+                continue
+            choice = await self._next(current, number, people)
+            if choice is None:
+                return self._ended("engine_failed")
+            current = choice.speaker
+            if current is None:
+                break
+        said = any(turn.visible for turn in self.turns if turn.part == "model")
+        return self._ended("ok" if said else "no_answer")
+
+    def _ended(self, status: Status) -> Transcript:
+        return Transcript(self.scene.id, status, tuple(self.turns))
+
+    def _people(self) -> dict[str, Participant]:
+        scene, prompts, helpers = self.scene, self.prompts, self.actor.helpers
+        people = {
+            name: self._participant(
+                self.actor,
+                Persona(name, scene.profile(name), "en"),
+                "model",
+                prompts.character(scene, name, self.background.get(name, ())),
+            )
+            for name in scene.characters
+        }
+        surroundings = Persona(ENVIRONMENT, "", "en")
+        people[ENVIRONMENT] = self._participant(
+            helpers["environment"], surroundings, "environment", prompts.environment(scene)
+        )
+        if self.nsp == "model":
+            predictor = Persona(NEXT_SPEAKER, "", "en")
+            people[NEXT_SPEAKER] = self._participant(
+                helpers["next_speaker"], predictor, "next_speaker", prompts.next_speaker(scene)
+            )
+        return people
+
+    def _participant(self, actor: Actor, persona: Persona, part: Part, system: str) -> Participant:
+        someone = Participant(actor, persona, part, system, self.rules.merge_neighbours)
+        someone.hear(self.prompts.start)
+        return someone
+
+    async def _unsupported(self, people: Mapping[str, Participant]) -> Turn | None:
+        """The failed turn of the first character that the model cannot play."""
+        for name in self.scene.characters:
+            try:
+                self.actor.model.adapter(people[name].persona)
+            except UnsupportedRoleError:
+                return await self._call(people[name])
+        return None
+
+    async def _call(self, someone: Participant) -> Turn:
+        if someone.history[-1].role == "assistant":
+            someone.hear(self.prompts.silence)
+        # Always with the same seed: a call that failed brought no text, and what comes in its place must be what an
+        # undisturbed run has.
+        calls = 0
+        while True:
+            calls += 1
+            turn = await someone.actor.say(
+                someone.persona,
+                someone.system,
+                someone.history,
+                sample_id=self.scene.id,
+                turn=len(self.turns),
+                part=someone.part,
+                priority=_PRIORITY[someone.part],
+            )
+            if turn.status != "engine_failed" or calls >= self.attempts:
+                return replace(turn, attempts=calls, messages=someone.news(turn.messages))
+
+    async def _speak(self, someone: Participant, people: Mapping[str, Participant]) -> bool:
+        """One turn of a character or the environment; False where its call failed for good."""
+        turn = await self._call(someone)
+        if turn.status == "engine_failed":
+            self.turns.append(turn)
+            return False
+        name = turn.speaker
+        own = turn.own_history or turn.visible
+        if someone.part == "model":
+            turn = character_turn(turn)
+        else:
+            turn = replace(turn, visible=without_name(turn.visible, name).strip())
+        self.turns.append(turn)
+        if own.strip():
+            someone.remember(with_name(own, name) if self.rules.force_name else own)
+        self._tell(name, turn.visible, people)
+        return True
+
+    def _give(self, line: Line, people: Mapping[str, Participant]) -> None:
+        """One turn of the reference, as if its speaker had said it."""
+        name, said = line.speaker, without_name(line.message, line.speaker).strip()
+        heard, thoughts = without_thoughts(said)
+        visible = said if name == ENVIRONMENT else heard
+        self.turns.append(
+            _uncalled(name, "reference", visible, raw=line.message, thoughts=thoughts if name != ENVIRONMENT else "")
+        )
+        people[name].remember(with_name(said, name) if self.rules.force_name else said)
+        self._tell(name, visible, people)
+
+    def _tell(self, speaker: str, said: str, people: Mapping[str, Participant]) -> None:
+        heard, _ = without_thoughts(said)
+        if not heard:
+            return
+        for name, someone in people.items():
+            if name != speaker:
+                someone.hear(f"{speaker}: {heard}")
+
+    async def _next(self, current: str, number: int, people: Mapping[str, Participant]) -> Choice | None:
+        """Who is next; None where the predictor's call failed for good."""
+        draw = Draw(self.actor.run_seed, self.scene.id, len(self.turns))
+        if self.nsp == "reference":
+            lines = self.scene.lines[number + 1 :]
+            choice = Choice(lines[0].speaker, "reference") if lines else Choice(None, "end")
+        elif self.nsp == "random":
+            choice = Choice(draw.one_of(draw_pool(self.scene, current)), "random")
+        else:
+            return await self._predict(current, number, people[NEXT_SPEAKER], draw)
+        self.turns.append(_uncalled(NEXT_SPEAKER, "next_speaker", choice.speaker or "", note=choice.note))
+        return choice
+
+    async def _predict(self, current: str, number: int, predictor: Participant, draw: Draw) -> Choice | None:
+        turn = await self._call(predictor)
+        if turn.status == "engine_failed":
+            self.turns.append(turn)
+            return None
+        own = turn.own_history or turn.visible
+        predictor.remember(own)
+        answer, note = read_answer(turn.visible, self.scene.speakers, form=self.rules.next_speaker_reply)
+        choice = follow(answer, note, self.scene, current, may_end=number >= self.rules.end_from, draw=draw)
+        self.turns.append(replace(turn, visible=choice.speaker or "", own_history=own, note=choice.note))
+        return choice
+
+
+def _uncalled(name: str, part: Part, visible: str, *, raw: str = "", thoughts: str = "", note: str = "") -> Turn:
+    """A turn that no model was asked for."""
+    return Turn(
+        speaker=name,
+        messages=(),
+        raw=raw,
+        visible=visible,
+        thoughts=thoughts,
+        status="ok",
+        finish_reason="stop",
+        prompt_tokens=0,
+        output_tokens=0,
+        adapter="",
+        shown=raw if thoughts else "",
+        part=part,
+        note=note,
+    )

@@ -1,0 +1,5 @@
+"""Any task of lm-eval, asked of a role-playing model. See docs/lm_eval.md."""
+
+from roleeval.benchmarks.lm_eval.benchmark import LmEval
+
+__all__ = ["LmEval"]

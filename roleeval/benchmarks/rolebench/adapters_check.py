@@ -1,0 +1,148 @@
+"""Is each role's adapter really its own? Scores every role's reference answers under every role's adapter.
+
+A HyCoRA checkpoint does not say which embedding is which role, and folders of adapters can be misnamed. A role whose
+references another adapter finds likelier is reported. Source: spec/hycora.md, section 2.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from roleeval.benchmarks.rolebench.benchmark import RoleBench
+from roleeval.benchmarks.rolebench.data import SPLITS
+from roleeval.engines import Engine
+from roleeval.errors import DataError
+from roleeval.models import PersonaModel
+from roleeval.resources import resource
+from roleeval.types import AdapterRef, LikelihoodRequest, Message, Sample
+
+# Answers to a role's own questions tell roles apart best.
+_SPLITS = ("eng_specific", "zh_specific", "rolegen_specific", "eng_general", "zh_general", "rolegen_general")
+
+
+@dataclass(frozen=True, slots=True)
+class RoleCheck:
+    """One role.
+
+    Attributes:
+        role: its name.
+        references: answers that were scored.
+        nll: negative log-likelihood per token of these answers, in nats, by the role whose adapter scored them.
+    """
+
+    role: str
+    references: int
+    nll: Mapping[str, float]
+
+    @property
+    def best(self) -> str:
+        """The role whose adapter finds the answers likeliest; the role itself where it is as good as any."""
+        lowest = min(self.nll.values())
+        return self.role if self.nll[self.role] == lowest else min(self.nll, key=lambda role: self.nll[role])
+
+    @property
+    def margin(self) -> float | None:
+        """How much worse the best other adapter is than the role's own, in nats per token; None without another."""
+        others = [value for role, value in self.nll.items() if role != self.role]
+        return min(others) - self.nll[self.role] if others else None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "role": self.role,
+            "best": self.best,
+            "margin": self.margin,
+            "references": self.references,
+            "nll_per_token": dict(self.nll),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptersCheck:
+    """All roles, in the model's order.
+
+    Attributes:
+        roles: those that the data has answers of.
+        unknown: roles of the model without an answer in the data.
+    """
+
+    roles: tuple[RoleCheck, ...]
+    unknown: tuple[str, ...]
+
+    @property
+    def mismatched(self) -> tuple[RoleCheck, ...]:
+        return tuple(role for role in self.roles if role.best != role.role)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "roles": [role.to_json() for role in self.roles],
+            "mismatched": [role.role for role in self.mismatched],
+            "without_references": list(self.unknown),
+        }
+
+
+async def check_adapters(model: PersonaModel, engine: Engine, data: Path | None, *, limit: int) -> AdaptersCheck:
+    """Scores references under every adapter.
+
+    Args:
+        model: a family with an adapter for each role, each named by its role.
+        engine: one that can score texts.
+        data: a folder in RoleBench's layout; None is the embedded set.
+        limit: references of each role at most.
+
+    Raises:
+        DataError: the data has no answer of any of the model's roles.
+        EngineError, AdapterError: a text could not be scored.
+    """
+    adapters = {adapter.name: adapter for adapter in model.adapters()}
+    samples = _samples(data, adapters, limit)
+    if not samples:
+        raise DataError(f"{data or 'the embedded data'} has no answer of any of the roles {', '.join(adapters)}")
+    await engine.start()
+    for adapter in adapters.values():
+        engine.check(adapter)
+    known = [role for role in adapters if role in samples]
+    found = await asyncio.gather(*(_role(model, engine, role, adapters, samples[role]) for role in known))
+    return AdaptersCheck(tuple(found), tuple(role for role in adapters if role not in samples))
+
+
+async def _role(
+    model: PersonaModel, engine: Engine, role: str, adapters: Mapping[str, AdapterRef], samples: Sequence[Sample]
+) -> RoleCheck:
+    async def nll(adapter: AdapterRef) -> float:
+        found = await asyncio.gather(*(engine.likelihood(_request(model, sample, adapter)) for sample in samples))
+        return -sum(likelihood.logprob for likelihood in found) / sum(likelihood.tokens for likelihood in found)
+
+    values = await asyncio.gather(*(nll(adapter) for adapter in adapters.values()))
+    return RoleCheck(role, len(samples), dict(zip(adapters, values, strict=True)))
+
+
+def _request(model: PersonaModel, sample: Sample, adapter: AdapterRef) -> LikelihoodRequest:
+    """The question as the family asks it, and the sample's first reference behind it."""
+    system, history = RoleBench().system_prompt(sample.persona), (Message("user", sample.question),)
+    prompt = model.prompt(system, history)
+    return LikelihoodRequest(
+        next(iter(sample.references.values()))[0],
+        messages=model.messages(system, history) if prompt is None else None,
+        prompt=prompt,
+        prompt_special_tokens=model.prompt_special_tokens,
+        adapter=adapter,
+    )
+
+
+def _samples(data: Path | None, roles: Mapping[str, object], limit: int) -> dict[str, list[Sample]]:
+    found: dict[str, list[Sample]] = {}
+    for sample in _all_samples(data):
+        role = sample.persona.role
+        if role in roles and len(found.get(role, ())) < limit and next(iter(sample.references.values()))[0].strip():
+            found.setdefault(role, []).append(sample)
+    return found
+
+
+def _all_samples(data: Path | None) -> Iterator[Sample]:
+    folder = data if data is not None else resource("tasks/rolebench/embedded")
+    splits: Any = tuple(split for split in _SPLITS if (folder / SPLITS[split].test).is_file())
+    if not splits:
+        raise DataError(f"{folder}: no split of RoleBench there; expected for example {SPLITS['eng_specific'].test}")
+    return RoleBench(data_dir=None if data is None else str(data), splits=splits).samples(limit=None)

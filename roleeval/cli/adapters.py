@@ -1,0 +1,156 @@
+"""`roleeval adapters`: per-role adapters as folders that any tool loads, and whether each is its role's own."""
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from roleeval.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from roleeval.benchmarks.rolebench.adapters_check import AdaptersCheck
+    from roleeval.models import PersonaModel
+
+# Without rich markup --help does not import rich.
+adapters = typer.Typer(
+    help="Write and check a model's per-role adapters.",
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    add_completion=False,
+)
+
+
+class FamilyName(StrEnum):
+    """The families whose adapters are made from something else."""
+
+    hycora = "hycora"
+
+
+class CheckedFamily(StrEnum):
+    """The families with an adapter for each role."""
+
+    hycora = "hycora"
+    independent_lora = "independent_lora"
+
+
+class EngineName(StrEnum):
+    """The engines that can score texts."""
+
+    vllm = "vllm"
+    hf = "hf"
+
+
+class PromptFormat(StrEnum):
+    """How HyCoRA's question is put; see model.prompt_format."""
+
+    chat = "chat"
+    llama = "llama"
+    qwen2 = "qwen2"
+    chatglm2 = "chatglm2"
+
+
+@adapters.command("export")
+def adapters_export(
+    family: Annotated[FamilyName, typer.Option(help="The family of the checkpoint.")],
+    checkpoint: Annotated[Path, typer.Option(help="The checkpoint's folder.")],
+    base: Annotated[Path, typer.Option(help="The base model's folder; only its shapes are read.")],
+    roles: Annotated[Path, typer.Option(help="Role manifest: JSON list of names in id order, or roles_desc_*.json.")],
+    out: Annotated[Path, typer.Option(help="The folder to write into, one sub-folder per role.")],
+    only: Annotated[list[str] | None, typer.Option(help="This role only; may be given several times.")] = None,
+) -> None:
+    """Write one standard PEFT folder per role, named by the role; plain peft and vLLM load them."""
+    from roleeval.models.hycora import export
+
+    written = export(
+        checkpoint, base, roles, out, only=only or (), each=lambda role, folder: print(f"{role}\t{folder}", flush=True)
+    )
+    typer.echo(f"{len(written)} adapters of {family.value} in {out}", err=True)
+
+
+@adapters.command("check")
+def adapters_check(
+    family: Annotated[CheckedFamily, typer.Option(help="The model's family.")],
+    checkpoint: Annotated[
+        str, typer.Option(help="HyCoRA's checkpoint, or the folder of independent adapters; a folder or zoo:NAME.")
+    ],
+    base: Annotated[str, typer.Option(help="The base model: a folder, a hub id or zoo:NAME.")],
+    roles: Annotated[
+        str | None,
+        typer.Option(help="HyCoRA's role manifest; for independent adapters JSON {role: folder} instead of names."),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="A folder in RoleBench's layout; the embedded set by default.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="References of each role at most.")] = 8,
+    engine: Annotated[EngineName, typer.Option(help="What scores them.")] = EngineName.vllm,
+    prompt_format: Annotated[PromptFormat, typer.Option(help="HyCoRA only.")] = PromptFormat.chat,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Score each role's references under every role's adapter; exit code 1 where another adapter fits better."""
+    from roleeval.benchmarks.rolebench.adapters_check import check_adapters
+    from roleeval.engines.hf import HfOptions
+    from roleeval.engines.vllm import VllmOptions
+    from roleeval.stages.runtime import Runtime
+
+    model = _model(family, checkpoint, base, roles, prompt_format)
+    options = VllmOptions() if engine is EngineName.vllm else HfOptions()
+    runtime = Runtime()
+
+    async def check() -> "AdaptersCheck":
+        return await check_adapters(model, await runtime.engine(options, model), data, limit=limit)
+
+    try:
+        found = runtime.execute(check)
+    finally:
+        runtime.close()
+    print(json.dumps(found.to_json(), ensure_ascii=False, indent=2) if as_json else _table(found))
+    for role in found.unknown:
+        print(f"not checked: {role!r} has no reference in the data", file=sys.stderr)
+    if found.mismatched:
+        names = ", ".join(f"{role.role!r} (fits {role.best!r})" for role in found.mismatched)
+        print(
+            f"roleeval: {len(found.mismatched)} of {len(found.roles)} roles have another's adapter: {names}",
+            file=sys.stderr,
+        )
+        raise typer.Exit(1)
+
+
+def _model(
+    family: CheckedFamily, checkpoint: str, base: str, roles: str | None, prompt_format: PromptFormat
+) -> "PersonaModel":
+    from roleeval.engines import ModelSource
+    from roleeval.models import HyCora, IndependentLora
+
+    source = ModelSource(base)
+    if family is CheckedFamily.hycora:
+        if roles is None:
+            raise ConfigError("--roles: a HyCoRA checkpoint does not name its roles; give its role manifest")
+        return HyCora(
+            name="checked", source=source, checkpoint=checkpoint, roles=roles, prompt_format=prompt_format.value
+        )
+    if roles is None:
+        return IndependentLora(name="checked", source=source, adapters_dir=checkpoint)
+    try:
+        folders = json.loads(Path(roles).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"--roles {roles}: not readable as JSON ({error})") from error
+    if not isinstance(folders, dict) or not all(isinstance(folder, str) for folder in folders.values()):
+        raise DataError(f"--roles {roles}: for independent adapters it should be an object, role -> folder")
+    places = {role: str(Path(checkpoint) / folder) for role, folder in folders.items()}
+    return IndependentLora(name="checked", source=source, adapters_map=places)
+
+
+def _table(found: "AdaptersCheck") -> str:
+    """Role, the role whose adapter fits best, the own adapter's loss per token, the lead over the best other."""
+    rows = [("role", "best adapter", "own nll/token", "lead", "references")]
+    for role in found.roles:
+        margin = "–" if role.margin is None else f"{role.margin:+.4f}"
+        best = role.best if role.best == role.role else f"{role.best}  <- not its own"
+        rows.append((role.role, best, f"{role.nll[role.role]:.4f}", margin, str(role.references)))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )

@@ -1,0 +1,312 @@
+"""The Hydra application behind run_eval.py and `roleeval run`: exit codes, sweeps, interruption.
+
+A command line may hold several, with --then between them: all run in this process, on the same engines.
+Exit codes: 0 all done; 1 a job failed or a write was lost; 2 the command line is wrong; 130 (143) interrupted.
+"""
+
+import json
+import logging
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache, partial
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from roleeval.errors import RoleEvalError
+from roleeval.resources import resource
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from roleeval.config import RunConfig
+    from roleeval.stages.runtime import Runtime
+
+log = logging.getLogger("roleeval")
+_THEN = "--then"
+
+
+class Session:
+    """What the jobs of one command share and leave behind."""
+
+    def __init__(self) -> None:
+        self.leads = False  # the process of the command itself, and not one that a launcher started
+        self.refusal = ""  # why a sweep cannot begin
+        self.outcomes: Path | None = None  # where jobs in other processes leave what became of them
+        self.launched = 0  # how many such jobs there are
+        self.jobs = 0
+        self.failures: list[str] = []
+        self.folders: list[str] = []
+        self.judged: list[RunConfig] = []  # runs that a judge may have compared with too few others
+        self._runtime: Runtime | None = None
+
+    @property
+    def runtime(self) -> "Runtime":
+        if self._runtime is None:
+            from roleeval.stages.runtime import Runtime
+
+            self._runtime = Runtime()
+        return self._runtime
+
+    def leave(self, file: Path) -> None:
+        """In a launcher's process: writes what became of its job, for the command's own process to gather."""
+        from roleeval.results import write_atomically
+
+        found = {"jobs": self.jobs, "failures": self.failures, "folders": self.folders}
+        write_atomically(file, json.dumps(found, ensure_ascii=False).encode())
+
+    def gather(self) -> None:
+        """Takes over what a sweep's jobs in other processes have left."""
+        files = sorted(self.outcomes.glob("*.json")) if self.outcomes else []
+        for file in files:
+            found = json.loads(file.read_text(encoding="utf-8"))
+            self.jobs += found["jobs"]
+            self.failures += found["failures"]
+            self.folders += found["folders"]
+        if lost := self.launched - len(files):
+            self.jobs += lost
+            self.failures.append(f"{lost} jobs ended without a word; their processes' own output says more")
+        self.outcomes, self.launched = None, 0
+
+    def close(self) -> None:
+        if self._runtime is not None:
+            self._runtime.close()
+            self._runtime = None
+
+
+@lru_cache(maxsize=1)
+def session() -> Session:
+    return Session()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the Hydra application on a command line and returns the exit code."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments in (["--help"], ["-h"]):
+        from roleeval.cli.usage import help_page
+
+        print(help_page())
+        return 0
+    try:
+        from roleeval.config import refuse_secret_arguments
+
+        refuse_secret_arguments(arguments)
+    except RoleEvalError as error:
+        print(f"roleeval: {error}", file=sys.stderr)
+        return 2
+    terminated = _route_sigterm()
+    here = session()
+    here.leads = True
+    try:
+        code = _all(_commands(arguments), here)
+    except KeyboardInterrupt:
+        print(
+            "\nroleeval: interrupted; every finished answer is kept. Run the same command again to go on.",
+            file=sys.stderr,
+        )
+        code = 143 if terminated else 130
+    finally:
+        here.close()
+    return code
+
+
+def _route_sigterm() -> list[bool]:
+    # SIGTERM (a batch system's preemption) takes Ctrl-C's way out, with an exit code of its own.
+    seen: list[bool] = []
+
+    def interrupt(number: int, frame: object) -> None:
+        seen.append(True)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    signal.signal(signal.SIGTERM, interrupt)
+    return seen
+
+
+def _commands(arguments: list[str]) -> list[list[str]]:
+    ends = [number for number, argument in enumerate(arguments) if argument == _THEN]
+    return [arguments[a + 1 : b] for a, b in pairwise([-1, *ends, len(arguments)])]
+
+
+def _all(commands: list[list[str]], here: Session) -> int:
+    for command in commands:
+        if "judge=null" in command and any(argument.startswith("experiment=") for argument in command):
+            # Hydra has no word for this, and answers with a traceback
+            print(
+                "roleeval: judge=null: an experiment's judge stays; leave it out with stages=[generate,score]",
+                file=sys.stderr,
+            )
+            return 2
+        if len(commands) > 1 and not _foreseen(command):
+            return 2
+    for command in commands:
+        if code := _hydra(command, here):
+            return code
+        here.gather()
+    _judge_again(here)
+    if here.folders:
+        from roleeval.report import print_report
+
+        print_report(here.folders, published=False)
+    if here.failures:
+        jobs = f"{len(here.failures)} of {here.jobs} jobs failed" if here.jobs > 1 else "failed"
+        print(f"roleeval: {jobs}:", *(f"  {failure}" for failure in here.failures), sep="\n", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _foreseen(arguments: list[str]) -> bool:
+    """Tells the runtime what a command of several needs; False where Hydra would refuse it, with the cause printed."""
+    from hydra.errors import HydraException
+
+    from roleeval.cli.hydra_sweep import expect
+
+    with _composing():
+        try:
+            expect([a for a in [*_search_path(arguments), *arguments] if "=" in a and not a.startswith("-")])
+        except HydraException as error:
+            refused = str(error)
+        else:
+            return True
+    if not _explain_override(arguments):
+        print(f"roleeval: {' '.join(arguments)}: {refused}", file=sys.stderr)
+    return False
+
+
+def _hydra(arguments: list[str], here: Session) -> int:
+    import hydra
+
+    # a launcher's preset in conf/ has the name of its plugin's own, which is what Hydra warns of
+    warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema")
+    application = hydra.main(version_base="1.3", config_path=str(resource("conf")), config_name="config")(_job)
+    sys.argv = [sys.argv[0], *arguments]
+    jobs = here.jobs
+    try:
+        application()
+    except SystemExit as stop:
+        if here.refusal:
+            print(f"roleeval: {here.refusal}", file=sys.stderr)
+            return 2
+        if here.jobs == jobs and here.outcomes is None and stop.code not in (0, None):
+            _explain_override(arguments)
+            return 2
+        return int(stop.code or 0) if not isinstance(stop.code, str) else 1
+    return 0
+
+
+def _job(config: "DictConfig") -> None:
+    """One job: never raises, so that a sweep goes on; what went wrong is logged and in the exit code."""
+    here, name = session(), _job_name()
+    runs: list[RunConfig] = []
+    with _recorded(name, here):
+        runs = _configured(config)
+    here.jobs += max(1, len(runs))
+    for run_config in runs:
+        with _recorded(name if len(runs) == 1 else f"{name} (seed {run_config.options.seed})", here):
+            _run(run_config, here)
+
+
+@contextmanager
+def _recorded(name: str, here: Session) -> Iterator[None]:
+    try:
+        yield
+    except RoleEvalError as error:
+        log.error("%s: %s", name, error)
+        here.failures.append(f"{name}: {error}")
+    except Exception as error:  # a bug in a plugin ends its own job, with its traceback, and not the sweep
+        log.exception("%s: unexpected error", name)
+        here.failures.append(f"{name}: {type(error).__name__}: {error}")
+
+
+def _configured(config: "DictConfig") -> "list[RunConfig]":
+    from omegaconf import OmegaConf
+
+    from roleeval.cli.logs import set_up_logs
+    from roleeval.config import parse_config, seed_runs
+
+    resolved: Any = OmegaConf.to_container(config, resolve=True)
+    parsed = parse_config(resolved)
+    set_up_logs(parsed.options.progress, parsed.options.log_file)
+    runs = seed_runs(parsed)
+    if len(runs) > 1 and parsed.model.sampling.temperature == 0:
+        log.warning("model.sampling.temperature=0 is greedy: all %d seeds will give the same texts", len(runs))
+    return runs
+
+
+def _run(config: "RunConfig", here: Session) -> None:
+    from roleeval.stages.run import run
+
+    outcome = here.runtime.execute(lambda: run(config, here.runtime))
+    path = str(outcome.folder.path)
+    here.folders.append(path)
+    if config.judge is not None and "judge" in config.options.stages:
+        here.judged.append(config)
+    log.info("already done, skipped: %s" if outcome.skipped else "done: %s", path)
+    if outcome.failed_samples:
+        log.warning("%d samples failed and are missing; the same command asks for them again", outcome.failed_samples)
+
+
+def _judge_again(here: Session) -> None:
+    """After several runs: those that were judged before others were there are compared with them as well.
+
+    Calls that two runs share are in the store; judges that compare nothing are done already.
+    """
+    from dataclasses import replace
+
+    from roleeval.stages.run import run
+
+    for config in here.judged if len(here.judged) > 1 else ():
+        judging = replace(config, options=replace(config.options, stages=("judge",)))
+        with _recorded(f"judging {config.model.name} again", here):
+            here.runtime.execute(partial(run, judging, here.runtime))
+
+
+def _job_name() -> str:
+    from hydra.core.hydra_config import HydraConfig
+
+    overrides = HydraConfig.get().overrides.task
+    return " ".join(overrides) or "run"
+
+
+@contextmanager
+def _composing() -> Iterator[None]:
+    from hydra import initialize_config_dir
+
+    with initialize_config_dir(str(resource("conf").resolve()), version_base="1.3"):
+        yield
+
+
+def _search_path(arguments: list[str]) -> list[str]:
+    """What --config-dir DIR says, as an override."""
+    folders = [b for a, b in pairwise(arguments) if a in ("--config-dir", "-cd")]
+    return [f"hydra.searchpath=[file://{Path(folder).resolve()}]" for folder in folders]
+
+
+def _explain_override(arguments: list[str]) -> bool:
+    """Hydra has refused the command line; says in our words which key it was and which keys there are, if it can."""
+    from hydra import compose
+    from hydra.errors import HydraException
+    from omegaconf import DictConfig, OmegaConf
+
+    good = _search_path(arguments)
+    with _composing():
+        for override in (a for a in arguments if "=" in a and not a.startswith("-")):
+            try:
+                compose("config", [*good, override])
+            except HydraException:
+                break
+            good.append(override)
+        else:
+            return False
+        key = override.lstrip("+~").partition("=")[0]
+        config = compose("config", good)
+    parent = key.rpartition(".")[0]
+    node = OmegaConf.select(config, parent) if parent else config
+    if isinstance(node, DictConfig) and key not in ("benchmark", "model", "engine", "metrics", "judge", "experiment"):
+        names = ", ".join(sorted(str(k) for k in node if k != "_target_"))
+        print(f"roleeval: {key}: unknown key or value; allowed keys: {names}", file=sys.stderr)
+        return True
+    return False

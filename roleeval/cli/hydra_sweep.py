@@ -1,0 +1,90 @@
+"""Hydra's side of a sweep: what all jobs need of their engines, and what became of jobs in other processes.
+
+With the basic launcher all jobs run in this process and share engines. With another (joblib, SLURM) every job runs in
+a process of its own, loads its own engine, and leaves its outcome as <hydra.sweep.dir>/outcomes/<job>.json.
+"""
+
+import contextlib
+import importlib
+import os
+from pathlib import Path
+from typing import Any
+
+from hydra import compose
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn
+from hydra.errors import HydraException
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+from roleeval.cli.hydra_app import session
+from roleeval.config import parse_config
+from roleeval.errors import RoleEvalError
+from roleeval.stages.cast import everyone
+
+
+class ShareEngines(Callback):
+    """Before a sweep's first job: expands the sweep and tells the runtime what every job needs.
+
+    So one engine load serves a sweep over models with the same base, whatever order its jobs come in.
+    """
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        jobs = _expanded(list(config.hydra.overrides.task))
+        if _in_this_process(config):
+            for job in jobs:
+                with contextlib.suppress(RoleEvalError, HydraException):  # the job itself will say so
+                    _expect(job)
+        else:
+            session().outcomes, session().launched = _outcomes(config), len(jobs)
+            # joblib's processes would repeat the warning that app.py filters, once a job
+            os.environ.setdefault("PYTHONWARNINGS", "ignore::UserWarning:multiprocessing.process")
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
+        here = session()
+        if here.leads:
+            return
+        here.leave(_outcomes(config) / f"{config.hydra.job.num:06}.json")
+        here.close()
+        session.cache_clear()
+
+
+def _in_this_process(config: DictConfig) -> bool:
+    module = str(config.hydra.launcher._target_).rpartition(".")[0]
+    if module.startswith("hydra._internal."):
+        return True
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        session().refusal = (
+            f"hydra/launcher={config.hydra.runtime.choices['hydra/launcher']}: its plugin is not installed ({error});"
+            " install it with: pip install 'roleeval[launchers]'"
+        )
+        raise SystemExit(2) from None  # Hydra turns any other exception of a callback into a warning
+    return False
+
+
+def _outcomes(config: DictConfig) -> Path:
+    return Path(config.hydra.sweep.dir) / "outcomes"
+
+
+def expect(overrides: list[str]) -> None:
+    """Tells the runtime what a command needs before it runs; Hydra's config folder must be open.
+
+    Raises:
+        HydraException: it cannot be composed.
+    """
+    for job in _expanded(overrides):
+        with contextlib.suppress(RoleEvalError):  # the job itself will say so
+            _expect(job)
+
+
+def _expanded(overrides: list[str]) -> list[list[str]]:
+    batches = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(overrides), max_batch_size=None)
+    return [list(job) for batch in batches for job in batch]
+
+
+def _expect(job: list[str]) -> None:
+    resolved: Any = OmegaConf.to_container(compose("config", job), resolve=True)
+    session().runtime.expect(*everyone(parse_config(resolved)))

@@ -1,0 +1,28 @@
+"""`roleeval judge-card`: how far the judges of finished runs can be trusted."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from roleeval.errors import ResultError
+
+
+def judge_card(
+    paths: Annotated[list[Path], typer.Argument(help="Result folders, or folders above them, such as results/.")],
+    labels: Annotated[
+        Path | None, typer.Option(help="Human labels (.csv, .jsonl): sample, model, criterion, value[, rater].")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for card.json and card.md; default: the first path.")] = None,
+) -> None:
+    """Say how often judges fail, how stable and biased they are, and with whom they agree."""
+    from roleeval.report.judge_card import judge_cards, print_cards, write_cards
+
+    cards = judge_cards(paths, labels)
+    if not cards:
+        where = ", ".join(map(str, paths))
+        raise ResultError(f"no judged run at or below {where}; judge one with judge=NAME stages=[judge]")
+    print_cards(cards)
+    for file in write_cards(cards, out or paths[0]):
+        print(f"written: {file}", file=sys.stderr)

@@ -1,0 +1,39 @@
+"""`roleeval prompts`: official prompts as local packs."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+# Without rich markup --help does not import rich.
+prompts = typer.Typer(
+    help="Official prompts as local packs.", rich_markup_mode=None, no_args_is_help=True, add_completion=False
+)
+
+
+class OfficialName(StrEnum):
+    """The repositories whose judge prompts can be read."""
+
+    coser = "coser"
+    her = "her"
+
+
+@prompts.callback()
+def _group() -> None:
+    # with one command alone typer would leave out its name
+    pass
+
+
+@prompts.command("import")
+def prompts_import(
+    official: Annotated[OfficialName, typer.Argument(help="Whose repository the clone is of.")],
+    clone: Annotated[Path, typer.Option("--from", help="The root of your clone; nothing in it is run.")],
+    out: Annotated[Path | None, typer.Option(help="The pack's folder; default: .prompt_packs/NAME.")] = None,
+) -> None:
+    """Read the official judge prompts out of your own clone into a pack that git ignores."""
+    from roleeval.benchmarks.coser.official_prompts import import_prompts
+
+    folder = out or Path(".prompt_packs", official.value)
+    dimensions = import_prompts(official.value, clone, folder)
+    print(f"imported: {', '.join(dimensions)} into {folder}")

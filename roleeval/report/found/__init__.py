@@ -1,0 +1,1 @@
+"""Finished runs: read from result folders, grouped, and compared."""

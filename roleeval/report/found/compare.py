@@ -1,0 +1,180 @@
+"""What may stand in one table, and what its caption says.
+
+Runs are comparable when they answered the same items put the same way: same data, prompt pack, set-up (a benchmark's
+protocol and the models it needs), limit and splits.
+Model, seed, decoding and engine may differ; the caption or the runs' table says how.
+"""
+
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from roleeval.report.found.collect import Facts, RunResult
+from roleeval.stats import FEW_CLUSTERS, LEVEL, RESAMPLES
+
+_HASH_DIGITS = 12
+_SEVERAL_SEEDS = (
+    "a row of several seeds holds their mean, an interval of the same kind over each sample's mean over seeds,"
+    " and the standard deviation and range of the seeds' means; its n counts the answers of all seeds"
+)
+_CLUSTERS = {"rolebench": ("role", "roles"), "coser": ("book", "books")}
+
+
+@dataclass(frozen=True, slots=True)
+class RunSet:
+    """Comparable runs of one benchmark.
+
+    Attributes:
+        title: its heading.
+        benchmark: whose runs they are.
+        rows: what tables show; a row may stand for runs with several seeds.
+        difference: what sets them apart from the benchmark's other sets, "" for the only one.
+    """
+
+    title: str
+    benchmark: str
+    rows: tuple[RunResult, ...]
+    difference: str
+
+    @property
+    def runs(self) -> tuple[RunResult, ...]:
+        """Every single run behind the rows."""
+        return tuple(run for row in self.rows for run in row.members or (row,))
+
+
+def run_sets(runs: Sequence[RunResult]) -> list[RunSet]:
+    """Parts runs (or rows) into sets whose members may stand in one table; in order of benchmark, larger sets first."""
+    sets = []
+    for benchmark in sorted({run.benchmark for run in runs}):
+        parts: dict[Hashable, list[RunResult]] = {}
+        for run in runs:
+            if run.benchmark == benchmark:
+                parts.setdefault(_key(run.facts), []).append(run)
+        members = sorted(parts.values(), key=lambda part: -len(part))
+        apart = [name for name, value in _COMPARABLE if len({value(part[0].facts) for part in members}) > 1]
+        for number, part in enumerate(members, start=1):
+            title = benchmark if len(members) == 1 else f"{benchmark}, set {number} of {len(members)}"
+            sets.append(RunSet(title, benchmark, tuple(part), _difference(part[0].facts, apart, len(members) - 1)))
+    return sets
+
+
+def _key(facts: Facts) -> Hashable:
+    return tuple(shown(facts) for _, shown in _COMPARABLE)
+
+
+# Name and value of everything that has to be the same in one table.
+_COMPARABLE: tuple[tuple[str, Callable[[Facts], str]], ...] = (
+    (
+        "data",
+        lambda facts: f"{data_name(facts.data)} {facts.data_hash[:_HASH_DIGITS]}" if facts.data_hash else facts.data,
+    ),
+    ("prompt pack", lambda facts: packs(facts)),
+    ("set-up", lambda facts: setup(facts)),
+    ("limit", lambda facts: limit(facts)),
+    ("splits", lambda facts: ", ".join(f"{name} ({rows} rows)" for name, rows in facts.splits.items())),
+)
+
+
+def _difference(facts: Facts, apart: Sequence[str], others: int) -> str:
+    if not apart:
+        return ""
+    here = "; ".join(f"{name} {value(facts) or 'none'}" for name, value in _COMPARABLE if name in apart)
+    rest = "the other set" if others == 1 else f"the other {others} sets"
+    return f"Not comparable with {rest} of this benchmark: they differ in {_listed(apart)}. Here: {here}."
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def data_name(data: str) -> str:
+    """The data's source without the folders of whoever ran it."""
+    return data if data.startswith("hf://") or not Path(data).name else Path(data).name
+
+
+def packs(facts: Facts) -> str:
+    """Prompt packs with version and the beginning of their hash."""
+    return ", ".join(f"{p.name} {p.version} ({p.sha256[:_HASH_DIGITS]})" for p in facts.prompt_packs)
+
+
+def setup(facts: Facts) -> str:
+    """A benchmark's protocol and the models that it needs beside the one under test; "" where it has none."""
+    return ", ".join(f"{name} {value}" for name, value in facts.setup.items())
+
+
+def limit(facts: Facts) -> str:
+    """How many samples of a split were asked."""
+    return "none" if facts.limit is None else f"{facts.limit} per split"
+
+
+def decoding(sampling: Mapping[str, Any]) -> str:
+    """Decoding in words: "greedy, at most 96 new tokens"."""
+    if not sampling:
+        return "unknown"
+    temperature = sampling.get("temperature", 0)
+    parts = ["greedy"] if not temperature else [f"temperature {temperature}", f"top_p {sampling.get('top_p', 1.0)}"]
+    if temperature and sampling.get("top_k"):
+        parts.append(f"top_k {sampling['top_k']}")
+    if sampling.get("repetition_penalty", 1.0) != 1.0:
+        parts.append(f"repetition penalty {sampling['repetition_penalty']}")
+    parts.append(f"at most {sampling.get('max_tokens', '?')} new tokens")
+    if sampling.get("stop"):
+        parts.append(f"{len(sampling['stop'])} stop strings")
+    return ", ".join(parts)
+
+
+def clusters_word(benchmark: str, count: int | None = None) -> str:
+    """What a cluster of a benchmark is called."""
+    singular, plural = _CLUSTERS.get(benchmark, ("cluster", "clusters"))
+    return singular if count == 1 else plural
+
+
+def interval_words(benchmark: str) -> str:
+    """How intervals are made: "95 % intervals from a bootstrap over roles (10 000 resamples; ...)"."""
+    word = clusters_word(benchmark)
+    return (
+        f"{LEVEL * 100:.0f} % intervals from a bootstrap over {word} ({RESAMPLES:,} resamples;"
+        f" Student's t below {FEW_CLUSTERS} {word} of equal weight)"
+    ).replace(",", " ")
+
+
+def caption(run_set: RunSet, clusters: Iterable[int]) -> str:
+    """What a reader must know to compare a table with another: one line.
+
+    Args:
+        run_set: the runs in the table.
+        clusters: numbers of clusters behind its intervals.
+    """
+    facts = [run.facts for run in run_set.runs]
+    counts = sorted(set(clusters))
+    word = clusters_word(run_set.benchmark, counts[-1] if counts else None)
+    many = "" if not counts else f"{counts[0]} {word}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} {word}"
+    parts = [
+        f"data {_shared(facts, lambda f: data_name(f.data))} (hash {facts[0].data_hash[:_HASH_DIGITS] or 'unknown'})",
+        f"prompt pack {packs(facts[0]) or 'none'}",
+        setup(facts[0]),
+        f"seed {_shared(facts, lambda f: 'unknown' if f.seed is None else str(f.seed))}",
+        f"limit {limit(facts[0])}",
+        f"engine {_shared(facts, lambda f: f.engine)}",
+        f"decoding {_shared(facts, lambda f: decoding(f.sampling))}",
+        many,
+        interval_words(run_set.benchmark),
+        _SEVERAL_SEEDS if any(row.members for row in run_set.rows) else "",
+        *_warnings(facts),
+    ]
+    return f"{run_set.benchmark}: {'; '.join(part for part in parts if part)}."
+
+
+def _shared(facts: Sequence[Facts], value: Callable[[Facts], str]) -> str:
+    values = sorted({value(f) for f in facts})
+    return values[0] if len(values) == 1 else f"differs ({' | '.join(values)}), see Runs"
+
+
+def _warnings(facts: Sequence[Facts]) -> list[str]:
+    found = []
+    if bare := sorted({language for f in facts for language in f.bare_personas}):
+        found.append(f"no role descriptions for {', '.join(bare)}: the persona prompt holds the role's name alone")
+    if skipped := max(f.rows_skipped for f in facts):
+        found.append(f"{skipped} malformed rows of the data left out")
+    return found

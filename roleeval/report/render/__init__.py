@@ -1,0 +1,1 @@
+"""Formats: terminal, Markdown, CSV, picture."""

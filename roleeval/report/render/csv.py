@@ -1,0 +1,88 @@
+"""report.csv: one line per run, metric and group, with full precision, for whoever computes on.
+
+A mean over seeds has lines of its own after the runs: `seeds` lists what it is the mean of, and `seed` is empty.
+"""
+
+import csv
+import io
+
+from roleeval.report.found.collect import Collection, Entry, RunResult
+from roleeval.report.found.groups import planned_rows
+from roleeval.report.tables.columns import is_per_cluster, ordered
+
+COLUMNS = (
+    "benchmark",
+    "model",
+    "family",
+    "run",
+    "metric",
+    "group",
+    "mean",
+    "ci_low",
+    "ci_high",
+    "n",
+    "missing",
+    "clusters",
+    "statuses",
+    "data_hash",
+    "prompt_pack",
+    "seed",
+    "limit",
+    "planned",
+    "seeds",
+    "seeds_sd",
+    "seeds_min",
+    "seeds_max",
+    "base_parameters",
+    "adapter_parameters",
+    "parameters_per_added_role",
+    "bound_worst",
+    "bound_best",
+)
+
+
+def csv_text(collection: Collection) -> str:
+    """The lines of all runs, in the report's order."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for run in (*collection.runs, *(row for row in collection.rows if row.members)):
+        for metric in ordered(run.entries):
+            for group, entry in sorted(run.entries[metric].items()):
+                writer.writerow(_line(run, metric, group, entry))
+    return stream.getvalue()
+
+
+def _line(run: RunResult, metric: str, group: str, entry: Entry) -> list[str]:
+    facts = run.facts
+    planned = None if is_per_cluster(metric) else planned_rows(run, group, entry)
+    values = {
+        "benchmark": run.benchmark,
+        "model": run.model,
+        "family": run.family,
+        "run": run.name,
+        "metric": metric,
+        "group": group,
+        "mean": entry.mean,
+        "ci_low": entry.ci_low,
+        "ci_high": entry.ci_high,
+        "n": entry.n,
+        "missing": entry.missing,
+        "clusters": entry.clusters,
+        "statuses": ";".join(f"{status}={count}" for status, count in sorted(entry.statuses.items())),
+        "bound_worst": entry.bounds and entry.bounds[0],
+        "bound_best": entry.bounds and entry.bounds[1],
+        "data_hash": facts.data_hash,
+        "prompt_pack": ";".join(f"{p.name}@{p.version}:{p.sha256}" for p in facts.prompt_packs),
+        "seed": facts.seed,
+        "limit": facts.limit,
+        "planned": planned,
+        "seeds": ";".join(str(member.facts.seed) for member in run.members) or None,
+        "seeds_sd": entry.spread and entry.spread.sd,
+        "seeds_min": entry.spread and entry.spread.low,
+        "seeds_max": entry.spread and entry.spread.high,
+        "base_parameters": facts.parameters.base,
+        "adapter_parameters": facts.parameters.adapters,
+        "parameters_per_added_role": facts.parameters.per_added_role,
+    }
+    return ["" if values[name] is None else str(values[name]) for name in COLUMNS]

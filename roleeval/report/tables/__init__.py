@@ -1,0 +1,1 @@
+"""Tables: what a report says, before it is written in any format."""

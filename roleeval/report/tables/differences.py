@@ -1,0 +1,246 @@
+"""Paired differences against a reference model: what both have answered, sample by sample.
+
+A difference is held as an Entry: n counts pairs, missing the samples that only one of the two (or none) has.
+"""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from roleeval.errors import ResultError
+from roleeval.report.found.collect import Collection, Entry, RunResult, Test
+from roleeval.report.found.compare import RunSet, clusters_word, interval_words, run_sets
+from roleeval.report.found.groups import cell_entries, splits_of
+from roleeval.report.found.rows import Rows, cluster_numbers
+from roleeval.report.found.seeds import member_rows
+from roleeval.report.tables.columns import headline, number, ordered
+from roleeval.report.tables.tables import NOTHING, Cell, Table, few_clusters_note
+from roleeval.stats import LEVEL, Difference, Estimate, holm, paired_difference, verdict
+
+COLUMNS = (
+    *("benchmark", "reference", "reference_run", "model", "run", "metric", "group"),
+    *("difference", "ci_low", "ci_high", "pairs", "unpaired", "clusters", "p", "p_holm", "detectable", "verdict"),
+)
+# (metric, group) -> the difference, and the entry that it is of
+Differences = dict[tuple[str, str], tuple[Difference, Entry]]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A set's rows against one of them. `others` are those rows with differences for entries."""
+
+    run_set: RunSet
+    reference: RunResult
+    others: tuple[RunResult, ...]
+
+
+def comparisons(collection: Collection, reference: str) -> list[Comparison]:
+    """Compares every set's rows with the reference, where the set has it.
+
+    Args:
+        collection: the runs.
+        reference: a model's name, or MODEL/RUN where a set has several runs of it.
+
+    Raises:
+        ResultError: no set has the reference, one has it several times, or its score rows cannot be read.
+    """
+    found = []
+    for run_set in run_sets(collection.rows):
+        same = [row for row in run_set.rows if reference in (row.model, f"{row.model}/{row.name}")]
+        if len(same) > 1:
+            names = ", ".join(f"{row.model}/{row.name}" for row in same)
+            raise ResultError(f"--reference {reference}: {run_set.title} has several such runs; give one of: {names}")
+        if same:
+            rows = member_rows(same[0])
+            others = [other for other in run_set.rows if other is not same[0]]
+            differences = [_against(same[0], rows, other) for other in others]
+            entries = _tested(differences)
+            others = [replace(other, entries=tested) for other, tested in zip(others, entries, strict=True)]
+            found.append(Comparison(run_set, same[0], tuple(others)))
+    if not found:
+        models = ", ".join(sorted({row.model for row in collection.rows})) or "none"
+        raise ResultError(f"--reference {reference}: no such model among the runs shown; there are: {models}")
+    return found
+
+
+def _against(reference: RunResult, reference_rows: Rows, other: RunResult) -> Differences:
+    rows = member_rows(other)
+    found: Differences = {}
+    for metric, groups in other.entries.items():
+        for group, entry in groups.items():
+            there = reference.entries.get(metric, {}).get(group)
+            parts = [(metric, part) for part in entry.mean_of or (group,)]
+            # an average over other groups is another quantity
+            if (
+                there is None
+                or (there.mean_of, there.over_rows) != (entry.mean_of, entry.over_rows)
+                or not all(p in rows and p in reference_rows for p in parts)
+            ):
+                continue
+            found[metric, group] = _difference(reference_rows, rows, parts, over_rows=entry.over_rows), entry
+    return found
+
+
+def _difference(reference: Rows, other: Rows, parts: Sequence[tuple[str, str]], *, over_rows: bool) -> Difference:
+    joined = [reference[part].add_suffix("_reference").join(other[part], how="outer").sort_index() for part in parts]
+    clusters = cluster_numbers(frame["cluster_reference"].fillna(frame["cluster"]) for frame in joined)
+    pairs = [
+        (frame["value_reference"].to_numpy(dtype=float), frame["value"].to_numpy(dtype=float), numbers)
+        for frame, numbers in zip(joined, clusters, strict=True)
+    ]
+    return paired_difference(pairs, over_rows=over_rows)
+
+
+def _tested(differences: Sequence[Differences]) -> list[dict[str, dict[str, Entry]]]:
+    """Entries of all models, p corrected over the models for each metric and group."""
+    entries: list[dict[str, dict[str, Entry]]] = [{} for _ in differences]
+    for key in {key: None for found in differences for key in found}:
+        those = [(row, *found[key]) for row, found in enumerate(differences) if key in found]
+        corrected = iter(holm([difference.p for _, difference, _ in those if difference.p is not None]))
+        tests = sum(difference.p is not None for _, difference, _ in those)
+        for row, difference, entry in those:
+            p_holm = None if difference.p is None else next(corrected)
+            test = Test(difference.p, p_holm, difference.detectable, verdict(difference, p_holm, tests))
+            entries[row].setdefault(key[0], {})[key[1]] = _entry(difference.estimate, entry, test)
+    return entries
+
+
+def _entry(estimate: Estimate, of: Entry, test: Test) -> Entry:
+    return Entry(
+        mean=estimate.mean,
+        ci_low=estimate.ci_low,
+        ci_high=estimate.ci_high,
+        n=estimate.n,
+        missing=estimate.missing,
+        clusters=estimate.clusters,
+        statuses={},
+        mean_of=of.mean_of,
+        over_rows=of.over_rows,
+        test=test,
+    )
+
+
+def difference_table(comparison: Comparison, group: str, *, title: str, short: bool) -> Table:
+    """The differences of a set's rows in one group; `short` is the headline's metrics only."""
+    splits = splits_of(comparison.run_set.runs, group)
+    cells_of = [
+        {metric: found for metric in row.entries if (found := cell_entries(row, metric, group, splits))}
+        for row in comparison.others
+    ]
+    metrics = ordered(name for cells in cells_of for name in cells)
+    metrics = headline(metrics) if short and metrics else metrics
+    rows = tuple(
+        ((row.model, f"{row.family} {row.name}".strip()), *(_cell(name, cells.get(name, [])) for name in metrics))
+        for row, cells in zip(comparison.others, cells_of, strict=True)
+    )
+    entries = [entry for cells in cells_of for found in cells.values() for _, entry in found]
+    return Table(
+        title=title,
+        caption=_caption(comparison),
+        columns=("model", *metrics),
+        rows=rows,
+        notes=tuple(_notes(comparison, entries)),
+        clusters=frozenset(entry.clusters for entry in entries),
+    )
+
+
+def _cell(metric: str, found: Sequence[tuple[str, Entry]]) -> Cell:
+    lines: list[str] = []
+    for label, entry in found:
+        if entry.mean is None:
+            lines.append(f"{label}: {NOTHING}" if label else NOTHING)
+        else:
+            lines += _value(metric, label, entry)
+        lines.append(_pairs(entry))
+    return tuple(lines) or (NOTHING,)
+
+
+def _value(metric: str, label: str, entry: Entry) -> list[str]:
+    value = signed(metric, entry.mean or 0.0)
+    if entry.ci_low is None or entry.ci_high is None:
+        interval = NOTHING
+    else:
+        interval = f"[{number(metric, entry.ci_low)}, {number(metric, entry.ci_high)}]"
+    words = _words(metric, entry.test) if entry.test else []
+    return [f"{label}: {value} {interval}", *words] if label else [value, interval, *words]
+
+
+def _words(metric: str, test: Test) -> list[str]:
+    words = [test.verdict] if test.verdict in ("not separable", "too few clusters") else []
+    words += [] if test.p_holm is None else [f"p {test.p_holm:.3f}" if test.p_holm >= 0.001 else "p < 0.001"]
+    return words + ([] if test.detectable is None else [f"detectable {number(metric, test.detectable)}"])
+
+
+def _pairs(entry: Entry) -> str:
+    return f"{entry.n} pairs" + (f", {entry.missing} unpaired" if entry.missing else "")
+
+
+def signed(metric: str, value: float) -> str:
+    """A difference as tables print it, with its sign."""
+    text = number(metric, value)
+    if float(text) == 0:
+        return text.removeprefix("-")
+    return text if text.startswith("-") else f"+{text}"
+
+
+def _caption(comparison: Comparison) -> str:
+    one = clusters_word(comparison.run_set.benchmark, 1)
+    return (
+        f"Model minus {comparison.reference.model} ({comparison.reference.name}), over the samples that both have;"
+        f" {interval_words(comparison.run_set.benchmark)}, paired; p of a test that exchanges the two models"
+        f" {one} by {one}, Holm-corrected for the number of models."
+    )
+
+
+def _notes(comparison: Comparison, entries: Sequence[Entry]) -> list[str]:
+    word = clusters_word(comparison.run_set.benchmark)
+    notes = [
+        f'"not separable": p is above {1 - LEVEL:.2f} or the interval contains 0. p is corrected for the number of'
+        " models, not for the number of metrics.",
+        '"detectable": the true difference that this comparison would find four times out of five.',
+    ]
+    if any(entry.test and entry.test.verdict == "too few clusters" for entry in entries):
+        notes.append(
+            f'"too few clusters": with so few {word} and so many models no result could bring p below the limit.'
+        )
+    if any(entry.missing for entry in entries):
+        notes.append("Unpaired samples lack a value in one of the two runs, or in both, and are in no difference.")
+    notes += few_clusters_note(comparison.run_set, {entry.clusters for entry in entries})
+    if any(row.members for row in (comparison.reference, *comparison.others)):
+        notes.append("Of several seeds the per-sample means are compared.")
+    return notes
+
+
+def differences_csv(found: Sequence[Comparison]) -> str:
+    """One line per model, metric and group, with full precision."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for comparison in found:
+        for row in comparison.others:
+            for metric in ordered(row.entries):
+                for group, entry in sorted(row.entries[metric].items()):
+                    values = _line(comparison.reference, row, entry) | {"metric": metric, "group": group}
+                    writer.writerow("" if values[name] is None else values[name] for name in COLUMNS)
+    return stream.getvalue()
+
+
+def _line(reference: RunResult, row: RunResult, entry: Entry) -> dict[str, str | float | None]:
+    return {
+        "benchmark": row.benchmark,
+        "reference": reference.model,
+        "reference_run": reference.name,
+        "model": row.model,
+        "run": row.name,
+        "difference": entry.mean,
+        "ci_low": entry.ci_low,
+        "ci_high": entry.ci_high,
+        "pairs": entry.n,
+        "unpaired": entry.missing,
+        "clusters": entry.clusters,
+        "p": None if entry.test is None else entry.test.p,
+        "p_holm": None if entry.test is None else entry.test.p_holm,
+        "detectable": None if entry.test is None else entry.test.detectable,
+        "verdict": "" if entry.test is None else entry.test.verdict,
+    }

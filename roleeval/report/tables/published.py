@@ -1,0 +1,80 @@
+"""Numbers that others reported (results/published/*.yaml): tables of their own, never among measured rows.
+
+results/published/<paper>.yaml
+  benchmark, title, source, judge, protocol, remarks
+  columns     heading -> metric
+  times_100   headings whose printed values are 100 times the metric's
+  rows        {model, <heading>: value as printed, remark}
+"""
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from roleeval.errors import DataError
+from roleeval.report.tables.columns import number
+from roleeval.report.tables.tables import NOTHING, Notes, Table
+
+_NEEDED = ("benchmark", "title", "source", "judge", "protocol", "columns", "rows")
+
+
+def published_tables(benchmarks: Iterable[str]) -> list[Table]:
+    """The shipped tables about these benchmarks, in the files' order.
+
+    Raises:
+        DataError: a file is not what the module's first lines show.
+    """
+    from roleeval.resources import resource
+
+    wanted = set(benchmarks)
+    files = sorted(resource("results/published").glob("*.yaml"))
+    return [reported(file) for file in files if _read(file)["benchmark"] in wanted]
+
+
+def reported(file: Path) -> Table:
+    """One file as a table; values stand in the metrics' own units, as measured ones do.
+
+    Raises:
+        DataError: the file is not what the module's first lines show.
+    """
+    data = _read(file)
+    columns: Mapping[str, str] = data["columns"]
+    scale = {heading: 100.0 if heading in data.get("times_100", ()) else 1.0 for heading in columns}
+    notes, rows = Notes(), []
+    for row in data["rows"]:
+        if unknown := set(row) - {"model", "remark", *columns}:
+            raise DataError(f"{file}: the row of {row.get('model')!r} has {sorted(unknown)[0]!r}, which is no column")
+        mark = notes.mark(row["remark"]) if row.get("remark") else ""
+        cells = [
+            (number(metric, row[heading] / scale[heading]),) if heading in row else (NOTHING,)
+            for heading, metric in columns.items()
+        ]
+        rows.append(((f"{row['model']}{mark}",), *cells))
+    percent = "".join(f"; {heading}, printed times 100 there" for heading in columns if scale[heading] != 1.0)
+    return Table(
+        title=f"Reported elsewhere: {data['title']}",
+        caption=(
+            f"Not measured here. Source: {data['source']}; judge: {data['judge']}; protocol: {data['protocol']}."
+            " Other judges, prompts or protocols give other numbers: compare with care. Columns:"
+            f" {', '.join(f'{heading} is {metric}' for heading, metric in columns.items())}{percent}."
+        ),
+        columns=("model", *columns),
+        rows=tuple(rows),
+        notes=(*notes.lines(), *data.get("remarks", ())),
+    )
+
+
+@lru_cache(maxsize=32)
+def _read(file: Path) -> Mapping[str, Any]:
+    import yaml
+
+    try:
+        data = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise DataError(f"{file}: cannot be read ({error})") from error
+    if not isinstance(data, dict):
+        raise DataError(f"{file}: expected a mapping")
+    if absent := [key for key in _NEEDED if key not in data]:
+        raise DataError(f"{file}: lacks {absent[0]!r}")
+    return data

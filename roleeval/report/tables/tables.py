@@ -1,0 +1,319 @@
+"""Tables as plain data, before anyone decides how they are printed.
+
+A cell is a tuple of lines. Text that comes from models or files is raw here; the printers escape it.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, field
+
+from roleeval.report.found.collect import Entry, RunResult
+from roleeval.report.found.compare import RunSet, caption, clusters_word, decoding
+from roleeval.report.found.groups import cell_entries, parts_of, planned_rows, splits_of
+from roleeval.report.tables.columns import (
+    LENGTH,
+    PARITY_RECALL,
+    headline,
+    is_f1,
+    is_habit,
+    is_judged,
+    is_per_cluster,
+    number,
+    ordered,
+)
+from roleeval.stats import FEW_CLUSTERS
+
+Cell = tuple[str, ...]
+NOTHING = "–"
+_MARKS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table with what has to be said about it.
+
+    Attributes:
+        title: its heading.
+        caption: one line on data, decoding, seeds and intervals.
+        columns: headings; the first is of the column that names the row.
+        rows: one cell per column.
+        notes: footnotes; those that cells refer to begin with their mark.
+        clusters: numbers of clusters that its intervals rest on.
+    """
+
+    title: str
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    notes: tuple[str, ...]
+    clusters: frozenset[int] = frozenset()
+
+
+@dataclass
+class Notes:
+    """Footnotes in the order in which cells first ask for them."""
+
+    texts: list[str] = field(default_factory=list)
+
+    def mark(self, text: str) -> str:
+        if text not in self.texts:
+            self.texts.append(text)
+        return str(self.texts.index(text) + 1).translate(_MARKS)
+
+    def lines(self) -> list[str]:
+        return [f"{self.mark(text)} {text}" for text in self.texts]
+
+
+def group_table(run_set: RunSet, group: str, *, title: str, short: bool, notes: Notes | None = None) -> Table:
+    """The comparison of a set's runs in one group.
+
+    Args:
+        run_set: the runs; those that differ only in their seed are one row.
+        group: "split/protocol", an average, or a split.
+        title: the table's heading.
+        short: only the headline's metrics, no check, and a status column only where an answer is not ok.
+        notes: footnotes shared with other tables; None is a table with its own.
+    """
+    runs, notes = run_set.rows, notes or Notes()
+    splits = splits_of(runs, group)
+    metrics = _columns(runs, group, splits)
+    metrics = headline(metrics) if short else metrics
+    hidden = PARITY_RECALL in metrics and not (LENGTH in metrics and any(map(is_f1, metrics)))
+    if hidden:
+        metrics = [name for name in metrics if name != PARITY_RECALL]
+    found = [{name: cell_entries(run, name, group, splits) for name in metrics} for run in runs]
+    not_ok = [_not_ok(run, entries) for run, entries in zip(runs, found, strict=True)]
+    with_status = not short or any(text not in ("none", NOTHING) for text in not_ok)
+    named = _named_columns(runs, short=short)
+    columns = ["model", *(name for name, _ in named), "n", "coverage"]
+    columns += [] if short else ["scored + missing = planned"]
+    columns += ["not ok"] if with_status else []
+    rows = []
+    for run, entries, status in zip(runs, found, not_ok, strict=True):
+        base = _base(entries)
+        planned = planned_rows(run, group, base) if base else None
+        cells: list[Cell] = [(run.model, f"{run.family} {run.name}".strip())]
+        cells += [(text(run),) for _, text in named]
+        cells += [(str(base.n) if base else NOTHING,), (_coverage(base, planned),)]
+        cells += [] if short else [(_check(group, base, planned, notes),)]
+        cells += [(status,)] if with_status else []
+        rows.append((*cells, *_metric_cells(run_set, entries, base, notes)))
+    clusters = frozenset(entry.clusters for cell in found for pairs in cell.values() for _, entry in pairs if entry.n)
+    general = _general_notes(run_set, group, metrics, clusters)
+    if hidden:
+        general.append(f"{PARITY_RECALL} rewards length and is shown only beside an F1 and {LENGTH}: score with both.")
+    return Table(
+        title=title,
+        caption=caption(run_set, clusters),
+        columns=(*columns, *metrics),
+        rows=tuple(rows),
+        notes=(*notes.lines(), *general),
+        clusters=clusters,
+    )
+
+
+def _named_columns(runs: Sequence[RunResult], *, short: bool) -> list[tuple[str, Callable[[RunResult], str]]]:
+    """What stands beside a row's name: its number of seeds, and in the headline what its adapters cost."""
+    columns: list[tuple[str, Callable[[RunResult], str]]] = []
+    if any(run.members for run in runs):
+        columns.append(("seeds", lambda run: str(len(run.members) or 1)))
+    if short and any(run.facts.parameters.adapters is not None for run in runs):
+        columns.append(("adapter parameters", lambda run: count(run.facts.parameters.adapters)))
+        columns.append(("per added role", lambda run: count(run.facts.parameters.per_added_role)))
+    return columns
+
+
+def count(value: int | None) -> str:
+    """A number of parameters, in groups of three digits."""
+    return NOTHING if value is None else f"{value:,}".replace(",", " ")
+
+
+def _columns(runs: Sequence[RunResult], group: str, splits: Sequence[str]) -> list[str]:
+    names = {name for run in runs for name in run.entries}
+    return [name for name in ordered(names) if any(cell_entries(run, name, group, splits) for run in runs)]
+
+
+def _metric_cells(
+    run_set: RunSet, found: Mapping[str, list[tuple[str, Entry]]], base: Entry | None, notes: Notes
+) -> list[Cell]:
+    has_company = bool(found.get(LENGTH)) and any(entries for name, entries in found.items() if is_f1(name))
+    cells: list[Cell] = []
+    for name, entries in found.items():
+        if name == PARITY_RECALL and entries and not has_company:
+            cells.append((NOTHING + notes.mark(f"Not shown: this run has no F1 or no {LENGTH} to read it with."),))
+        else:
+            cells.append(_values(run_set, name, entries, base, notes))
+    return cells
+
+
+def _base(found: Mapping[str, list[tuple[str, Entry]]]) -> Entry | None:
+    """The entry whose n stands for the row: that of the first metric with one value per answer."""
+    single = [entries[0][1] for name, entries in found.items() if len(entries) == 1 and not is_per_cluster(name)]
+    return single[0] if single else None
+
+
+def _coverage(base: Entry | None, planned: int | None) -> str:
+    if base is None:
+        return NOTHING
+    total = planned if planned is not None else base.n + base.missing
+    return f"{base.n / total:.4f}" if total else NOTHING
+
+
+def _check(group: str, base: Entry | None, planned: int | None, notes: Notes) -> str:
+    """The sum that must come out even, written out."""
+    if base is None:
+        return NOTHING
+    summed = f"{base.n} + {base.missing}"
+    if planned is None:
+        return f"{summed} = {base.n + base.missing}" + notes.mark("The run does not say how many answers were planned.")
+    if base.n + base.missing == planned:
+        return f"{summed} = {planned}"
+    if base.n + base.missing < planned and "/" in group:
+        absent = planned - base.n - base.missing
+        mark = notes.mark("The data holds no reference for this many of the planned answers; they count as not scored.")
+        return f"{summed} + {absent}{mark} = {planned}"
+    return f"{summed} ≠ {planned}" + notes.mark("The sum does not come out: do not use this row; score the run again.")
+
+
+def _not_ok(run: RunResult, found: Mapping[str, list[tuple[str, Entry]]]) -> str:
+    """Statuses other than ok, of the values that stand for the row."""
+    base = _base(found)
+    if base is None:
+        return NOTHING
+    metric = next(name for name, entries in found.items() if entries and entries[0][1] is base)
+    sources = [run.entries[metric][part] for part in base.mean_of if part in run.entries[metric]] or [base]
+    counts: dict[str, int] = {}
+    for entry in sources:
+        for status, count in entry.statuses.items():
+            counts[status] = counts.get(status, 0) + count
+    return ", ".join(f"{status} {count}" for status, count in sorted(counts.items()) if status != "ok") or "none"
+
+
+def _values(run_set: RunSet, metric: str, entries: list[tuple[str, Entry]], base: Entry | None, notes: Notes) -> Cell:
+    if not entries:
+        return (NOTHING,)
+    lines: list[str] = []
+    for label, entry in entries:
+        value, interval = _value(run_set, metric, entry, notes)
+        if label:
+            lines.append(f"{label}: {value} {interval}".strip())
+            continue
+        lines += [value, interval] if interval else [value]
+        lines += _spread(metric, entry)
+        if entry.bounds is not None and entry.missing:
+            worst, best = (number(metric, end) for end in entry.bounds)
+            lines.append(f"bounds {worst} (worst), {best} (best)")
+        if is_per_cluster(metric):
+            word = clusters_word(run_set.benchmark, entry.n) if entry.spread is None else "values"
+            lines.append(f"n {entry.n} {word}" + (f", {entry.missing} missing" if entry.missing else ""))
+        elif (
+            base is not None
+            and not entry.mean_of
+            and not base.mean_of
+            and (entry.n, entry.missing) != (base.n, base.missing)
+        ):
+            lines.append(f"n {entry.n}, {entry.missing} missing")
+    return tuple(lines)
+
+
+def _spread(metric: str, entry: Entry) -> list[str]:
+    if entry.spread is None:
+        return []
+    low, high = number(metric, entry.spread.low), number(metric, entry.spread.high)
+    return [f"seeds: sd {number(metric, entry.spread.sd)}, {low} to {high}"]
+
+
+def _value(run_set: RunSet, metric: str, entry: Entry, notes: Notes) -> tuple[str, str]:
+    if entry.mean is None:
+        return NOTHING + notes.mark("No value: nothing was scored here."), ""
+    value = number(metric, entry.mean)
+    if entry.ci_low is None or entry.ci_high is None:
+        few, one = clusters_word(run_set.benchmark), clusters_word(run_set.benchmark, 1)
+        why = f"No interval: it takes at least two {few} to say how much they differ, and here is one {one}."
+        return value, NOTHING + notes.mark(why)
+    return value, f"[{number(metric, entry.ci_low)}, {number(metric, entry.ci_high)}]"
+
+
+def few_clusters_note(run_set: RunSet, clusters: Iterable[int]) -> list[str]:
+    """What intervals from few clusters rest on, where there are such."""
+    if not any(2 <= count < FEW_CLUSTERS for count in clusters):
+        return []
+    few, one = clusters_word(run_set.benchmark), clusters_word(run_set.benchmark, 1)
+    return [
+        f"Intervals from fewer than {FEW_CLUSTERS} {few} take it that {one} means are roughly normal; where they are"
+        " not, as for rare events, they are too narrow."
+    ]
+
+
+def _general_notes(run_set: RunSet, group: str, metrics: Sequence[str], clusters: Iterable[int]) -> list[str]:
+    notes = few_clusters_note(run_set, clusters)
+    if parts := parts_of(run_set.runs, group):
+        over_rows = any(e[group].over_rows for run in run_set.runs for e in run.entries.values() if group in e)
+        what = "is over all samples of" if over_rows else "is the plain mean of"
+        notes.append(f"{group} {what} {', '.join(parts)}; its n counts scores, not answers.")
+        notes.append("In a mean of groups, metrics without references are over the answers of the same splits.")
+    if PARITY_RECALL in metrics:
+        notes.append(
+            f"{PARITY_RECALL} is the published numbers' recipe; it rewards length: read it with F1 and {LENGTH}."
+        )
+    if per_cluster := [name for name in metrics if is_per_cluster(name)]:
+        notes.append(f"One value per {clusters_word(run_set.benchmark, 1)}, not per answer: {', '.join(per_cluster)}.")
+    said = {(p, w) for run in run_set.runs for p, w in run.facts.judges.items() if _stands(p, metrics)}
+    if said or any(map(is_judged, metrics)):
+        notes.append("Bounds: the mean if every missing judgement were the worst, or the best, possible.")
+    by_prefix = {p: [words for prefix, words in sorted(said) if prefix == p] for p, _ in sorted(said)}
+    notes += [f"{prefix}: {' | '.join(words)}." for prefix, words in by_prefix.items()]
+    return notes
+
+
+def _stands(prefix: str, metrics: Sequence[str]) -> bool:
+    return any(name.startswith(f"{prefix}/") for name in metrics)
+
+
+def runs_table(run_set: RunSet) -> Table:
+    """Who is in a set: seed, parameters, decoding, engine, and what became of every planned answer."""
+    notes, rows = Notes(), []
+    for run in run_set.runs:
+        facts = run.facts
+        ended = sum(facts.statuses.values())
+        check = f"{ended} = {facts.planned}" if ended == facts.planned else f"{ended} ≠ {facts.planned}"
+        if ended != facts.planned:
+            check += notes.mark("Answers are lost: do not use this run; run it again.")
+        uneven = uneven_groups(run)
+        if uneven:
+            check += notes.mark("Scored + missing is not what was planned in: " + ", ".join(uneven) + ".")
+        rows.append(
+            (
+                (run.model,),
+                (run.family,),
+                (run.name,),
+                (NOTHING if facts.seed is None else str(facts.seed),),
+                (count(facts.parameters.base),),
+                (count(facts.parameters.adapters),),
+                (count(facts.parameters.per_added_role),),
+                (facts.engine,),
+                (decoding(facts.sampling),),
+                (", ".join(f"{status} {count}" for status, count in sorted(facts.statuses.items())),),
+                (check,),
+            )
+        )
+    sizes = ("base parameters", "adapter parameters", "per added role")
+    columns = ("model", "family", "run", "seed", *sizes, "engine", "decoding", "answers", "ended = planned")
+    unknown = f"{NOTHING} under parameters: not known (a hub id, an endpoint, packed weights, or an older run)."
+    missing = any(None in astuple(run.facts.parameters) for run in run_set.runs)
+    return Table("Runs", "", columns, tuple(rows), (*notes.lines(), *([unknown] if missing else [])))
+
+
+def uneven_groups(run: RunResult) -> list[str]:
+    """Metric and group wherever scored + missing is not what was planned; a protocol may lack references."""
+    uneven = []
+    for metric, entries in run.entries.items():
+        for group, entry in entries.items():
+            planned = (
+                None if is_per_cluster(metric) or is_habit(metric) or entry.mean_of else planned_rows(run, group, entry)
+            )
+            if planned is None:
+                continue
+            total = entry.n + entry.missing
+            if total > planned or (total < planned and "/" not in group):
+                uneven.append(f"{metric} {group}")
+    return uneven

@@ -1,0 +1,106 @@
+"""Judging of finished episodes while others are still played: their replies then lie in the store for the judge stage.
+
+Nothing is decided here. The stage asks the same questions with the same seeds and finds the answers; what did not come
+in time, or failed, it asks itself.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from roleeval.config import RunConfig
+from roleeval.engines import StoredEngine
+from roleeval.errors import RoleEvalError
+from roleeval.judging import Case, Judge, Question, answer_of, ask, members
+from roleeval.stages.cast import judge_model
+from roleeval.stages.runtime import Runtime
+from roleeval.types import AdapterRef, Sample, Transcript
+
+_MOST_WAITING = 4096  # episodes; a judge that is slower than that is left to its stage, and memory stays flat
+
+
+@dataclass(frozen=True)
+class _Bench:
+    """A judge, and what it is asked with."""
+
+    judge: Judge
+    engine: StoredEngine
+    adapter: AdapterRef | None
+
+
+class JudgingAhead:
+    """Asks judges of single answers about episodes as they finish.
+
+    Judges that compare several runs wait for those, and have their stage alone.
+    """
+
+    def __init__(self, benches: Sequence[_Bench]) -> None:
+        self._benches = benches
+        self._waiting: deque[tuple[Sample, Transcript]] = deque()
+        self._running: set[asyncio.Task[None]] = set()
+        # Each worker asks all of a panel in turn, so the most careful of its limits holds for all.
+        self._most = min((bench.judge.max_in_flight for bench in benches), default=0)
+
+    @classmethod
+    async def of(cls, config: RunConfig, runtime: Runtime) -> "JudgingAhead":
+        """The judges of a run that generates and judges in one command; none where it does not."""
+        benches = []
+        wanted = config.judge is not None and "judge" in config.options.stages
+        for judge in members(config.judge) if wanted else ():
+            if not judge.compares:
+                options, model = judge_model(judge, config)
+                engine = StoredEngine(await runtime.engine(options, model), runtime.store(config.options))
+                benches.append(_Bench(judge, engine, next(iter(model.adapters()), None)))
+        return cls(benches)
+
+    def add(self, sample: Sample, transcript: Transcript) -> None:
+        """Takes an episode that has just finished."""
+        if len(self._waiting) >= _MOST_WAITING or not self._most:
+            return
+        self._waiting.append((sample, transcript))
+        if len(self._running) < self._most:
+            task = asyncio.create_task(self._work())
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+
+    async def close(self) -> None:
+        """Waits for the questions that are under way; the others are left to the stage."""
+        self._waiting.clear()
+        await asyncio.gather(*self._running)
+        for bench in self._benches:
+            await bench.engine.close()
+
+    async def cancel(self) -> None:
+        """Drops everything."""
+        self._most = 0
+        self._waiting.clear()
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        for bench in self._benches:
+            await bench.engine.close()
+
+    async def _work(self) -> None:
+        while self._waiting:
+            sample, transcript = self._waiting.popleft()
+            for bench in self._benches:
+                case = Case(sample, "", {"": answer_of(transcript, bench.judge.thoughts)})
+                for question in bench.judge.questions(case):
+                    if not await self._asked(question, bench):
+                        return
+
+    async def _asked(self, question: Question, bench: _Bench) -> bool:
+        """False, and an end to all of it, where a call had no reply: the stage will say what is wrong."""
+        try:
+            for repeat in range(bench.judge.samples_per_item):
+                judgement = await ask(question, bench.judge, bench.engine, repeat=repeat, adapter=bench.adapter)
+                if not judgement.answered:
+                    break
+            else:
+                return True
+        except RoleEvalError:
+            pass
+        self._most = 0
+        self._waiting.clear()
+        return False

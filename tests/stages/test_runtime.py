@@ -1,0 +1,43 @@
+"""One engine for all that a job asks: with too little room its adapters would take turns in the same slots."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from roleeval.engines import LoraNeed, ModelSource
+from roleeval.models import Base, Her, SharedLora
+from roleeval.stages.runtime import Runtime
+
+SOURCE = ModelSource("zoo:base")
+BASE = Base(name="base", source=SOURCE)
+HER = Her(name="her", source=SOURCE, adapter_path="zoo:her")
+STAGEHAND = SharedLora(name="stagehand", source=SOURCE, adapter_path="zoo:stagehand")
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of an engine that is nothing but what it was told."""
+
+    def build(self, source: ModelSource, lora: LoraNeed) -> Any:
+        return lora
+
+
+def need_of(*jobs: tuple[Any, ...]) -> LoraNeed:
+    runtime, options = Runtime(), Options()
+    for job in jobs:
+        runtime.expect(*((options, model) for model in job))
+    built: Any = asyncio.run(runtime.engine(options, jobs[0][0]))
+    assert isinstance(built, LoraNeed)
+    return built
+
+
+def test_an_engine_has_room_for_all_adapters_of_a_job() -> None:
+    assert need_of((HER, STAGEHAND, BASE)).count == 2
+
+
+def test_an_adapter_that_two_models_share_counts_once() -> None:
+    assert need_of((HER, STAGEHAND, STAGEHAND)).count == 2
+
+
+def test_jobs_of_a_sweep_follow_each_other_and_need_no_more_than_the_largest() -> None:
+    assert need_of((HER, BASE), (STAGEHAND, BASE)).count == 1
