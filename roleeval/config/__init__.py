@@ -1,16 +1,8 @@
 """Configuration: Hydra's dictionaries become typed dataclasses here, and what is wrong is said in one sentence."""
 
-from roleeval.config.options import (
-    RunConfig,
-    RunOptions,
-    build,
-    build_target,
-    masked,
-    parse_config,
-    refuse_secret_arguments,
-    refuse_secrets,
-    seed_runs,
-)
+from roleeval.config.build import build, build_target
+from roleeval.config.options import RunConfig, RunOptions, parse_config, seed_runs
+from roleeval.config.secrets import masked, refuse_secret_arguments, refuse_secrets
 
 __all__ = [
     "RunConfig",
