@@ -17,8 +17,9 @@ from functools import partial
 from typing import Any
 
 from roleeval.config import RunConfig, RunOptions, masked
-from roleeval.engines import Engine, StoredEngine, digest, file_hash
+from roleeval.engines import Engine, StoredEngine
 from roleeval.errors import EngineError, ResultError, RoleEvalError
+from roleeval.hashing import digest, file_hash
 from roleeval.judging import (
     Answer,
     Case,

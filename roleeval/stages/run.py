@@ -15,8 +15,9 @@ from typing import Any
 
 from roleeval.benchmarks import Actor, SelfScored
 from roleeval.config import RunConfig, RunOptions, masked
-from roleeval.engines import Engine, StoredEngine, Usage, digest
+from roleeval.engines import Engine, StoredEngine, Usage
 from roleeval.errors import ConfigError, EngineError, ResultError, RoleEvalError
+from roleeval.hashing import digest
 from roleeval.metrics import CorpusMetric, Metric
 from roleeval.models import base_parameters
 from roleeval.results import ResultFolder, ScoreBook, read_transcripts, summarise

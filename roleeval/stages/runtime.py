@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from roleeval.config import RunOptions
-from roleeval.engines import CompletionStore, Engine, EngineOptions, LoraNeed, ModelSource, digest
+from roleeval.engines import CompletionStore, Engine, EngineOptions, LoraNeed, ModelSource
+from roleeval.hashing import digest
 from roleeval.models import PersonaModel, lora_need
 
 T = TypeVar("T")

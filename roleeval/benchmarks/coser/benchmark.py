@@ -19,8 +19,8 @@ from roleeval.benchmarks.coser.prompts import ScenePrompts
 from roleeval.benchmarks.coser.rules import Rules
 from roleeval.benchmarks.coser.scene import Play
 from roleeval.benchmarks.coser.text import conversation, without_name, without_thoughts
-from roleeval.engines import digest, file_hash
 from roleeval.errors import ConfigError
+from roleeval.hashing import digest, file_hash
 from roleeval.prompts import PromptPack, load_prompt_pack
 from roleeval.resources import resource
 from roleeval.types import Persona, Sample, Transcript

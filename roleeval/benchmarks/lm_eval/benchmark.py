@@ -19,8 +19,8 @@ from typing import Any
 from roleeval.benchmarks._protocol import Scored
 from roleeval.benchmarks.actor import Actor
 from roleeval.benchmarks.rolebench import RoleBench
-from roleeval.engines import digest
 from roleeval.errors import ConfigError, DataError, UnsupportedRoleError
+from roleeval.hashing import digest
 from roleeval.models import PersonaModel
 from roleeval.prompts import load_prompt_pack
 from roleeval.types import Language, Persona, Sample, Score, Status, Transcript, Turn

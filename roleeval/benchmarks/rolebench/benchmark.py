@@ -24,8 +24,8 @@ from roleeval.benchmarks.rolebench.data import (
     seen_in_training,
     split_file,
 )
-from roleeval.engines import digest, file_hash
 from roleeval.errors import ConfigError, DataError
+from roleeval.hashing import digest, file_hash
 from roleeval.prompts import PromptPack, fill, load_prompt_pack
 from roleeval.resources import resource
 from roleeval.types import Language, Message, Persona, Sample, Transcript

@@ -18,8 +18,8 @@ from typing import Any, Literal
 
 from roleeval.benchmarks.coser import Coser, gca_points, read_severity
 from roleeval.benchmarks.coser.text import character_turn, without_name
-from roleeval.engines import digest, file_hash
 from roleeval.errors import DataError, ResultError
+from roleeval.hashing import digest, file_hash
 from roleeval.integrations.coser._official import (
     AVERAGE,
     DIMENSIONS,
