@@ -1,7 +1,7 @@
 """Judges: an LLM's opinion becomes a number with a known error. See docs/judging.md."""
 
 from roleeval.judging._calls import ask
-from roleeval.judging._controls import control_record, controls
+from roleeval.judging._controls import Control, control_record, controls
 from roleeval.judging._protocol import (
     REFERENCES,
     Answer,
@@ -27,6 +27,7 @@ __all__ = [
     "Answer",
     "Attempt",
     "Case",
+    "Control",
     "HerRm",
     "Judge",
     "Judgement",
