@@ -27,7 +27,6 @@ from roleeval.judging import (
     Panel,
     Price,
     Question,
-    answer_of,
     ask,
     control_record,
     controls,
@@ -162,11 +161,13 @@ async def _judged(
     """Asks one judge about everything; writes its judgements, returns its rows and its record for the manifest."""
     judge, begin = task.judge, time.perf_counter()
     own = folder.label
-    others = task.opponents.answers(judge.thoughts)
+    others = task.opponents.answers(judge.view)
     cases = [_case(sample, transcript, own, others, judge) for sample, transcript in transcripts]
-    spoilt = controls([sample for sample, _ in transcripts], judge) if judge.controls else []
+    spoilt = controls(cases, judge) if judge.controls else []
     if judge.controls and not spoilt:
-        log.warning("judge.controls: no sample of %s has a reference answer to put faults into", folder.path)
+        log.warning(
+            "judge.controls: %s has no answer to put faults into, neither a reference nor one of its own", folder.path
+        )
     questions = [judge.questions(case) for case in (*cases, *(control.case for control in spoilt))]
     stored = StoredEngine(task.engine, runtime.store(options))
     try:
@@ -197,7 +198,7 @@ async def _judged(
 def _case(
     sample: Sample, transcript: Transcript, own: str, others: Mapping[str, Mapping[str, Answer]], judge: Judge
 ) -> Case:
-    answers = {own: answer_of(transcript, judge.thoughts)}
+    answers = {own: judge.view.of(transcript)}
     for label, known in others.items():
         if sample.id not in known:
             raise ResultError(f"{label}: has no answer to {sample.id}; run it again, or leave it out of judge.against")
