@@ -10,9 +10,9 @@ from typing import Any, ClassVar, Literal
 from roleeval.engines import EngineOptions, ModelSource
 from roleeval.errors import ConfigError
 from roleeval.identity import OUTSIDE_IDENTITY, options
-from roleeval.metrics import ANSWERLESS
+from roleeval.judging._view import Answer, View
 from roleeval.prompts import PromptPack, load_prompt_pack
-from roleeval.types import FinishReason, Message, Sample, Sampling, Score, Status, Transcript
+from roleeval.types import FinishReason, Message, Sample, Sampling, Score
 
 # The label of the benchmark's reference answers where a comparison has them as an opponent.
 REFERENCES = "references"
@@ -23,38 +23,8 @@ class UnusableReplyError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What one candidate said about a sample.
-
-    Attributes:
-        text: the answer, or the conversation where the episode has several turns (`answer_of`).
-        status: how its episode ended.
-        rounds: turns of the model under test in it.
-    """
-
-    text: str
-    status: Status = "ok"
-    rounds: int = 1
-
-    @property
-    def happened(self) -> bool:
-        """False where the candidate was never asked (or not answered): there is nothing to judge."""
-        return self.status == "ok" or self.status in ANSWERLESS
-
-    @property
-    def given(self) -> bool:
-        """Whether there is a text that a judge can be asked about."""
-        return self.status == "ok" and bool(self.text.strip())
-
-    @property
-    def outcome(self) -> Status:
-        """The status of a row that needs no judge."""
-        return "no_answer" if self.status == "ok" and not self.given else self.status
-
-
-@dataclass(frozen=True, slots=True)
 class Case:
-    """A sample and its answers.
+    """A sample and its answers, each with the turns that the judge's view lets through.
 
     Attributes:
         sample: what was asked.
@@ -209,6 +179,11 @@ class Judge:
         """Who asks, in the store's keys."""
         return f"judge:{self.name}:{self.prompts.sha256}"
 
+    @property
+    def view(self) -> View:
+        """What of a transcript the judge may see; the answers of its cases hold that and no more."""
+        return View(thoughts=self.thoughts)
+
     def engine_options(self, default: EngineOptions) -> EngineOptions:
         return default if self.engine is None else self.engine
 
@@ -238,20 +213,6 @@ class Judge:
         if not values:
             return None
         return statistics.median(values) if self.aggregate == "median" else statistics.fmean(values)
-
-
-def answer_of(transcript: Transcript, thoughts: Literal["hidden", "shown"]) -> Answer:
-    """What a judge may read of a transcript: the answer, or the conversation where it has several turns.
-
-    A turn in which nothing was said is not part of a conversation, and no round of it.
-    """
-    turns = [turn for turn in transcript.turns if turn.part != "next_speaker"]
-    said = [(turn, (turn.shown if thoughts == "shown" else "") or turn.visible) for turn in turns]
-    if len(transcript.turns) == 1:
-        return Answer("".join(text for _, text in said), transcript.status)
-    said = [(turn, text) for turn, text in said if text.strip()]
-    text = "\n\n".join(f"{turn.speaker}: {text}" for turn, text in said)
-    return Answer(text, transcript.status, sum(turn.part == "model" for turn, _ in said))
 
 
 def mean_or_none(values: Sequence[float | None]) -> float | None:

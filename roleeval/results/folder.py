@@ -191,5 +191,8 @@ def _restore(data: dict[str, Any]) -> tuple[Sample, Transcript]:
 def _turn(data: dict[str, Any]) -> Turn:
     # A folder of another version may lack newer fields, or have fields that are not known here.
     known = {field.name for field in fields(Turn)}
-    messages = tuple(Message(**message) for message in data["messages"])
-    return Turn(**{name: value for name, value in data.items() if name in known} | {"messages": messages})
+    kept = {name: value for name, value in data.items() if name in known}
+    kept["messages"] = tuple(Message(**message) for message in data["messages"])
+    # Before turns had `aside`, what was no part of the conversation was the part "next_speaker", and nothing else.
+    kept.setdefault("aside", data.get("part") == "next_speaker")
+    return Turn(**kept)

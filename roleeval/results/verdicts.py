@@ -12,7 +12,7 @@ from itertools import permutations
 from typing import Any
 
 from roleeval.errors import ResultError
-from roleeval.judging import REFERENCES, Answer, answer_of, reference
+from roleeval.judging import REFERENCES, Answer, View, reference
 from roleeval.results import ResultFolder, read_judgements, read_transcripts
 from roleeval.results.manifest import JudgeRecord, Manifest
 from roleeval.stats import Outcome, Verdict, Winner, settle
@@ -49,7 +49,7 @@ class Run:
         Raises:
             ResultError: the transcripts are missing or damaged.
         """
-        return {s.id: (s, answer_of(t, "hidden")) for s, t in read_transcripts(self.folder.transcripts)}
+        return {s.id: (s, View().of(t)) for s, t in read_transcripts(self.folder.transcripts)}
 
     def sample(self, name: str) -> Sample:
         """One of its samples.
@@ -92,7 +92,7 @@ class Column:
     def answer(self, label: str, sample: Sample) -> Answer | None:
         """What a run (or the reference) says to a sample; None where its folder is not at hand."""
         if label == REFERENCES:
-            return Answer(reference(sample))
+            return Answer.said(reference(sample))
         found = self.runs[label].items.get(sample.id) if label in self.runs else None
         return found[1] if found else None
 

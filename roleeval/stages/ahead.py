@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from roleeval.config import RunConfig
 from roleeval.engines import StoredEngine
 from roleeval.errors import RoleEvalError
-from roleeval.judging import Case, Judge, Question, answer_of, ask, members
+from roleeval.judging import Case, Judge, Question, ask, members
 from roleeval.stages.cast import judge_model
 from roleeval.stages.runtime import Runtime
 from roleeval.types import AdapterRef, Sample, Transcript
@@ -85,7 +85,7 @@ class JudgingAhead:
         while self._waiting:
             sample, transcript = self._waiting.popleft()
             for bench in self._benches:
-                case = Case(sample, "", {"": answer_of(transcript, bench.judge.thoughts)})
+                case = Case(sample, "", {"": bench.judge.view.of(transcript)})
                 for question in bench.judge.questions(case):
                     if not await self._asked(question, bench):
                         return

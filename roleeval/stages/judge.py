@@ -23,7 +23,6 @@ from roleeval.judging import (
     Judgement,
     Panel,
     Question,
-    answer_of,
     ask,
     control_record,
     controls,
@@ -103,7 +102,7 @@ async def _judged(
     """Asks one judge about everything; writes its judgements, returns its rows and its record for the manifest."""
     judge, begin = task.judge, time.perf_counter()
     cases = _cases(task, folder, played)
-    spoilt = _controls(judge, folder, played)
+    spoilt = _controls(judge, folder, cases)
     try:
         judgements = await _ask_all(task, [*cases, *(control.case for control in spoilt)], options)
     finally:
@@ -133,11 +132,11 @@ async def _judged(
 
 def _cases(task: Task, folder: ResultFolder, played: Played) -> list[Case]:
     """What the judge is asked about: each sample's answer, with those of the opponents."""
-    own, thoughts = folder.label, task.judge.thoughts
-    others = task.opponents.answers(thoughts)
+    own, view = folder.label, task.judge.view
+    others = task.opponents.answers(view)
     cases = []
     for sample, transcript in played:
-        answers: dict[str, Answer] = {own: answer_of(transcript, thoughts)}
+        answers: dict[str, Answer] = {own: view.of(transcript)}
         for label, known in others.items():
             if sample.id not in known:
                 raise ResultError(
@@ -148,10 +147,12 @@ def _cases(task: Task, folder: ResultFolder, played: Played) -> list[Case]:
     return cases
 
 
-def _controls(judge: Judge, folder: ResultFolder, played: Played) -> list[Control]:
-    spoilt = controls([sample for sample, _ in played], judge) if judge.controls else []
+def _controls(judge: Judge, folder: ResultFolder, cases: Sequence[Case]) -> list[Control]:
+    spoilt = controls(cases, judge) if judge.controls else []
     if judge.controls and not spoilt:
-        log.warning("judge.controls: no sample of %s has a reference answer to put faults into", folder.path)
+        log.warning(
+            "judge.controls: %s has no answer to put faults into, neither a reference nor one of its own", folder.path
+        )
     return spoilt
 
 

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from roleeval.config import RunConfig
 from roleeval.errors import ConfigError
-from roleeval.judging import REFERENCES, Answer, answer_of, reference
+from roleeval.judging import REFERENCES, Answer, View, reference
 from roleeval.results import ResultFolder, read_transcripts
 from roleeval.results.manifest import Manifest
 from roleeval.stages.identity import same_questions
@@ -68,8 +67,8 @@ class Opponents:
         chosen = tuple(folder for label, folder in found.items() if label.partition("/")[0] in against)
         return cls(chosen, own, with_references=REFERENCES in against)
 
-    def answers(self, thoughts: Literal["hidden", "shown"]) -> dict[str, dict[str, Answer]]:
-        """Label -> sample id -> answer.
+    def answers(self, view: View) -> dict[str, dict[str, Answer]]:
+        """Label -> sample id -> answer, as far as a judge may see it.
 
         Raises:
             ConfigError: references are an opponent, and a sample has none.
@@ -77,8 +76,7 @@ class Opponents:
         found: dict[str, dict[str, Answer]] = {}
         for folder in self.folders:
             found[folder.label] = {
-                sample.id: answer_of(transcript, thoughts)
-                for sample, transcript in read_transcripts(folder.transcripts)
+                sample.id: view.of(transcript) for sample, transcript in read_transcripts(folder.transcripts)
             }
         if self.with_references:
             found[REFERENCES] = {}
@@ -86,5 +84,5 @@ class Opponents:
                 text = reference(sample)
                 if not text:
                     raise ConfigError(f"judge.against: references: {sample.id} has none")
-                found[REFERENCES][sample.id] = Answer(text)
+                found[REFERENCES][sample.id] = Answer.said(text)
         return found

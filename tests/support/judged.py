@@ -30,7 +30,7 @@ SAMPLE = Sample("eng/1", 1, "eng", PERSONA.role, PERSONA, "Who are you?", {"SPE"
 def case(*texts: str, statuses: Mapping[int, Status] | None = None) -> Case:
     """Answers of the runs "m0/run", "m1/run", ...; the first is judged."""
     ended = statuses or {}
-    answers = {f"m{n}/run": Answer(text, ended.get(n, "ok")) for n, text in enumerate(texts)}
+    answers = {f"m{n}/run": Answer.said(text, status=ended.get(n, "ok")) for n, text in enumerate(texts)}
     return Case(SAMPLE, "m0/run", answers)
 
 

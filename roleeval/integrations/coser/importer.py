@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from roleeval.benchmarks.coser import Coser, gca_points, read_severity
+from roleeval.benchmarks.coser.scene import ENVIRONMENT_PART, PREDICTOR_PART
 from roleeval.benchmarks.coser.text import character_turn, without_name
 from roleeval.errors import DataError, ResultError
 from roleeval.hashing import digest, file_hash
@@ -45,7 +46,7 @@ from roleeval.results.manifest import (
     SampleCounts,
 )
 from roleeval.results.provenance import provenance
-from roleeval.types import Part, Persona, Sample, Score, Transcript, Turn
+from roleeval.types import MODEL, Part, Persona, Sample, Score, Transcript, Turn
 
 Protocol = Literal["paper", "feb25", "head", "her"]
 
@@ -306,10 +307,10 @@ def _write(
 
 def _turn(role: str, content: str) -> Turn:
     """A turn of the simulation; a character's thoughts, in brackets or in tags, are told from what is heard."""
-    parts: dict[str, Part] = {NEXT_SPEAKER: "next_speaker", ENVIRONMENT: "environment"}
-    part = parts.get(role, "model")
-    plain = Turn(role, (), content, content, "", "ok", "stop", 0, 0, "", part=part)
-    if part != "model":
+    parts: dict[str, Part] = {NEXT_SPEAKER: PREDICTOR_PART, ENVIRONMENT: ENVIRONMENT_PART}
+    part = parts.get(role, MODEL)
+    plain = Turn(role, (), content, content, "", "ok", "stop", 0, 0, "", part=part, aside=part == PREDICTOR_PART)
+    if part != MODEL:
         return replace(plain, visible=without_name(content, role).strip())
     reply = parse_her(content, "stop")
     said = replace(plain, visible=reply.visible, thoughts=reply.thoughts, status=reply.status, shown=reply.shown)
