@@ -15,6 +15,8 @@ from roleeval.types import FinishReason, Message, Sample, Sampling, Score
 
 # The label of the benchmark's reference answers where a comparison has them as an opponent.
 REFERENCES = "references"
+# `Judge.arithmetic` of judges whose repeats stats.settled brings together.
+REPEATS_SETTLED = "settled"
 
 
 class UnusableReplyError(Exception):
@@ -177,6 +179,11 @@ class Judge:
     def scope(self) -> str:
         """Who asks, in the store's keys."""
         return f"judge:{self.name}:{self.prompts.sha256}"
+
+    @property
+    def arithmetic(self) -> str:
+        """What names the way from verdicts to scores in the column's hash, where it once was another; "" is nothing."""
+        return ""
 
     @property
     def view(self) -> View:

@@ -141,6 +141,8 @@ async def _task(
         engine.check(adapter)
     settings = {f.name: getattr(judge, f.name) for f in dataclasses.fields(judge) if f.name not in _OUTSIDE}
     settings["sampling"] = asdict(judge.sampling)
+    if judge.arithmetic:
+        settings["arithmetic"] = judge.arithmetic
     who = digest(type(judge).__qualname__, engine.fingerprint, settings, *([adapter.fingerprint] if adapter else []))
     column = f"{JUDGED}{judge.name}@{judge.prompts.sha256[:8]}-{who[:8]}"
     opponents = Opponents.find(config, folder, manifest, getattr(judge, "against", None) if judge.compares else ())
