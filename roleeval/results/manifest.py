@@ -9,7 +9,7 @@ A format that is newer than this version of roleeval is refused. Keys that are n
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 from roleeval.errors import ResultError
 
@@ -124,7 +124,7 @@ class JudgeRecord:
     sampling: Mapping[str, Any] = field(default_factory=dict)
     attempts: int = 1
     samples_per_item: int = 1
-    aggregate: str = "median"
+    aggregate: Literal["median", "mean"] = "median"
     seed: int = 0
     opponents: tuple[str, ...] = ()
     failures: Mapping[str, int] = field(default_factory=dict)

@@ -15,7 +15,7 @@ from roleeval.errors import ResultError
 from roleeval.judging import REFERENCES, Answer, View, reference
 from roleeval.results import ResultFolder, read_judgements, read_transcripts
 from roleeval.results.manifest import JudgeRecord, Manifest
-from roleeval.stats import Outcome, Verdict, Winner, settle
+from roleeval.stats import Aggregate, Outcome, Verdict, Winner, settle
 from roleeval.types import Sample
 
 _SLOTS: Mapping[str, Winner] = {"A": "a", "B": "b", "tie": "tie"}
@@ -86,6 +86,11 @@ class Column:
         return {name: ends for record in self.records.values() for name, ends in record.ranges.items()}
 
     @property
+    def aggregate(self) -> Aggregate:
+        """Of repeats; the same in all records, because a column's name holds it."""
+        return next((record.aggregate for record in self.records.values()), "median")
+
+    @property
     def is_pairwise(self) -> bool:
         return "overall/win" in self.ranges
 
@@ -108,6 +113,7 @@ class Pairs:
         labels: run -> name.
         absent: runs that were compared and whose folders are not at hand: outcomes of theirs that needed no judge are
             not known here.
+        aggregate: of repeats.
     """
 
     names: tuple[str, ...]
@@ -115,15 +121,20 @@ class Pairs:
     unasked: Mapping[str, tuple[Outcome, ...]]
     labels: Mapping[str, str]
     absent: tuple[str, ...]
+    aggregate: Aggregate
 
     @property
     def all_verdicts(self) -> list[Verdict]:
         return [verdict for each in self.verdicts.values() for verdict in each]
 
+    def settled(self, criterion: str) -> list[Outcome]:
+        """Who won on one criterion where a judge was asked; the numbers of the judge's own scores."""
+        return settle(self.verdicts[criterion], aggregate=self.aggregate)
+
     def outcomes(self, criterion: str | None = None) -> list[Outcome]:
         """Who won, of one criterion or of all; an item of theirs is a sample's criterion."""
         chosen = [criterion] if criterion else list(self.verdicts)
-        return [o for name in chosen for o in (*settle(self.verdicts[name]), *self.unasked[name])]
+        return [o for name in chosen for o in (*self.settled(name), *self.unasked[name])]
 
 
 def columns(folders: Iterable[ResultFolder]) -> list[Column]:
@@ -164,10 +175,11 @@ def pairs(column: Column) -> Pairs:
     names = _names(column)
     criteria = sorted({name for row in column.judgements for name in row["verdict"] or ()}) or ["overall"]
     verdicts: dict[str, list[Verdict]] = {name: [] for name in criteria}
-    usable = {(row["sample_id"], row["repeat"], *row["slots"]) for row in column.judgements if row["verdict"]}
+    usable = {(row["sample_id"], *row["slots"]) for row in column.judgements if row["verdict"]}
     for row in column.judgements:
         run, (first, second) = column.runs[row["run"]], row["slots"]
-        if not {(row["sample_id"], row["repeat"], *order) for order in permutations(row["slots"])} <= usable:
+        orders = {(row["sample_id"], *order) for order in permutations(row["slots"])}
+        if row["verdict"] is None or not orders <= usable:
             continue  # one order alone carries the judge's preference for a slot
         cluster = run.sample(row["sample_id"]).cluster
         for name in criteria:
@@ -181,6 +193,7 @@ def pairs(column: Column) -> Pairs:
         unasked=unasked,
         labels=names,
         absent=tuple(sorted(label for label in names if label != REFERENCES and label not in column.runs)),
+        aggregate=column.aggregate,
     )
 
 

@@ -187,7 +187,7 @@ def _card(
         variances=variances(column),
         agreements=tuple(_with_judges(column, mine, others)),
         people=tuple(_with_people(column, scores, labels)),
-        flip=flip_rate(compared.all_verdicts) if compared else None,
+        flip=flip_rate(compared.all_verdicts, aggregate=compared.aggregate) if compared else None,
         first_slot=first_slot_rate(compared.all_verdicts) if compared else _first_slot(column),
         length=rank_correlation(*length_pairs(column, scores)),
         wins=_wins(column),

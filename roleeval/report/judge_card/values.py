@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from roleeval.errors import ResultError
 from roleeval.results.verdicts import Column, Pairs
-from roleeval.stats import Estimate, VarianceSplit, cluster_codes, clustered_mean, settle, variance_split
+from roleeval.stats import Estimate, VarianceSplit, cluster_codes, clustered_mean, variance_split
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,10 +51,10 @@ def _score_rows(file: str) -> list[dict[str, Any]]:
 
 
 def pair_values(compared: Pairs) -> dict[str, dict[tuple[str, ...], float]]:
-    """Criterion -> comparison -> 1 where the first model of the alphabet won, 0.5, 0; of those that were asked."""
+    """Criterion -> comparison -> points of the first model of the alphabet; of those that were asked."""
     return {
-        criterion: {(o.item, o.model_a, o.model_b): o.points(o.model_a) for o in settle(verdicts)}
-        for criterion, verdicts in compared.verdicts.items()
+        criterion: {(o.item, o.model_a, o.model_b): o.points(o.model_a) for o in compared.settled(criterion)}
+        for criterion in compared.verdicts
     }
 
 
