@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from roleeval.errors import ConfigError
 from roleeval.judging._protocol import Answer, Case, Judge, Judgement
 from roleeval.judging._rubric import reference
+from roleeval.metrics import MetricInfo, primary
 from roleeval.resources import resource
 from roleeval.seeds import derive_seed
 from roleeval.stats import Estimate, cluster_codes, clustered_mean
@@ -32,7 +33,6 @@ IN_ORDER, NOT_IN_ORDER, NOT_MEASURED = "in order", "not in order", "not measured
 _LANGUAGES: tuple[Language, ...] = ("en", "zh")
 _SENTENCE_END = re.compile(r"(?<=[.!?])(?=\s)|(?<=[。！？])(?![”’」』])|(?<=[。！？][”’」』])")
 _HOW = ("insert", "append", "open", "replace", "repeat")
-_HEADLINES = ("overall", "overall/win", "overall/beats", "avg")
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,15 +175,13 @@ def control_record(judge: Judge, judged: Sequence[tuple[Control, Sequence[Judgem
         that the unspoilt answer won against it. `ordered` is the share of samples whose doses stand in order, with at
         least one step.
     """
-    metric, values, clusters = "", {}, {}
-    worst = best = 0.0
+    info: MetricInfo | None = None
+    values, clusters = {}, {}
     for control, judgements in judged:
         rows = {row.metric: row.value for _, scores in judge.scores([(control.case, judgements)]) for row in scores}
-        if not metric:
-            ranges = judge.ranges(2)
-            metric = next(name for name in (*_HEADLINES, *ranges) if name in rows)
-            worst, best = ranges.get(metric, (0.0, 1.0))
-        values[control.fault, control.dose, control.sample.id] = rows[metric]
+        if info is None:
+            info = primary([each for each in judge.infos(control.case.opponents) if each.name in rows])
+        values[control.fault, control.dose, control.sample.id] = rows[info.name]
         clusters[control.sample.id] = control.sample.cluster
     names = list(clusters)
     codes = cluster_codes([clusters[name] for name in names])
@@ -199,11 +197,11 @@ def control_record(judge: Judge, judged: Sequence[tuple[Control, Sequence[Judgem
             faults[fault.name] = _wins([column(fault.name, dose) for dose in DOSES[1:]], codes)
         else:
             doses = [column("", 0), *(column(fault.name, dose) for dose in DOSES[1:])]
-            faults[fault.name] = _points(doses, codes, best >= worst)
+            faults[fault.name] = _points(doses, codes, info is None or info.higher_is_better is not False)
     return {
         "asked": judge.controls,
         "answers": len(names),
-        "metric": metric,
+        "metric": info.name if info else "",
         "kind": "wins" if judge.compares else "points",
         "faults": faults,
     }

@@ -13,7 +13,8 @@ from typing import Any
 
 from roleeval.errors import ResultError
 from roleeval.judging import REFERENCES, Answer, answer_of, reference
-from roleeval.results import ResultFolder, read_judgements, read_transcripts
+from roleeval.metrics import MetricInfo
+from roleeval.results import ResultFolder, read_judgements, read_transcripts, record_infos
 from roleeval.stats import Outcome, Verdict, Winner, settle
 from roleeval.types import Sample
 
@@ -79,10 +80,16 @@ class Column:
     runs: Mapping[str, Run]
     judgements: tuple[Mapping[str, Any], ...]
 
-    @property
-    def ranges(self) -> Mapping[str, Any]:
-        """Metric -> (worst, best) possible value."""
-        return {name: ends for record in self.records.values() for name, ends in record["ranges"].items()}
+    @cached_property
+    def infos(self) -> Mapping[str, MetricInfo]:
+        """Metric without the column's name -> what it is."""
+        return {name: info for record in self.records.values() for name, info in record_infos(record).items()}
+
+    @cached_property
+    def ranges(self) -> Mapping[str, tuple[float, float]]:
+        """Metric -> (worst, best) possible value; habits of the judge are left out."""
+        infos = self.infos.values()
+        return {info.name: info.ends for info in infos if info.ends is not None and not info.habit}
 
     @property
     def is_pairwise(self) -> bool:

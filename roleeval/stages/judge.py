@@ -35,13 +35,18 @@ from roleeval.judging import (
     mean_or_none,
     members,
 )
+from roleeval.metrics import MetricInfo, check_declared, infos_of
 from roleeval.models import base_parameters
 from roleeval.results import (
     ResultFolder,
     ScoreBook,
+    infos_for,
+    judge_infos,
     judgement_line,
     read_transcripts,
+    record_infos,
     summarise,
+    summary_infos,
     write_judgements,
 )
 from roleeval.stages.cast import judge_model
@@ -126,9 +131,10 @@ async def judge_folder(config: RunConfig, runtime: Runtime, folder: ResultFolder
         judges[task.column] = record
     if isinstance(config.judge, Panel):
         column = f"{JUDGED}{config.judge.name}@{digest(sorted(found))[:8]}"
-        ranges = _shared([judges[task.column]["ranges"] for task in tasks])
-        judges[column] = {"judge": config.judge.name, "members": sorted(found), "ranges": ranges, "prefix": column}
-        found[column] = _pooled(found, ranges, column)
+        shared = _shared([record_infos(judges[task.column]) for task in tasks])
+        infos = {name: info.to_json() for name, info in shared.items()}
+        judges[column] = {"judge": config.judge.name, "members": sorted(found), "infos": infos, "prefix": column}
+        found[column] = _pooled(found, shared, column)
     _write(config, folder, manifest, [sample for sample, _ in transcripts], found)
     return True
 
@@ -162,6 +168,7 @@ async def _judged(
 ) -> tuple[Rows, dict[str, Any]]:
     """Asks one judge about everything; writes its judgements, returns its rows and its record for the manifest."""
     judge, begin = task.judge, time.perf_counter()
+    infos = infos_of(judge, tuple(task.opponents.labels))
     own = folder.label
     others = task.opponents.answers(judge.thoughts)
     cases = [_case(sample, transcript, own, others, judge) for sample, transcript in transcripts]
@@ -176,7 +183,7 @@ async def _judged(
         await stored.close()
     judged, controlled = judgements[: len(cases)], list(zip(spoilt, judgements[len(cases) :], strict=True))
     everything = [judgement for per_case in judged for judgement in per_case]
-    record = _record(task, everything, len(others) + 1)
+    record = _record(task, everything, infos)
     if judge.controls:
         asked = [judgement for _, per_case in controlled for judgement in per_case]
         record["controls"] = control_record(judge, controlled) | _counted(asked, task.price)
@@ -192,6 +199,7 @@ async def _judged(
         lines += [line(each, source=source | {"control": control.identity}) for each in per_case]
     write_judgements(folder.judgements, task.column, lines)
     rows = judge.scores(list(zip(cases, judged, strict=True)))
+    check_declared(judge, (row for _, each in rows for row in each), infos)
     return [(s, [dataclasses.replace(r, metric=f"{task.prefix}/{r.metric}") for r in each]) for s, each in rows], record
 
 
@@ -257,12 +265,9 @@ def _too_many(failed: int, total: int, share: float, judgement: Judgement) -> st
     )
 
 
-def _record(task: _Task, judgements: Sequence[Judgement], candidates: int) -> dict[str, Any]:
+def _record(task: _Task, judgements: Sequence[Judgement], infos: Mapping[str, MetricInfo]) -> dict[str, Any]:
     judge, pack = task.judge, task.judge.prompts
     source = masked(asdict(judge.source)) if judge.source else "the run's own base model"
-    ranges = dict(judge.ranges(candidates))
-    if "overall/win" in ranges and len(task.opponents.labels) > 1:
-        ranges |= {f"overall/win_against/{label}": ranges["overall/win"] for label in task.opponents.labels}
     return {
         "judge": judge.name,
         "prefix": task.prefix,
@@ -282,7 +287,7 @@ def _record(task: _Task, judgements: Sequence[Judgement], candidates: int) -> di
         "seed": judge.seed,
         "opponents": list(task.opponents.labels),
         **_counted(judgements, task.price),
-        "ranges": {name: list(ends) for name, ends in ranges.items()},
+        "infos": {name: info.to_json() for name, info in infos.items()},
     }
 
 
@@ -303,9 +308,10 @@ def _counted(judgements: Sequence[Judgement], price: Price | None) -> dict[str, 
     }
 
 
-def _shared(ranges: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _shared(infos: Sequence[Mapping[str, MetricInfo]]) -> dict[str, MetricInfo]:
     """What all of a panel's judges score on the same scale."""
-    return {name: ends for name, ends in ranges[0].items() if all(each.get(name) == ends for each in ranges)}
+    scales = [{name: info.ends for name, info in each.items() if info.ends and not info.habit} for each in infos]
+    return {name: infos[0][name] for name, ends in scales[0].items() if all(each.get(name) == ends for each in scales)}
 
 
 def _pooled(found: Mapping[str, Rows], names: Iterable[str], column: str) -> Rows:
@@ -340,14 +346,10 @@ def _write(
         for sample, scores in rows:
             book.add(sample, scores)
     book.write(folder.scores, benchmark=config.benchmark.name, model=config.model.name)
-    folder.write_json("summary.json", summarise(book, config.benchmark.averages(), judge_ranges(manifest)))
+    scored = {name: info for metric in config.metrics.values() for name, info in infos_of(metric).items()}
+    infos = infos_for(book.metrics, judge_infos(manifest), summary_infos(folder.summary()), scored)
+    folder.write_json("summary.json", summarise(book, config.benchmark.averages(), infos))
     folder.write_json("manifest.json", manifest)
-
-
-def judge_ranges(manifest: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
-    """Metric -> (worst, best) possible value, of all judges of a folder."""
-    records = manifest.get("judges", {}).values()
-    return {f"{r['prefix']}/{name}": tuple(ends) for r in records for name, ends in r["ranges"].items()}
 
 
 def kept_rows(manifest: Mapping[str, Any]) -> Callable[[str], bool]:

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,22 @@ from roleeval.config import RunConfig, RunOptions, masked
 from roleeval.engines import Engine, StoredEngine, Usage
 from roleeval.errors import ConfigError, EngineError, ResultError, RoleEvalError
 from roleeval.hashing import digest
-from roleeval.metrics import CorpusMetric, Metric
+from roleeval.metrics import CorpusMetric, Metric, MetricInfo, check_declared, infos_of
 from roleeval.models import base_parameters
-from roleeval.results import ResultFolder, ScoreBook, read_transcripts, summarise
+from roleeval.results import (
+    ResultFolder,
+    ScoreBook,
+    infos_for,
+    judge_infos,
+    read_transcripts,
+    summarise,
+    summary_infos,
+)
 from roleeval.results.folder import TranscriptWriter
 from roleeval.results.provenance import provenance
 from roleeval.stages import cast
 from roleeval.stages.ahead import JudgingAhead
-from roleeval.stages.judge import JUDGED, judge_folder, judge_ranges, kept_rows
+from roleeval.stages.judge import JUDGED, judge_folder, kept_rows
 from roleeval.stages.progress import Progress, make_progress
 from roleeval.stages.runtime import Runtime
 from roleeval.types import Sample, Score, Transcript
@@ -173,8 +181,7 @@ async def _generate(
     if total == 0:
         raise ConfigError("nothing to do: the benchmark has no samples")
     parameters = {"base": base_parameters(model.source), "adapters": asdict(model.adapter_parameters())}
-    metrics = {} if isinstance(benchmark, SelfScored) else config.metrics
-    book = _Scoring(metrics, enabled="score" in options.stages)
+    book = _Scoring(config, enabled="score" in options.stages)
     stored = StoredEngine(engine, runtime.store(options))
     helpers = {
         name: await _helper(asked, runtime, options, stored.usage) for name, asked in cast.helpers(config).items()
@@ -282,31 +289,47 @@ def _too_many(failed: int, total: int, share: float, transcript: Transcript) -> 
 
 
 class _Scoring:
-    """Scores transcripts as they come, or takes the scores that came with them."""
+    """Scores transcripts as they come, or takes the scores that came with them; every row's metric is declared."""
 
-    def __init__(self, metrics: Mapping[str, Metric], *, enabled: bool) -> None:
-        self._metrics = list(metrics.values()) if enabled else []
+    def __init__(self, config: RunConfig, *, enabled: bool) -> None:
         self.book = ScoreBook()
+        self._benchmark = config.benchmark
+        scorers = [config.benchmark] if isinstance(config.benchmark, SelfScored) else list(config.metrics.values())
+        scorers = scorers if enabled else []
+        self._infos = {name: info for scorer in scorers for name, info in infos_of(scorer).items()}
+        self._metrics = [scorer for scorer in scorers if isinstance(scorer, Metric)]
+        self._collectors = [(scorer, scorer.collector()) for scorer in scorers if isinstance(scorer, CorpusMetric)]
 
     def add(self, sample: Sample, transcript: Transcript, scores: tuple[Score, ...] | None = None) -> None:
+        if not self._infos:
+            return  # nothing is to be scored
         if scores is not None:
-            self.book.add(sample, scores)
+            self._add(self._benchmark, sample, scores)
             return
         for metric in self._metrics:
-            self.book.add(sample, metric.score(sample, transcript))
+            self._add(metric, sample, metric.score(sample, transcript))
+        for _, collector in self._collectors:
+            collector.add(sample, transcript)
 
-    def write(
-        self, folder: ResultFolder, config: RunConfig, ranges: Mapping[str, tuple[float, float]] | None = None
-    ) -> None:
-        if isinstance(config.benchmark, SelfScored):
-            for split, cluster, score in config.benchmark.corpus_scores():
+    def _add(self, scorer: Any, sample: Sample, scores: Sequence[Score]) -> None:
+        check_declared(scorer, scores, self._infos)
+        self.book.add(sample, scores)
+
+    def write(self, folder: ResultFolder, config: RunConfig, kept: Mapping[str, MetricInfo] | None = None) -> None:
+        """Writes scores and summary; `kept` has the infos of rows that were taken over."""
+        for scorer, rows in self._corpus_rows():
+            check_declared(scorer, (score for _, _, score in rows), self._infos)
+            for split, cluster, score in rows:
                 self.book.add_cluster(cluster, split, score)
-        for metric in self._metrics:
-            if isinstance(metric, CorpusMetric):
-                for split, cluster, score in metric.finish():
-                    self.book.add_cluster(cluster, split, score)
         self.book.write(folder.scores, benchmark=config.benchmark.name, model=config.model.name)
-        folder.write_json("summary.json", summarise(self.book, config.benchmark.averages(), ranges))
+        infos = infos_for(self.book.metrics, self._infos, kept or {})
+        folder.write_json("summary.json", summarise(self.book, config.benchmark.averages(), infos))
+
+    def _corpus_rows(self) -> Iterator[tuple[Any, list[tuple[str, str, Score]]]]:
+        if isinstance(self._benchmark, SelfScored):
+            yield self._benchmark, list(self._benchmark.corpus_scores())
+        for metric, collector in self._collectors:
+            yield metric, collector.rows()
 
 
 def _rescore(config: RunConfig, folder: ResultFolder) -> Outcome:
@@ -319,7 +342,7 @@ def _rescore(config: RunConfig, folder: ResultFolder) -> Outcome:
         )
     if _scored(folder, manifest, config):
         return Outcome(folder, skipped=True)
-    book = _Scoring(config.metrics, enabled=True)
+    book = _Scoring(config, enabled=True)
     with make_progress(config.options.progress, "scoring", manifest["samples"]["planned"]) as progress:
         usage, samples = Usage(), []
         for sample, transcript in read_transcripts(folder.transcripts):
@@ -328,7 +351,7 @@ def _rescore(config: RunConfig, folder: ResultFolder) -> Outcome:
             progress.done(transcript, usage)
     kept = kept_rows(manifest)
     book.book.take_over(folder.scores, samples, lambda metric: metric.startswith(JUDGED) and kept(metric))
-    book.write(folder, config, judge_ranges(manifest))
+    book.write(folder, config, {**summary_infos(folder.summary()), **judge_infos(manifest)})
     manifest["stages"]["score"] = _metrics_hash(config)
     folder.write_json("manifest.json", manifest)
     return Outcome(folder, skipped=False)

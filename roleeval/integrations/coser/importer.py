@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from roleeval.benchmarks.coser import Coser, gca_points, read_severity
+from roleeval.benchmarks.coser import Coser, CoserOverlap, gca_infos, gca_points, read_severity
 from roleeval.benchmarks.coser.text import character_turn, without_name
 from roleeval.errors import DataError, ResultError
 from roleeval.hashing import digest, file_hash
@@ -32,8 +32,17 @@ from roleeval.integrations.coser._official import (
     read_evaluation,
 )
 from roleeval.judging import Judgement, UnusableReplyError, mean_or_none
+from roleeval.metrics import infos_of
 from roleeval.models._her_reply import parse_her
-from roleeval.results import ResultFolder, ScoreBook, judgement_line, summarise, write_judgements
+from roleeval.results import (
+    ResultFolder,
+    ScoreBook,
+    infos_for,
+    judge_infos,
+    judgement_line,
+    summarise,
+    write_judgements,
+)
 from roleeval.results.folder import TranscriptWriter
 from roleeval.results.provenance import provenance
 from roleeval.types import Part, Persona, Sample, Score, Transcript, Turn
@@ -43,7 +52,7 @@ Protocol = Literal["paper", "feb25", "head", "her"]
 _PREFIX = "coser"
 _TOLERANCE = 1e-6  # stored values are sums of halves, and means of them
 _MOST_ROUNDS = 20  # of a scene, in every protocol
-_POINTS = (*DIMENSIONS.values(), AVERAGE)
+_FIRST_PLACE = 130  # of the imported points among a table's columns
 _TITLES = {metric: title for title, metric in {**DIMENSIONS, "average": AVERAGE, **OVERLAPS}.items()}
 # Another way of averaging: over rows where "+" joins the groups (results/summary.py).
 _GROUPS, _CASES = ("id", "ood"), ("id+ood",)
@@ -133,7 +142,7 @@ def import_coser(
     differences = (*_case_differences(scenes), *_mean_differences(found, scenes))
     remarks = tuple(remark for scene in scenes for remark in scene.remarks)
     files = {"evaluation": evaluation, "simulation": simulation, "data": data}
-    record = _judge_record(scenes, judge, best=gca_points([], _MOST_ROUNDS, cap=cap))
+    record = _judge_record(scenes, judge, cap=cap)
     manifest = _manifest(samples, benchmark, model)
     # as prompt packs of measured runs do, another judge or protocol keeps imports out of each other's tables
     who = {"version": f"judge {judge}, protocol {protocol}", "sha256": digest("official", judge, protocol)}
@@ -233,8 +242,11 @@ def _differ(stored: float, recomputed: float | None) -> bool:
     return recomputed is None or abs(stored - recomputed) > _TOLERANCE
 
 
-def _judge_record(scenes: Sequence[_Scene], judge: str, *, best: float) -> dict[str, Any]:
-    """What the manifest says of a judge, as far as the file says it."""
+def _judge_record(scenes: Sequence[_Scene], judge: str, *, cap: float | None) -> dict[str, Any]:
+    """What the manifest says of a judge, as far as the file says it; its metrics stand first in their tables."""
+    briefs = {metric.removeprefix(f"{_PREFIX}/"): title for title, metric in DIMENSIONS.items()}
+    infos = gca_infos(briefs, rounds=_MOST_ROUNDS, cap=cap)
+    places = {info.name: place for place, info in enumerate([infos[-1], *infos[:-1]], start=_FIRST_PLACE)}
     statuses = Counter(scene.rows[metric].status for scene in scenes for metric in DIMENSIONS.values())
     return {
         "judge": "official",
@@ -246,7 +258,7 @@ def _judge_record(scenes: Sequence[_Scene], judge: str, *, best: float) -> dict[
         "questions": sum(statuses.values()),
         "statuses": dict(sorted(statuses.items())),
         "unanswered": 0,
-        "ranges": {metric: [0.0, best] for metric in _POINTS},
+        "infos": {info.name: replace(info, position=places[info.name]).to_json() for info in infos},
     }
 
 
@@ -257,6 +269,7 @@ def _manifest(samples: Sequence[Sample], benchmark: Coser | None, model: str) ->
         "data_hash": ids,
         "splits": dict(sorted(Counter(sample.split for sample in samples).items())),
         "rows_skipped": 0,
+        "cluster": ("book", "books"),
     }
     return {
         "identity": {"imported": "coser", "data_hash": ids, "model": model, "seed": None, "limit": None},
@@ -293,8 +306,8 @@ def _write(
     folder.judgements.unlink(missing_ok=True)  # of an earlier import
     write_judgements(folder.judgements, column, lines)
     book.write(folder.scores, benchmark="coser", model=manifest["model"]["name"])
-    ranges = {metric: tuple(ends) for metric, ends in record["ranges"].items()}
-    folder.write_json("summary.json", summarise(book, averages, ranges))
+    infos = infos_for(book.metrics, judge_infos(manifest), infos_of(CoserOverlap()))
+    folder.write_json("summary.json", summarise(book, averages, infos))
     folder.write_json("manifest.json", manifest)
 
 

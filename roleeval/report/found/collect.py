@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from roleeval.errors import ResultError
-from roleeval.results import ResultFolder
+from roleeval.metrics import MetricInfo
+from roleeval.results import ResultFolder, cluster_words, summary_infos
 
 _SMALL_JUDGE = 1_000_000_000
 _MARKS = ("manifest.json", "summary.json", "transcripts.jsonl")
@@ -108,13 +109,14 @@ class Facts:
     identity: str  # of everything that determines the answers, except the seed
     judges: Mapping[str, str] = field(default_factory=dict)  # beginning of a metric's name -> who judged, in words
     setup: Mapping[str, str] = field(default_factory=dict)  # the benchmark's protocol and the models that it needs
+    cluster: tuple[str, str] = ("cluster", "clusters")  # what its clusters are called: one, and several
 
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
     """One finished run, or the mean of several that differ only in their seed: its `members`.
 
-    `entries` is metric -> group -> Entry.
+    `entries` is metric -> group -> Entry; `infos` says what each of those metrics is.
     """
 
     path: Path
@@ -124,6 +126,7 @@ class RunResult:
     name: str
     facts: Facts
     entries: Mapping[str, Mapping[str, Entry]]
+    infos: Mapping[str, MetricInfo]
     members: "tuple[RunResult, ...]" = ()
 
 
@@ -222,6 +225,7 @@ def _run(folder: Path, manifest: Mapping[str, Any], summary: Mapping[str, Any]) 
         name=folder.resolve().name,
         facts=_facts(manifest),
         entries=entries,
+        infos=summary_infos(summary),
     )
 
 
@@ -250,6 +254,7 @@ def _facts(manifest: Mapping[str, Any]) -> Facts:
         identity=json.dumps({k: v for k, v in identity.items() if k != "seed"}, sort_keys=True),
         judges={str(r["prefix"]): _judge(r) for r in manifest.get("judges", {}).values()},
         setup=_setup(benchmark.get("setup", {}), identity.get("helpers", {})),
+        cluster=cluster_words(benchmark),
     )
 
 
