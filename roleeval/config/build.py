@@ -101,3 +101,31 @@ def _sentence(error: Any, key: str) -> str:
 
 def _join(key: str, name: str) -> str:
     return f"{key}.{name}" if key else name
+
+
+def as_node(thing: Any, hint: Any = None) -> Any:
+    """The configuration that `build_target` makes an object of: its options, and its class as `_target_`.
+
+    Args:
+        thing: an object, or a value of an option.
+        hint: the option's type; where it names the object's class, `_target_` is left out.
+    """
+    if dataclasses.is_dataclass(thing) and not isinstance(thing, type):
+        cls = type(thing)
+        hints = get_type_hints(cls)
+        values = {f.name: as_node(getattr(thing, f.name), hints[f.name]) for f in dataclasses.fields(thing) if f.init}
+        return values if cls in (hint, *get_args(hint)) else {"_target_": _target(cls), **values}
+    if isinstance(thing, Mapping):
+        part = next(iter(get_args(hint)[1:]), None)
+        return {str(name): as_node(value, part) for name, value in thing.items()}
+    return [as_node(value) for value in thing] if isinstance(thing, (list, tuple)) else thing
+
+
+def _target(cls: type[Any]) -> str:
+    """A class by the shortest package that exports it: roleeval.models.Base, not roleeval.models.families.Base."""
+    package = ""
+    for part in cls.__module__.split("."):
+        package = f"{package}.{part}" if package else part
+        if getattr(importlib.import_module(package), cls.__qualname__, None) is cls:
+            return f"{package}.{cls.__qualname__}"
+    return f"{cls.__module__}.{cls.__qualname__}"

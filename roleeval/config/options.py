@@ -6,15 +6,21 @@ dataclass and its fields are its options. A third party adds one with a class in
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from roleeval.config.build import build, build_target
+from roleeval.benchmarks import Benchmark, SelfScored
+from roleeval.config.build import as_node, build, build_target
 from roleeval.config.secrets import refuse_secrets
+from roleeval.engines import EngineOptions
 from roleeval.errors import ConfigError
+from roleeval.judging import Judge, Panel, members
+from roleeval.metrics import CorpusMetric, Metric
+from roleeval.models import PersonaModel
 
 Stage = Literal["generate", "score", "judge"]
+_GROUPS = ("benchmark", "model", "engine", "metrics")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,17 +77,25 @@ def _check_seeds(seeds: Sequence[int], run_name: str | None) -> None:
         raise ConfigError(f"run_name: {run_name!r} names one folder, and seeds asks for {len(seeds)}; leave it unset")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """A whole run, typed. `resolved` is the dictionary it came from, for config.yaml."""
+    """A whole run, typed: the one source of truth on what was asked for.
 
-    benchmark: Any
-    model: Any
-    engine: Any
-    metrics: Mapping[str, Any]
+    Attributes:
+        benchmark: what is asked.
+        model: the model under test.
+        engine: what serves it.
+        metrics: name -> metric; empty for a benchmark that scores itself.
+        options: everything that is not a group.
+        judge: a judge or a panel of judges; None is no judge.
+    """
+
+    benchmark: Benchmark
+    model: PersonaModel
+    engine: EngineOptions
+    metrics: Mapping[str, Metric | CorpusMetric]
     options: RunOptions
-    resolved: Mapping[str, Any]
-    judge: Any = None
+    judge: Judge | Panel | None = None
 
 
 def parse_config(config: Mapping[str, Any]) -> RunConfig:
@@ -91,8 +105,7 @@ def parse_config(config: Mapping[str, Any]) -> RunConfig:
         ConfigError: names the key, what is wrong with it, and what is allowed.
     """
     refuse_secrets(config)
-    groups = ("benchmark", "model", "engine", "metrics")
-    for group in groups:
+    for group in _GROUPS:
         if not isinstance(config.get(group), Mapping):
             raise ConfigError(f"{group}: missing; choose one with {group}=NAME (python run_eval.py --help lists them)")
     if config.get("seed") is not None and config.get("seeds") is not None:
@@ -100,39 +113,70 @@ def parse_config(config: Mapping[str, Any]) -> RunConfig:
             f"seed={config['seed']} and seeds={config['seeds']} are both set; set the one that is not meant to null"
         )
     unset = {"seed"} if config.get("seed") is None else set()
-    options = build(RunOptions, {k: v for k, v in config.items() if k not in {*groups, "judge", *unset}}, "")
+    options = build(RunOptions, {k: v for k, v in config.items() if k not in {*_GROUPS, "judge", *unset}}, "")
     judge = None if config.get("judge") is None else build_target(config["judge"], "judge")
     if judge is None and options.stages == ("judge",):
         raise ConfigError("stages=[judge] needs a judge; choose one with judge=NAME")
+    if judge is not None:
+        members(judge)  # says what is no judge
+    metrics = {name: node for name, node in config["metrics"].items() if node is not None}
     return RunConfig(
-        benchmark=build_target(config["benchmark"], "benchmark"),
-        model=build_target(config["model"], "model"),
-        engine=build_target(config["engine"], "engine"),
-        metrics=_metrics(config),
+        benchmark=_benchmark(build_target(config["benchmark"], "benchmark")),
+        model=_checked(build_target(config["model"], "model"), PersonaModel, "model"),
+        engine=_checked(build_target(config["engine"], "engine"), EngineOptions, "engine"),
+        metrics={
+            name: _metric(build_target(node, f"metrics.{name}"), f"metrics.{name}") for name, node in metrics.items()
+        },
         options=options,
-        resolved={**config, "seed": None if options.seeds else options.seed},
         judge=judge,
     )
 
 
-def _metrics(config: Mapping[str, Any]) -> dict[str, Any]:
-    wanted = {name: node for name, node in config["metrics"].items() if node is not None}
-    return {name: build_target(node, f"metrics.{name}") for name, node in wanted.items()}
+def _metric(thing: Any, key: str) -> Metric | CorpusMetric:
+    """A metric of samples, of clusters, or both."""
+    found: Metric | CorpusMetric = _checked(thing, CorpusMetric if hasattr(thing, "collector") else Metric, key)
+    return found
+
+
+def _benchmark(thing: Any) -> Benchmark:
+    """A benchmark that scores itself needs neither samples nor episodes."""
+    itself = isinstance(thing, SelfScored)
+    found: Benchmark = _checked(thing, Benchmark, "benchmark", without=("samples", "episode") if itself else ())
+    return found
+
+
+def _checked(thing: Any, protocol: Any, key: str, *, without: Collection[str] = ()) -> Any:
+    """The object itself, if it has all that a protocol asks for.
+
+    Raises:
+        ConfigError: names the class and what it lacks.
+    """
+    wanted = sorted(name for name in vars(protocol) if not name.startswith("_") and name not in without)
+    if lacking := [name for name in wanted if not hasattr(type(thing), name) and not hasattr(thing, name)]:
+        kind = type(thing).__qualname__
+        raise ConfigError(f"{key}._target_: {kind} is no {protocol.__name__}; it lacks {', '.join(lacking)}")
+    return thing
 
 
 def seed_runs(config: RunConfig) -> list[RunConfig]:
-    """The runs that a configuration asks for: one for each of its seeds, or itself.
-
-    They share the model, the engine's options and the benchmark; metrics hold what they have seen and are made anew.
-    """
+    """The runs that a configuration asks for: one for each of its seeds, or itself."""
     if config.options.seeds is None:
         return [config]
     return [
-        dataclasses.replace(
-            config,
-            metrics=_metrics(config.resolved),
-            options=dataclasses.replace(config.options, seed=seed, seeds=None),
-            resolved={**config.resolved, "seed": seed, "seeds": None},
-        )
+        dataclasses.replace(config, options=dataclasses.replace(config.options, seed=seed, seeds=None))
         for seed in config.options.seeds
     ]
+
+
+def as_config(config: RunConfig) -> dict[str, Any]:
+    """The dictionary that `parse_config` makes the same run of; secrets are not masked."""
+    options = as_node(config.options)
+    del options["_target_"]
+    return {
+        "benchmark": as_node(config.benchmark),
+        "model": as_node(config.model),
+        "engine": as_node(config.engine),
+        "metrics": as_node(config.metrics),
+        "judge": as_node(config.judge),
+        **options,
+    }

@@ -22,16 +22,16 @@ FIRST_SLOT = MetricInfo(
 )
 
 
-def title(criterion: str) -> str:
+def criterion_title(criterion: str) -> str:
     """A criterion's name for people: "way_of_speaking" is "Way of speaking"."""
     return criterion.replace("_", " ").capitalize()
 
 
-def points(criterion: str, recipe: str, *, low: float, high: float, primary: bool = False) -> MetricInfo:
+def points_info(criterion: str, recipe: str, *, low: float, high: float, primary: bool = False) -> MetricInfo:
     """Points of one criterion, or of all, on a scale whose high end is the better one."""
     return MetricInfo(
         criterion,
-        label=f"{title(criterion)} (points)",
+        label=f"{criterion_title(criterion)} (points)",
         unit="points",
         recipe=recipe,
         low=low,
@@ -42,7 +42,7 @@ def points(criterion: str, recipe: str, *, low: float, high: float, primary: boo
     )
 
 
-def share(name: str, label: str, recipe: str, *, headline: bool = False, primary: bool = False) -> MetricInfo:
+def share_info(name: str, label: str, recipe: str, *, headline: bool = False, primary: bool = False) -> MetricInfo:
     """A share from 0 to 1 of which more is better: wins, answers left behind."""
     return MetricInfo(
         name,

@@ -10,11 +10,12 @@ import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from roleeval.identity import OUTSIDE_IDENTITY
 from roleeval.judging._fence import echoes, fence_token, fenced
-from roleeval.judging._infos import FIRST_SLOT, FLIP, share, title
+from roleeval.judging._infos import FIRST_SLOT, FLIP, criterion_title, share_info
 from roleeval.judging._json import read_verdict
 from roleeval.judging._protocol import Case, Judge, Judgement, Question, UnusableReplyError, mean_or_none
 from roleeval.judging._rubric import criteria_schema, judge_messages, load_rubric
@@ -54,7 +55,7 @@ class PairwiseJudge(Judge):
 
     name: str = "rolebench_pairwise"
     pack: str = "judges/rolebench_pairwise"
-    against: tuple[str, ...] | None = None
+    against: tuple[str, ...] | None = field(default=None, metadata=OUTSIDE_IDENTITY)
 
     compares: ClassVar[bool] = True
 
@@ -156,14 +157,14 @@ class PairwiseJudge(Judge):
         found = []
         for name, text in self._criteria.items():
             what = f"Mean win over the opponents, a tie is half: {text}"
-            found.append(share(f"{name}/win", f"{title(name)}: win rate", what, headline=True))
+            found.append(share_info(f"{name}/win", f"{criterion_title(name)}: win rate", what, headline=True))
         over = "Mean win over the criteria and the opponents, a tie is half"
-        found.append(share("overall/win", "Win rate", f"{over}.", headline=True, primary=True))
+        found.append(share_info("overall/win", "Win rate", f"{over}.", headline=True, primary=True))
         controlled = f"{over}, as it would be for answers of equal length."
-        found.append(share("overall/win_length_controlled", "Win rate at equal length", controlled))
+        found.append(share_info("overall/win_length_controlled", "Win rate at equal length", controlled))
         for label in opponents if len(opponents) > 1 else ():
             against = f"Mean win over the criteria against {label}, a tie is half."
-            found.append(share(f"overall/win_against/{label}", f"Win rate against {label}", against))
+            found.append(share_info(f"overall/win_against/{label}", f"Win rate against {label}", against))
         return [*found, FLIP, FIRST_SLOT]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from roleeval.errors import ConfigError
 from roleeval.judging._fence import fence_token, fenced, quoted
-from roleeval.judging._infos import points
+from roleeval.judging._infos import points_info
 from roleeval.judging._json import read_verdict
 from roleeval.judging._protocol import Case, Judge, Judgement, Question, UnusableReplyError, mean_or_none
 from roleeval.judging._rubric import Rubric, criteria_schema, judge_messages, load_rubric
@@ -83,4 +83,4 @@ class RubricJudge(Judge):
     def infos(self, opponents: Sequence[str]) -> Sequence[MetricInfo]:
         low, high = map(float, self._scale)
         asked = {**self._rubric.criteria, "overall": "Mean over the criteria."}
-        return [points(name, text, low=low, high=high, primary=name == "overall") for name, text in asked.items()]
+        return [points_info(name, text, low=low, high=high, primary=name == "overall") for name, text in asked.items()]

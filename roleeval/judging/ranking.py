@@ -4,12 +4,13 @@ import json
 import random
 import string
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from roleeval.errors import ConfigError
+from roleeval.identity import OUTSIDE_IDENTITY
 from roleeval.judging._fence import fence_token, fenced
-from roleeval.judging._infos import FIRST_SLOT, FLIP, share, title
+from roleeval.judging._infos import FIRST_SLOT, FLIP, criterion_title, share_info
 from roleeval.judging._json import read_verdict
 from roleeval.judging._protocol import Case, Judge, Judgement, Question, UnusableReplyError, mean_or_none
 from roleeval.judging._rubric import criteria_schema, judge_messages, load_rubric
@@ -34,7 +35,7 @@ class RankingJudge(Judge):
 
     name: str = "rolebench_ranking"
     pack: str = "judges/rolebench_ranking"
-    against: tuple[str, ...] | None = None
+    against: tuple[str, ...] | None = field(default=None, metadata=OUTSIDE_IDENTITY)
 
     compares: ClassVar[bool] = True
 
@@ -115,7 +116,7 @@ class RankingJudge(Judge):
         for name, text in {**self._criteria, "overall": "Mean over the criteria."}.items():
             rank = MetricInfo(
                 f"{name}/rank",
-                label=f"{title(name)}: rank",
+                label=f"{criterion_title(name)}: rank",
                 unit="rank",
                 recipe=f"Mean place over both orders, 1 is the best: {text}",
                 low=1.0,
@@ -124,7 +125,10 @@ class RankingJudge(Judge):
                 headline=True,
             )
             beats = f"Share of the opponents that are ranked behind: {text}"
-            found += [rank, share(f"{name}/beats", f"{title(name)}: beats", beats, primary=name == "overall")]
+            found += [
+                rank,
+                share_info(f"{name}/beats", f"{criterion_title(name)}: beats", beats, primary=name == "overall"),
+            ]
         return [*found, FLIP, FIRST_SLOT]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from roleeval.errors import ConfigError
 from roleeval.judging._fence import fence_token, fenced
-from roleeval.judging._infos import FIRST_SLOT, share
+from roleeval.judging._infos import FIRST_SLOT, share_info
 from roleeval.judging._json import check_schema, read_verdict
 from roleeval.judging._protocol import Case, Judge, Judgement, Question
 from roleeval.metrics import MetricInfo
@@ -104,7 +104,7 @@ class VoiceJudge(Judge):
         what = (
             "1 where the judge picks the true role of two in both orders of the names, 0.5 where the orders disagree."
         )
-        return [share("in_voice", "In the role's voice", what, headline=True, primary=True), FIRST_SLOT]
+        return [share_info("in_voice", "In the role's voice", what, headline=True, primary=True), FIRST_SLOT]
 
 
 def _item(sample: Sample, order: tuple[str, str]) -> str:

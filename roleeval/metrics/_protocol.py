@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from roleeval.metrics.info import MetricInfo
-from roleeval.types import Language, Sample, Score, Status, Transcript
+from roleeval.types import MODEL, Language, Sample, Score, Status, Transcript
 
 # The model (or its server) was asked and gave nothing to score: an outcome, worth 0 and counted.
 ANSWERLESS = frozenset({"no_answer", "truncated_reasoning", "refused"})
@@ -106,7 +106,7 @@ def read(transcript: Transcript, reads: Reads) -> list[Text]:
     Turns of others (environment, next speaker, reference) are not read. A turn that is not ok is the empty text, and so
     is an episode in which the model had no turn. The list has one text unless `reads` is "each".
     """
-    turns = [turn for turn in transcript.turns if turn.part == "model"]
+    turns = [turn for turn in transcript.turns if turn.part == MODEL]
     if reads == "each" and turns:
         return [Text(turn.visible if turn.status == "ok" else "", turn.status) for turn in turns]
     status = transcript.status

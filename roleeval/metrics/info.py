@@ -84,20 +84,18 @@ class MetricInfo:
 
     def to_json(self) -> dict[str, Any]:
         """The value under its name in summary.json's "info"."""
-        return {key: value for key, value in asdict(self).items() if key != "name"}
+        return asdict(self)
 
     @classmethod
-    def from_json(cls, name: str, node: Mapping[str, Any]) -> "MetricInfo":
+    def from_json(cls, node: Mapping[str, Any]) -> "MetricInfo":
         """Reads what `to_json` gave, of this version or another: unknown keys are left out.
 
         Raises:
             ConfigError: a value is not possible.
-            TypeError: label, unit or recipe is missing.
+            TypeError: name, label, unit or recipe is missing.
         """
-        known = {key: node[key] for key in cls.__slots__ if key in node and key != "name"}
-        if "read_with" in known:
-            known["read_with"] = tuple(known["read_with"])
-        return cls(name, **known)
+        known = {key: node[key] for key in cls.__slots__ if key in node}
+        return cls(**known | {"read_with": tuple(node.get("read_with", ()))})
 
 
 def infos_of(maker: Any, *arguments: Any) -> dict[str, MetricInfo]:

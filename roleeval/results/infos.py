@@ -1,11 +1,11 @@
-"""What the metrics of a folder are: read from its summary or its judges' records, for older folders from older.yaml.
+"""What the metrics of a folder are: read from its summary, for older folders from older.yaml.
 
 Folders written before metrics declared themselves have no "info" in summary.json. older.yaml describes the names that
 were known then; it is used for those folders and for nothing else.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
@@ -28,33 +28,10 @@ def summary_infos(summary: Mapping[str, Any] | None) -> dict[str, MetricInfo]:
         return {}
     if "info" not in summary:
         return {metric: older_info(metric) for metric in summary["metrics"]}
-    return {metric: _read(metric, summary["info"][metric]) for metric in summary["metrics"]}
-
-
-def record_infos(record: Mapping[str, Any]) -> dict[str, MetricInfo]:
-    """Metric without the column's name -> info, out of a judge's record in the manifest.
-
-    Raises:
-        ResultError: an info cannot be read.
-    """
-    if "infos" in record:
-        return {name: _read(name, node) for name, node in record["infos"].items()}
-    found = {}
-    for name, (worst, best) in record["ranges"].items():
-        bare = name.removeprefix(f"{record['prefix']}/")
-        ends = {"low": min(worst, best), "high": max(worst, best), "higher_is_better": best > worst}
-        found[bare] = _of(bare, _matching("judged", bare) | ends)
-    return found
-
-
-def judge_infos(manifest: Mapping[str, Any]) -> dict[str, MetricInfo]:
-    """Metric -> info, of all judges of a folder."""
-    infos = {}
-    for record in manifest.get("judges", {}).values():
-        for info in record_infos(record).values():
-            full = info.of_judge(record["prefix"])
-            infos[full.name] = full
-    return infos
+    try:
+        return {metric: MetricInfo.from_json(summary["info"][metric]) for metric in summary["metrics"]}
+    except ConfigError as error:
+        raise ResultError(f"summary.json: {error}") from error
 
 
 def infos_for(metrics: Iterable[str], *known: Mapping[str, MetricInfo]) -> dict[str, MetricInfo]:
@@ -73,26 +50,28 @@ def older_info(metric: str) -> MetricInfo:
     return _of(metric, _matching("metrics", metric))
 
 
-def cluster_words(benchmark: Mapping[str, Any]) -> tuple[str, str]:
-    """What a cluster is called, one and several of them, by the manifest's "benchmark"."""
-    said = benchmark.get("cluster") or _older()["clusters"].get(benchmark["name"], _CLUSTER)
-    singular, plural = said
+def older_judge_infos(prefix: str, ranges: Mapping[str, Sequence[float]]) -> dict[str, MetricInfo]:
+    """Metric behind the prefix -> info, for a judge's record of an older folder, which has (worst, best) values."""
+    found = {}
+    for name, (worst, best) in ranges.items():
+        bare = name.removeprefix(f"{prefix}/")
+        ends = {"low": min(worst, best), "high": max(worst, best), "higher_is_better": best > worst}
+        found[bare] = _of(bare, _matching("judged", bare) | ends)
+    return found
+
+
+def older_cluster(benchmark: str) -> tuple[str, str]:
+    """What the clusters of an older folder's benchmark are called, one and several of them."""
+    singular, plural = _older()["clusters"].get(benchmark, _CLUSTER)
     return str(singular), str(plural)
 
 
 def _of(name: str, node: Mapping[str, Any]) -> MetricInfo:
-    return MetricInfo.from_json(name, {"label": name, "unit": "number", "recipe": "", **node})
+    return MetricInfo.from_json({"name": name, "label": name, "unit": "number", "recipe": "", **node})
 
 
 def _matching(kind: str, name: str) -> dict[str, Any]:
     return next((dict(node) for pattern, node in _older()[kind].items() if re.fullmatch(pattern, name)), {})
-
-
-def _read(name: str, node: Mapping[str, Any]) -> MetricInfo:
-    try:
-        return MetricInfo.from_json(name, node)
-    except ConfigError as error:
-        raise ResultError(f"summary.json or manifest.json: {error}") from error
 
 
 @lru_cache(maxsize=1)

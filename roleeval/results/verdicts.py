@@ -12,9 +12,10 @@ from itertools import permutations
 from typing import Any
 
 from roleeval.errors import ResultError
-from roleeval.judging import REFERENCES, Answer, answer_of, reference
+from roleeval.judging import REFERENCES, Answer, View, reference
 from roleeval.metrics import MetricInfo
-from roleeval.results import ResultFolder, read_judgements, read_transcripts, record_infos
+from roleeval.results import ResultFolder, read_judgements, read_transcripts
+from roleeval.results.manifest import JudgeRecord, Manifest
 from roleeval.stats import Outcome, Verdict, Winner, settle
 from roleeval.types import Sample
 
@@ -32,15 +33,15 @@ class Run:
     """
 
     folder: ResultFolder
-    manifest: Mapping[str, Any]
+    manifest: Manifest
 
     @property
     def label(self) -> str:
         return self.folder.label
 
     @property
-    def seed(self) -> Any:
-        return self.manifest.get("identity", {}).get("seed")
+    def seed(self) -> int | None:
+        return self.manifest.seed
 
     @cached_property
     def items(self) -> dict[str, tuple[Sample, Answer]]:
@@ -49,7 +50,7 @@ class Run:
         Raises:
             ResultError: the transcripts are missing or damaged.
         """
-        return {s.id: (s, answer_of(t, "hidden")) for s, t in read_transcripts(self.folder.transcripts)}
+        return {s.id: (s, View().of(t)) for s, t in read_transcripts(self.folder.transcripts)}
 
     def sample(self, name: str) -> Sample:
         """One of its samples.
@@ -76,14 +77,14 @@ class Column:
 
     name: str
     benchmark: str
-    records: Mapping[str, Mapping[str, Any]]
+    records: Mapping[str, JudgeRecord]
     runs: Mapping[str, Run]
     judgements: tuple[Mapping[str, Any], ...]
 
     @cached_property
     def infos(self) -> Mapping[str, MetricInfo]:
         """Metric without the column's name -> what it is."""
-        return {name: info for record in self.records.values() for name, info in record_infos(record).items()}
+        return {name: info for record in self.records.values() for name, info in record.infos.items()}
 
     @cached_property
     def ranges(self) -> Mapping[str, tuple[float, float]]:
@@ -98,7 +99,7 @@ class Column:
     def answer(self, label: str, sample: Sample) -> Answer | None:
         """What a run (or the reference) says to a sample; None where its folder is not at hand."""
         if label == REFERENCES:
-            return Answer(reference(sample))
+            return Answer.said(reference(sample))
         found = self.runs[label].items.get(sample.id) if label in self.runs else None
         return found[1] if found else None
 
@@ -142,17 +143,16 @@ def columns(folders: Iterable[ResultFolder]) -> list[Column]:
     for folder in folders:
         manifest = folder.manifest()
         if manifest is not None:
-            runs.setdefault(str(manifest["benchmark"]["name"]), {})[folder.label] = Run(folder, manifest)
+            runs.setdefault(manifest.benchmark.name, {})[folder.label] = Run(folder, manifest)
     return [column for benchmark in sorted(runs) for column in _columns(benchmark, runs[benchmark])]
 
 
 def _columns(benchmark: str, runs: Mapping[str, Run]) -> Iterator[Column]:
     lines: dict[str, dict[tuple[Any, ...], Mapping[str, Any]]] = {}
-    records: dict[str, dict[str, Mapping[str, Any]]] = {}
+    records: dict[str, dict[str, JudgeRecord]] = {}
     for label, run in runs.items():
-        for name, record in run.manifest.get("judges", {}).items():
-            if "members" not in record:
-                records.setdefault(name, {})[label] = record
+        for name, record in run.manifest.judge_records.items():
+            records.setdefault(name, {})[label] = record
         for row in read_judgements(run.folder.judgements):
             if "control" not in row:
                 # two runs that are compared share a question; an answer alone is asked about once for each run
@@ -193,7 +193,7 @@ def pairs(column: Column) -> Pairs:
 
 def met(column: Column) -> list[tuple[str, str]]:
     """Labels of every two candidates that a pairwise column compares; references stand second."""
-    found = {frozenset((label, other)) for label, record in column.records.items() for other in record["opponents"]}
+    found = {frozenset((label, other)) for label, record in column.records.items() for other in record.opponents}
     several = [sorted(pair, key=lambda label: (label == REFERENCES, label)) for pair in found]
     return sorted((one, other) for one, other in several)
 
@@ -206,7 +206,7 @@ def _names(column: Column) -> dict[str, str]:
     """Label -> name: the model's, where no seed has two runs of it."""
     seeds: dict[str, Any] = {}
     for label, record in column.records.items():
-        for each in (label, *record["opponents"]):
+        for each in (label, *record.opponents):
             seeds[each] = None if each == REFERENCES else column.runs[label].seed
     runs = Counter((label.partition("/")[0], seed) for label, seed in seeds.items())
     crowded = {model for (model, _), count in runs.items() if count > 1}

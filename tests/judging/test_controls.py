@@ -1,6 +1,7 @@
 """Positive controls: faults at doses, what a judge is asked about them, and what its answers say of it."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,8 @@ from judged import SAMPLE, asked, configured, entry, execute, points, put, winne
 
 from roleeval.engines import ModelSource
 from roleeval.errors import ConfigError
-from roleeval.judging import Judge, PairwiseJudge, RankingJudge, RubricJudge, control_record, controls
-from roleeval.judging._controls import DOSES, Fault, inject, load_faults
+from roleeval.judging import Answer, Case, Judge, PairwiseJudge, RankingJudge, RubricJudge, control_record, controls
+from roleeval.judging._faults import DOSES, Fault, inject, load_faults
 from roleeval.results import read_judgements
 from roleeval.stages.run import Outcome
 from roleeval.types import Language, Request, Sample
@@ -32,6 +33,11 @@ def samples(count: int, *, clusters: int = 4, language: Language = "en") -> list
         )
         for n in range(count)
     ]
+
+
+def cases(given: Iterable[Sample]) -> list[Case]:
+    """A run whose own answers say nothing, so that only references can be good answers."""
+    return [Case(sample, "m/run", {"m/run": Answer.said("")}) for sample in given]
 
 
 def faults_in(text: str) -> int:
@@ -53,7 +59,7 @@ def attentive_pair(request: Request) -> str:
 
 
 def measured(judge: Judge, script: Script, given: list[Sample]) -> dict[str, Any]:
-    asked_about = controls(given, judge)
+    asked_about = controls(cases(given), judge)
     return control_record(judge, [(control, put(judge, script, control.case)) for control in asked_about])
 
 
@@ -94,7 +100,7 @@ def test_a_greater_dose_holds_the_smaller_one(fault: Fault) -> None:
 
 
 def test_a_reference_is_not_shown_beside_the_answer_that_was_made_of_it() -> None:
-    for control in controls(samples(2), RubricJudge(controls=2)):
+    for control in controls(cases(samples(2)), RubricJudge(controls=2)):
         (question,) = RubricJudge().questions(control.case)
         prompt = question.messages[1].content
         assert "(none given)" in prompt and prompt.count("Elementary") <= 2 * (control.fault == "repeats_itself") + 1
@@ -170,9 +176,10 @@ def test_controls_stand_in_judgements_and_manifest_and_in_no_score(tmp_path: Pat
     assert {row["control"]["dose"] for row in control_rows} == set(DOSES)
     manifest = outcome.folder.manifest()
     assert manifest is not None
-    (record,) = manifest["judges"].values()
-    assert record["questions"] == 20 and record["controls"]["questions"] == len(control_rows)
-    assert record["controls"]["answers"] == 3 and record["controls"]["statuses"] == {"ok": len(control_rows)}
+    (record,) = manifest.judge_records.values()
+    assert record.controls is not None
+    assert record.questions == 20 and record.controls["questions"] == len(control_rows)
+    assert record.controls["answers"] == 3 and record.controls["statuses"] == {"ok": len(control_rows)}
 
 
 def test_controls_are_added_to_a_judged_folder_and_asked_once(tmp_path: Path) -> None:

@@ -12,10 +12,22 @@ from typing import Any
 
 from roleeval.benchmarks.coser.critic import OWN_PACK, Dimension, critic_messages, load_critic, pack_file
 from roleeval.errors import ConfigError
-from roleeval.judging._fence import disarmed, fence_token, fenced
-from roleeval.judging._infos import points, title
-from roleeval.judging._json import check_schema, read_verdict
-from roleeval.judging._protocol import Answer, Case, Judge, Judgement, Question, UnusableReplyError, mean_or_none
+from roleeval.judging import (
+    Answer,
+    Case,
+    Judge,
+    Judgement,
+    Question,
+    UnusableReplyError,
+    check_schema,
+    criterion_title,
+    disarmed,
+    fence_token,
+    fenced,
+    mean_or_none,
+    points_info,
+    read_verdict,
+)
 from roleeval.metrics import MetricInfo
 from roleeval.prompts import fill
 from roleeval.types import Sample, Sampling, Score, Status
@@ -75,7 +87,7 @@ def gca_points(severities: Sequence[float], rounds: int, *, cap: float | None) -
 
 
 def gca_infos(briefs: Mapping[str, str], *, rounds: int, cap: float | None) -> list[MetricInfo]:
-    """The points of every dimension and their mean.
+    """The points of every dimension, and their mean.
 
     Args:
         briefs: dimension's metric -> what it is about.
@@ -83,7 +95,7 @@ def gca_infos(briefs: Mapping[str, str], *, rounds: int, cap: float | None) -> l
     """
     best = gca_points([], rounds, cap=cap)
     asked = {**briefs, "avg": "Mean over the dimensions."}
-    infos = [points(name, brief, low=LOWEST, high=best, primary=name == "avg") for name, brief in asked.items()]
+    infos = [points_info(name, brief, low=LOWEST, high=best, primary=name == "avg") for name, brief in asked.items()]
     return [replace(info, source="CoSER (arXiv 2502.09082)") for info in infos]
 
 
@@ -91,7 +103,7 @@ def _flaw_infos(dimensions: Iterable[str]) -> list[MetricInfo]:
     flaws = [
         MetricInfo(
             f"{name}/flaws",
-            label=f"{title(name)}: flaws",
+            label=f"{criterion_title(name)}: flaws",
             unit="count",
             recipe="Flaws that the judge lists.",
             low=0.0,

@@ -21,6 +21,7 @@ from roleeval.benchmarks.actor import Actor
 from roleeval.benchmarks.rolebench import RoleBench
 from roleeval.errors import ConfigError, DataError, UnsupportedRoleError
 from roleeval.hashing import digest
+from roleeval.identity import OUTSIDE_IDENTITY, options
 from roleeval.metrics import MetricInfo, Per
 from roleeval.models import PersonaModel
 from roleeval.prompts import load_prompt_pack
@@ -51,13 +52,13 @@ class LmEval:
     """
 
     tasks: tuple[str, ...]
-    include_path: str | None = None
+    include_path: str | None = field(default=None, metadata=OUTSIDE_IDENTITY)
     num_fewshot: int | None = None
     apply_chat_template: bool = True
     role: str | None = None
     description: str = ""
     language: Language = "en"
-    prompt_pack: str = "tasks/rolebench/prompts/persona"
+    prompt_pack: str = field(default="tasks/rolebench/prompts/persona", metadata=OUTSIDE_IDENTITY)
     confirm_run_unsafe_code: bool = False
     _results: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -74,6 +75,10 @@ class LmEval:
     @property
     def name(self) -> str:
         return "lm_eval"
+
+    def identity(self) -> Mapping[str, Any]:
+        """The options; hashes of data and prompts come from `describe`."""
+        return options(self)
 
     @cached_property
     def _loaded(self) -> Any:
@@ -239,7 +244,7 @@ class LmEval:
                 yield name, name, _score(metric, way, None if failed else value, "engine_failed" if failed else "ok")
 
     def infos(self) -> Sequence[MetricInfo]:
-        """See SelfScored: every metric of every task, with the directions that lm-eval gives."""
+        """See SelfScored: every metric of every task, with the direction that lm-eval gives."""
         directions: dict[str, set[bool | None]] = {}
         means: set[str] = set()
         for task in self._loaded["tasks"].values():

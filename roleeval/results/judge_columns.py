@@ -1,0 +1,22 @@
+"""Which score rows of a folder are a judge's, what they are, and which of them are still good."""
+
+from collections.abc import Callable
+
+from roleeval.metrics import MetricInfo
+from roleeval.results.manifest import Manifest
+
+# A judge's metric: judge/<judge>@<pack hash>-<model and settings hash>[:<hash of the runs compared>]/<criterion>
+JUDGED = "judge/"
+
+
+def judge_infos(manifest: Manifest) -> dict[str, MetricInfo]:
+    """Metric -> what it is, of all judges of a folder."""
+    found = [info.of_judge(record.prefix) for record in manifest.judges.values() for info in record.infos.values()]
+    return {info.name: info for info in found}
+
+
+def kept_rows(manifest: Manifest) -> Callable[[str], bool]:
+    """Says of a metric's name whether the rows that lie in the folder are of its present transcripts and judgements."""
+    scored = "score" in manifest.stages
+    judged = tuple(f"{record.prefix}/" for record in manifest.judges.values())
+    return lambda metric: metric.startswith(judged) if metric.startswith(JUDGED) else scored
