@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from roleeval.engines import digest, file_hash
 from roleeval.errors import ConfigError
+from roleeval.hashing import digest, file_hash
 from roleeval.resources import resource
 
 _PLACE = re.compile(r"\{(\w+)\}")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from roleeval.engines import Engine, EngineOptions
 from roleeval.errors import AdapterError, EngineDeadError, EngineError, UnsupportedRoleError
+from roleeval.identity import OUTSIDE_IDENTITY
 from roleeval.models import PersonaModel
 from roleeval.seeds import derive_seed
 from roleeval.types import MODEL, Message, Part, Persona, Request, Sampling, Status, Turn
@@ -21,7 +22,7 @@ class Helper:
     """
 
     model: PersonaModel | None = None
-    engine: EngineOptions | None = None
+    engine: EngineOptions | None = field(default=None, metadata=OUTSIDE_IDENTITY)
     sampling: Sampling = field(default_factory=Sampling)
 
 

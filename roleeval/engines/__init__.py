@@ -1,7 +1,7 @@
 """Engines: text in, text out. `vllm`, `openai` and `hf` behind one protocol, and the durable store in front of them."""
 
 from roleeval.engines._protocol import Engine, EngineOptions, LoraNeed, ModelSource
-from roleeval.engines.fingerprint import adapter_fingerprint, digest, file_hash, model_fingerprint
+from roleeval.engines.fingerprint import adapter_fingerprint, model_fingerprint
 from roleeval.engines.lora import check_adapter, load_adapter
 from roleeval.engines.store import CompletionStore, StoredEngine, Usage, likelihood_key, request_key
 
@@ -15,8 +15,6 @@ __all__ = [
     "Usage",
     "adapter_fingerprint",
     "check_adapter",
-    "digest",
-    "file_hash",
     "likelihood_key",
     "load_adapter",
     "model_fingerprint",

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-from roleeval.engines import digest
+from roleeval.hashing import digest
 
 # Words of chat templates and reasoning tags: a tokenizer, or a reader of the judge's reply, would take them for real.
 _TEMPLATE_WORDS = re.compile(r"<[|｜]|[|｜]>|</?s>|</?think>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|<</?|>>")

@@ -5,18 +5,17 @@ A judge never calls an engine itself: `_calls.ask` does, for all of them.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal
 
 from roleeval.engines import EngineOptions, ModelSource
 from roleeval.errors import ConfigError
+from roleeval.identity import OUTSIDE_IDENTITY, options
 from roleeval.judging._view import Answer, View
 from roleeval.prompts import PromptPack, load_prompt_pack
 from roleeval.types import FinishReason, Message, Sample, Sampling, Score
 
 # The label of the benchmark's reference answers where a comparison has them as an opponent.
 REFERENCES = "references"
-# `Judge.arithmetic` of judges whose repeats stats.settled brings together.
-REPEATS_SETTLED = "settled"
 
 
 class UnusableReplyError(Exception):
@@ -132,22 +131,22 @@ class Judge:
         controls: good answers to put faults into, to see whether the judge ranks their doses in order; 0 is none.
     """
 
-    name: str
-    pack: str
-    source: ModelSource | None = None
-    adapter_path: str | None = None
-    engine: Any = None
+    name: str = field(metadata=OUTSIDE_IDENTITY)
+    pack: str = field(metadata=OUTSIDE_IDENTITY)
+    source: ModelSource | None = field(default=None, metadata=OUTSIDE_IDENTITY)
+    adapter_path: str | None = field(default=None, metadata=OUTSIDE_IDENTITY)
+    engine: EngineOptions | None = field(default=None, metadata=OUTSIDE_IDENTITY)
     sampling: Sampling = field(default_factory=lambda: Sampling(max_tokens=1024))
-    attempts: int = 3
+    attempts: int = field(default=3, metadata=OUTSIDE_IDENTITY)
     retry_temperature: float = 0.7
     samples_per_item: int = 1
     aggregate: Literal["median", "mean"] = "median"
     constrain: bool = True
     thoughts: Literal["hidden", "shown"] = "hidden"
     seed: int = 0
-    max_in_flight: int = 64
-    prices: Mapping[str, Price] = field(default_factory=dict)
-    controls: int = 0
+    max_in_flight: int = field(default=64, metadata=OUTSIDE_IDENTITY)
+    prices: Mapping[str, Price] = field(default_factory=dict, metadata=OUTSIDE_IDENTITY)
+    controls: int = field(default=0, metadata=OUTSIDE_IDENTITY)
 
     compares: ClassVar[bool] = False  # whether it is asked about several runs' answers at once
 
@@ -181,17 +180,19 @@ class Judge:
         return f"judge:{self.name}:{self.prompts.sha256}"
 
     @property
-    def arithmetic(self) -> str:
-        """What names the way from verdicts to scores in the column's hash, where it once was another; "" is nothing."""
-        return ""
-
-    @property
     def view(self) -> View:
         """What of a transcript the judge may see; the answers of its cases hold that and no more."""
         return View(thoughts=self.thoughts)
 
     def engine_options(self, default: EngineOptions) -> EngineOptions:
-        return default if self.engine is None else cast("EngineOptions", self.engine)
+        return default if self.engine is None else self.engine
+
+    def identity(self) -> Mapping[str, Any]:
+        """The settings that determine replies and how they are counted; part of the judge's column name.
+
+        The pack, the model and its adapter are left out: their hashes are in the column's name as well.
+        """
+        return options(self)
 
     def questions(self, case: Case) -> list[Question]:
         """What has to be asked about a case; [] where its outcome needs no judge."""

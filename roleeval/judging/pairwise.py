@@ -10,13 +10,13 @@ import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from roleeval.identity import OUTSIDE_IDENTITY
 from roleeval.judging._fence import echoes, fence_token, fenced
 from roleeval.judging._json import read_verdict
 from roleeval.judging._protocol import (
-    REPEATS_SETTLED,
     Case,
     Judge,
     Judgement,
@@ -60,13 +60,13 @@ class PairwiseJudge(Judge):
 
     name: str = "rolebench_pairwise"
     pack: str = "judges/rolebench_pairwise"
-    against: tuple[str, ...] | None = None
+    against: tuple[str, ...] | None = field(default=None, metadata=OUTSIDE_IDENTITY)
 
     compares: ClassVar[bool] = True
 
-    @property
-    def arithmetic(self) -> str:
-        return REPEATS_SETTLED if self.samples_per_item > 1 else ""
+    def identity(self) -> Mapping[str, Any]:
+        """See Judge.identity; with repeats, the rule that settles them is part of it, for it once was another."""
+        return {**Judge.identity(self), **({"repeats": "settled"} if self.samples_per_item > 1 else {})}
 
     @property
     def _criteria(self) -> Mapping[str, str]:

@@ -22,6 +22,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from roleeval.errors import ResultError
+from roleeval.results.manifest import Manifest, read_manifest
 from roleeval.types import Message, Persona, Sample, Transcript, Turn
 
 
@@ -49,13 +50,22 @@ class ResultFolder:
     def scores(self) -> Path:
         return self.path / "scores.parquet"
 
-    def manifest(self) -> dict[str, Any] | None:
+    def manifest(self) -> Manifest | None:
         """The manifest, or None for an unfinished run.
 
         Raises:
-            ResultError: it is there and cannot be read.
+            ResultError: it is there and cannot be read, or a newer version of roleeval wrote it.
         """
-        return self._json("manifest.json")
+        data = self._json("manifest.json")
+        return None if data is None else read_manifest(data, str(self.path / "manifest.json"))
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """Writes manifest.json: from now on the folder is a finished run.
+
+        Raises:
+            ResultError: it could not be written.
+        """
+        self.write_json("manifest.json", manifest.to_json())
 
     def summary(self) -> dict[str, Any] | None:
         """The summary, or None where nothing is scored yet."""

@@ -14,6 +14,7 @@ from typing import Any
 from roleeval.errors import ResultError
 from roleeval.judging import REFERENCES, Answer, View, reference
 from roleeval.results import ResultFolder, read_judgements, read_transcripts
+from roleeval.results.manifest import JudgeRecord, Manifest
 from roleeval.stats import Aggregate, Outcome, Verdict, Winner, settle
 from roleeval.types import Sample
 
@@ -31,15 +32,15 @@ class Run:
     """
 
     folder: ResultFolder
-    manifest: Mapping[str, Any]
+    manifest: Manifest
 
     @property
     def label(self) -> str:
         return self.folder.label
 
     @property
-    def seed(self) -> Any:
-        return self.manifest.get("identity", {}).get("seed")
+    def seed(self) -> int | None:
+        return self.manifest.seed
 
     @cached_property
     def items(self) -> dict[str, tuple[Sample, Answer]]:
@@ -75,20 +76,19 @@ class Column:
 
     name: str
     benchmark: str
-    records: Mapping[str, Mapping[str, Any]]
+    records: Mapping[str, JudgeRecord]
     runs: Mapping[str, Run]
     judgements: tuple[Mapping[str, Any], ...]
 
     @property
-    def ranges(self) -> Mapping[str, Any]:
+    def ranges(self) -> Mapping[str, tuple[float, float]]:
         """Metric -> (worst, best) possible value."""
-        return {name: ends for record in self.records.values() for name, ends in record["ranges"].items()}
+        return {name: ends for record in self.records.values() for name, ends in record.ranges.items()}
 
     @property
     def aggregate(self) -> Aggregate:
         """Of repeats; the same in all records, because a column's name holds it."""
-        found: Aggregate = next((r["aggregate"] for r in self.records.values() if "aggregate" in r), "median")
-        return found
+        return next((record.aggregate for record in self.records.values()), "median")
 
     @property
     def is_pairwise(self) -> bool:
@@ -147,17 +147,16 @@ def columns(folders: Iterable[ResultFolder]) -> list[Column]:
     for folder in folders:
         manifest = folder.manifest()
         if manifest is not None:
-            runs.setdefault(str(manifest["benchmark"]["name"]), {})[folder.label] = Run(folder, manifest)
+            runs.setdefault(manifest.benchmark.name, {})[folder.label] = Run(folder, manifest)
     return [column for benchmark in sorted(runs) for column in _columns(benchmark, runs[benchmark])]
 
 
 def _columns(benchmark: str, runs: Mapping[str, Run]) -> Iterator[Column]:
     lines: dict[str, dict[tuple[Any, ...], Mapping[str, Any]]] = {}
-    records: dict[str, dict[str, Mapping[str, Any]]] = {}
+    records: dict[str, dict[str, JudgeRecord]] = {}
     for label, run in runs.items():
-        for name, record in run.manifest.get("judges", {}).items():
-            if "members" not in record:
-                records.setdefault(name, {})[label] = record
+        for name, record in run.manifest.judge_records.items():
+            records.setdefault(name, {})[label] = record
         for row in read_judgements(run.folder.judgements):
             if "control" not in row:
                 # two runs that are compared share a question; an answer alone is asked about once for each run
@@ -200,7 +199,7 @@ def pairs(column: Column) -> Pairs:
 
 def met(column: Column) -> list[tuple[str, str]]:
     """Labels of every two candidates that a pairwise column compares; references stand second."""
-    found = {frozenset((label, other)) for label, record in column.records.items() for other in record["opponents"]}
+    found = {frozenset((label, other)) for label, record in column.records.items() for other in record.opponents}
     several = [sorted(pair, key=lambda label: (label == REFERENCES, label)) for pair in found]
     return sorted((one, other) for one, other in several)
 
@@ -213,7 +212,7 @@ def _names(column: Column) -> dict[str, str]:
     """Label -> name: the model's, where no seed has two runs of it."""
     seeds: dict[str, Any] = {}
     for label, record in column.records.items():
-        for each in (label, *record["opponents"]):
+        for each in (label, *record.opponents):
             seeds[each] = None if each == REFERENCES else column.runs[label].seed
     runs = Counter((label.partition("/")[0], seed) for label, seed in seeds.items())
     crowded = {model for (model, _), count in runs.items() if count > 1}

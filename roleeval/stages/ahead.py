@@ -50,7 +50,7 @@ class JudgingAhead:
         for judge in members(config.judge) if wanted else ():
             if not judge.compares:
                 options, model = judge_model(judge, config)
-                engine = StoredEngine(await runtime.engine(options, model), runtime.store(config.options))
+                engine = await runtime.stored(options, model, config.options)
                 benches.append(_Bench(judge, engine, next(iter(model.adapters()), None)))
         return cls(benches)
 

@@ -139,7 +139,7 @@ def _counts(models: Sequence[str], outcomes: Sequence[Outcome]) -> "tuple[NDArra
     number = {pair: i for i, pair in enumerate(met)}
     clusters = cluster_codes([o.cluster for o in outcomes])
     counts = np.zeros((clusters.max() + 1, len(met), 3))
-    rows = [number[place[o.model_a], place[o.model_b]] for o in outcomes]
+    rows = np.array([number[place[o.model_a], place[o.model_b]] for o in outcomes], dtype=np.intp)
     np.add.at(counts, (clusters, rows), np.array([o.shares for o in outcomes]))
     return np.array(met, dtype=np.intp), counts
 

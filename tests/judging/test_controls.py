@@ -187,9 +187,10 @@ def test_controls_stand_in_judgements_and_manifest_and_in_no_score(tmp_path: Pat
     assert {row["control"]["dose"] for row in control_rows} == set(DOSES)
     manifest = outcome.folder.manifest()
     assert manifest is not None
-    (record,) = manifest["judges"].values()
-    assert record["questions"] == 20 and record["controls"]["questions"] == len(control_rows)
-    assert record["controls"]["answers"] == 3 and record["controls"]["statuses"] == {"ok": len(control_rows)}
+    (record,) = manifest.judge_records.values()
+    assert record.controls is not None
+    assert record.questions == 20 and record.controls["questions"] == len(control_rows)
+    assert record.controls["answers"] == 3 and record.controls["statuses"] == {"ok": len(control_rows)}
 
 
 def test_controls_are_added_to_a_judged_folder_and_asked_once(tmp_path: Path) -> None:

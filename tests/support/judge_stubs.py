@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from roleeval.engines import LoraNeed, ModelSource, digest
+from roleeval.engines import LoraNeed, ModelSource
+from roleeval.hashing import digest
 from roleeval.types import AdapterRef, Completion, FinishReason, Request
 
 # The text, or the text and how it ended; an exception is raised.

@@ -93,7 +93,6 @@ def configured(folder: Path, judge: Any, *, model: str = "stub", limit: int = 10
         engine=options.pop("engine", None) or scripted(f"model {model}", _voice(model)),
         metrics=metrics,
         options=RunOptions(results_dir=str(folder), progress="quiet", limit=limit, **options),
-        resolved={"benchmark": {}, "model": {"name": model}, "engine": {}, "metrics": sorted(metrics)},
         judge=judge,
     )
 

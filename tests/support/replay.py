@@ -8,8 +8,9 @@ from typing import Any
 
 from roleeval.benchmarks.rolebench import RoleBench
 from roleeval.config import RunConfig, RunOptions
-from roleeval.engines import LoraNeed, ModelSource, digest
+from roleeval.engines import LoraNeed, ModelSource
 from roleeval.errors import EngineError
+from roleeval.hashing import digest
 from roleeval.metrics import default_metrics
 from roleeval.models import Base
 from roleeval.results import ResultFolder
@@ -86,7 +87,6 @@ def play(
         engine=Script(lines),
         metrics={str(i): metric for i, metric in enumerate(default_metrics())},
         options=RunOptions(results_dir=str(results), progress="quiet", stages=stages),
-        resolved={"benchmark": {}, "model": {"name": "script"}, "engine": {}, "metrics": []},
     )
     runtime = Runtime()
     try:

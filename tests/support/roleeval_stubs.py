@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from roleeval.engines import LoraNeed, ModelSource, digest
+from roleeval.engines import LoraNeed, ModelSource
 from roleeval.errors import EngineDeadError, EngineError
+from roleeval.hashing import digest
 from roleeval.types import AdapterRef, Completion, Request
 
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from roleeval.engines import file_hash
 from roleeval.errors import DataError
+from roleeval.hashing import file_hash
 
 Official = Literal["coser", "her"]
 _TEMPLATE, _DETAILS = "self-play-deduct-template", "dimension_details"

@@ -22,11 +22,12 @@ from roleeval.engines.chat import (
     special_tokens,
     stop_token_ids,
 )
-from roleeval.engines.fingerprint import digest, model_fingerprint, pinned
+from roleeval.engines.fingerprint import model_fingerprint, pinned
 from roleeval.engines.hf._batch import Ended, Job, generate_batch
 from roleeval.engines.hf._likelihood import ScoreJob, score_batch
 from roleeval.engines.lora import check_adapter
 from roleeval.errors import AdapterError, ConfigError, EngineError, RoleEvalError
+from roleeval.hashing import digest
 from roleeval.types import AdapterRef, Completion, Likelihood, LikelihoodRequest, Request, Sampling
 
 if TYPE_CHECKING:

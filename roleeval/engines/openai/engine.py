@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from roleeval.engines._protocol import LoraNeed, ModelSource
-from roleeval.engines.fingerprint import digest
 from roleeval.engines.openai._wire import BrokenReplyError, named_and_extra, read_completion, request_body
 from roleeval.errors import AdapterError, ConfigError, EngineError
+from roleeval.hashing import digest
 from roleeval.types import AdapterRef, Completion, Likelihood, LikelihoodRequest, Request
 
 if TYPE_CHECKING:

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from roleeval.engines._protocol import LoraNeed, ModelSource
 from roleeval.engines._replicas import Replicas
 from roleeval.engines.chat import load_tokenizer, prompt_token_ids, scored_token_ids, special_tokens, stop_token_ids
-from roleeval.engines.fingerprint import digest, model_fingerprint, pinned
+from roleeval.engines.fingerprint import model_fingerprint, pinned
 from roleeval.engines.lora import check_adapter, vllm_rank_limit
 from roleeval.engines.vllm import _cpu_start
 from roleeval.engines.vllm._decode_check import TEXT, decode_gap, require_agreement
 from roleeval.errors import EngineDeadError, EngineError
+from roleeval.hashing import digest
 from roleeval.types import AdapterRef, Completion, Likelihood, LikelihoodRequest, Request
 
 if TYPE_CHECKING:

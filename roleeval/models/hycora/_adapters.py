@@ -18,8 +18,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from roleeval.engines import digest, file_hash, load_adapter
+from roleeval.engines import load_adapter
 from roleeval.errors import AdapterError
+from roleeval.hashing import digest, file_hash
 from roleeval.models._role_paths import role_folder
 from roleeval.models.hycora._checkpoint import Checkpoint, check_base, open_checkpoint
 from roleeval.models.hycora._generate import lora_pairs

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from roleeval.engines import digest, file_hash
 from roleeval.engines.lora import safetensors_shapes
 from roleeval.errors import AdapterError
+from roleeval.hashing import digest, file_hash
 from roleeval.models.hycora._layout import Layout, layout_of
 from roleeval.models.hycora._parameters import HyCoraShape, ModuleShape
 from roleeval.models.hycora._tensors import TensorFile

@@ -42,7 +42,6 @@ def configured(folder: Path, judge: GcaJudge, rules: Rules, scenes: int = 6) -> 
         engine=scripted("actors", plays),
         metrics={},
         options=RunOptions(results_dir=str(folder / "results"), progress="quiet"),
-        resolved={"benchmark": {"protocol": rules.average}, "model": {"name": "stub"}, "engine": {}, "metrics": []},
         judge=judge,
     )
 
