@@ -49,13 +49,14 @@ def imports() -> float:
 async def start(variant: dict[str, Any]) -> dict[str, float]:
     """Starts an engine and asks it once."""
     from roleeval.engines import LoraNeed, ModelSource
-    from roleeval.engines.vllm import VllmOptions, _cpu_start
+    from roleeval.engines.vllm import VllmOptions
+    from roleeval.engines.vllm.cpu import start as cpu_start
     from roleeval.resources import zoo_path
     from roleeval.types import Message, Request, Sampling
 
     if variant.get("spawn") or "executor" in variant:  # vLLM's default has both
-        _cpu_start.import_ahead = lambda: None
-        _cpu_start.forked = nullcontext
+        cpu_start.import_ahead = lambda: None
+        cpu_start.forked = nullcontext
     extra = {"distributed_executor_backend": variant["executor"]} if "executor" in variant else {}
     options = VllmOptions(
         dtype="float32",

@@ -58,15 +58,15 @@ def with_defaults(there: Mapping[str, Any], thing: Any) -> dict[str, Any]:
 def _stated(thing: Any) -> list["dataclasses.Field[Any]"]:
     if not dataclasses.is_dataclass(thing):
         return []
-    return [field for field in dataclasses.fields(thing) if field.init and _inside(type(thing), field.name)]
+    return [field for field in dataclasses.fields(thing) if field.init and _in_identity(type(thing), field.name)]
 
 
-def _inside(cls: type, name: str) -> bool:
-    """Whether a field is part of the identity; a class that gives it another default inherits the answer."""
+def _in_identity(cls: type[Any], name: str) -> bool:
+    """As the nearest class says that says anything: a subclass that gives a field another default changes no more."""
     for base in cls.__mro__:
-        declared = base.__dict__.get("__dataclass_fields__", {}).get(name)
-        if declared is not None and "identity" in declared.metadata:
-            return bool(declared.metadata["identity"])
+        field = getattr(base, "__dataclass_fields__", {}).get(name)
+        if field is not None and "identity" in field.metadata:
+            return bool(field.metadata["identity"])
     return True
 
 

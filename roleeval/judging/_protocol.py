@@ -16,6 +16,8 @@ from roleeval.types import FinishReason, Message, Sample, Sampling, Score
 
 # The label of the benchmark's reference answers where a comparison has them as an opponent.
 REFERENCES = "references"
+# `Judge.arithmetic` of judges whose repeats stats.settled brings together.
+REPEATS_SETTLED = "settled"
 
 
 class UnusableReplyError(Exception):
@@ -180,6 +182,11 @@ class Judge:
         return f"judge:{self.name}:{self.prompts.sha256}"
 
     @property
+    def arithmetic(self) -> str:
+        """What names the way from verdicts to scores in the column's hash, where it once was another; "" is nothing."""
+        return ""
+
+    @property
     def view(self) -> View:
         """What of a transcript the judge may see; the answers of its cases hold that and no more."""
         return View(thoughts=self.thoughts)
@@ -192,7 +199,7 @@ class Judge:
 
         The pack, the model and its adapter are left out: their hashes are in the column's name as well.
         """
-        return options(self)
+        return options(self) | ({"arithmetic": self.arithmetic} if self.arithmetic else {})
 
     def questions(self, case: Case) -> list[Question]:
         """What has to be asked about a case; [] where its outcome needs no judge."""

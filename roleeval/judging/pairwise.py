@@ -17,6 +17,7 @@ from roleeval.identity import OUTSIDE_IDENTITY
 from roleeval.judging._fence import echoes, fence_token, fenced
 from roleeval.judging._json import read_verdict
 from roleeval.judging._protocol import (
+    REPEATS_SETTLED,
     Case,
     Judge,
     Judgement,
@@ -64,9 +65,9 @@ class PairwiseJudge(Judge):
 
     compares: ClassVar[bool] = True
 
-    def identity(self) -> Mapping[str, Any]:
-        """See Judge.identity; with repeats, the rule that settles them is part of it, for it once was another."""
-        return {**Judge.identity(self), **({"repeats": "settled"} if self.samples_per_item > 1 else {})}
+    @property
+    def arithmetic(self) -> str:
+        return REPEATS_SETTLED if self.samples_per_item > 1 else ""
 
     @property
     def _criteria(self) -> Mapping[str, str]:

@@ -13,7 +13,7 @@ from typing import Any
 from roleeval.errors import ConfigError
 from roleeval.judging._fence import fence_token, fenced
 from roleeval.judging._json import check_schema, read_verdict
-from roleeval.judging._protocol import Case, Judge, Judgement, Question
+from roleeval.judging._protocol import REPEATS_SETTLED, Case, Judge, Judgement, Question
 from roleeval.prompts import PromptPack, fill
 from roleeval.seeds import derive_seed
 from roleeval.stats import settled
@@ -34,9 +34,9 @@ class VoiceJudge(Judge):
     name: str = "zoo_voice"
     pack: str = "judges/zoo_voice"
 
-    def identity(self) -> Mapping[str, Any]:
-        """See Judge.identity; with repeats, the rule that settles them is part of it, for it once was another."""
-        return {**Judge.identity(self), **({"repeats": "settled"} if self.samples_per_item > 1 else {})}
+    @property
+    def arithmetic(self) -> str:
+        return REPEATS_SETTLED if self.samples_per_item > 1 else ""
 
     def questions(self, case: Case) -> list[Question]:
         answer, other = case.answers[case.own], self._other(case.sample)

@@ -8,6 +8,7 @@ a small model with a sliding window wrote word salad whose prompt it had scored 
 import math
 from typing import TYPE_CHECKING, Any
 
+from roleeval.engines.vllm._sampling import reading
 from roleeval.errors import EngineError
 
 if TYPE_CHECKING:
@@ -40,15 +41,7 @@ async def decode_gap(engine: Any, prompt: list[int]) -> float:
     final = RequestOutputKind.FINAL_ONLY
     greedy = SamplingParams(temperature=0.0, max_tokens=_TOKENS, ignore_eos=True, detokenize=False, output_kind=final)
     written = list((await _last(engine, prompt, greedy, "write")).outputs[0].token_ids)
-    reading = SamplingParams(
-        temperature=0.0,
-        max_tokens=1,
-        prompt_logprobs=1,
-        skip_reading_prefix_cache=True,
-        detokenize=False,
-        output_kind=final,
-    )
-    read = (await _last(engine, prompt + written, reading, "read")).prompt_logprobs[len(prompt) :]
+    read = (await _last(engine, prompt + written, reading(alternatives=1), "read")).prompt_logprobs[len(prompt) :]
     gaps = [
         max(entry.logprob for entry in at.values()) - at[token].logprob for at, token in zip(read, written, strict=True)
     ]

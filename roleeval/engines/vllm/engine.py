@@ -5,13 +5,12 @@ here (see chat.py), so that every engine sends a model the same tokens.
 """
 
 import asyncio
-import importlib.metadata
 import itertools
+import logging
 import math
-import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,8 +19,10 @@ from roleeval.engines._replicas import Replicas
 from roleeval.engines.chat import load_tokenizer, prompt_token_ids, scored_token_ids, special_tokens, stop_token_ids
 from roleeval.engines.fingerprint import model_fingerprint, pinned
 from roleeval.engines.lora import check_adapter, vllm_rank_limit
-from roleeval.engines.vllm import _cpu_start
+from roleeval.engines.vllm import _compat, _environment, _sampling
 from roleeval.engines.vllm._decode_check import TEXT, decode_gap, require_agreement
+from roleeval.engines.vllm.cpu import arguments as cpu_arguments
+from roleeval.engines.vllm.cpu import start as cpu_start
 from roleeval.errors import EngineDeadError, EngineError
 from roleeval.hashing import digest
 from roleeval.types import AdapterRef, Completion, Likelihood, LikelihoodRequest, Request
@@ -30,11 +31,15 @@ if TYPE_CHECKING:
     from vllm import SamplingParams
     from vllm.lora.request import LoRARequest
 
+_log = logging.getLogger(__name__)
+
 # More adapters in one batch cost memory and time on every step; the rest wait in main memory.
 _MAX_LORAS_IN_A_BATCH = 16
-# Raise when _cpu_worker.py, the block size or what dtype=auto means there changes: sums in another order are
-# other texts now and then.
+# Raise when cpu/worker.py or cpu/products.py, the block size or what dtype=auto means there changes: sums in another
+# order are other texts now and then.
 _CPU_OPERATORS = 5
+# The same for vLLM as it is.
+_STOCK = "stock 1"
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,10 @@ class VllmOptions:
         max_cpu_loras: adapters held in main memory; None: all that the run needs.
         max_lora_rank: None: the smallest that serves the run's adapters. A larger one slows every request.
         check_decoding: on start, let the engine read what it wrote, and refuse it where the two disagree.
+        stock: True runs vLLM as it is: its own worker and its own start; False asks for roleeval's CPU operators and
+            faster start also outside the tested versions; None: as this vLLM allows (see _compat.py).
+        env: settings that vLLM takes from the environment (VLLM_...), for this engine alone. Those that may change a
+            text are part of the fingerprint.
         extra: further arguments of vLLM's AsyncEngineArgs, passed as they are.
         log_level: of vLLM's own log.
     """
@@ -78,14 +87,24 @@ class VllmOptions:
     max_cpu_loras: int | None = None
     max_lora_rank: int | None = None
     check_decoding: bool = True
+    stock: bool | None = None
+    env: dict[str, str | int | float | bool] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "ERROR"
+
+    def __post_init__(self) -> None:
+        """Checks the settings for the environment.
+
+        Raises:
+            ConfigError: names the one that is not possible.
+        """
+        object.__setattr__(self, "env", _environment.checked(self.env))
 
     def build(self, source: ModelSource, lora: LoraNeed) -> "VllmEngine":
         """Makes the engine without loading it.
 
         Raises:
-            EngineError: no vLLM is installed.
+            EngineError: no vLLM is installed, or engine.stock=false asks for what this one cannot do.
         """
         return VllmEngine(self, source, lora)
 
@@ -99,11 +118,18 @@ class VllmEngine:
         self._options = options
         self._source = source = pinned(source)
         self._lora = lora
-        self._package, self._version = _installed_vllm()
+        self._env = _environment.checked(options.env)
+        self._vllm = _compat.installed_vllm(self._env)
+        self._stock = _compat.decided(self._vllm, stock=options.stock)
         self._max_rank = options.max_lora_rank or vllm_rank_limit(lora.max_rank) if lora.count else 0
         self._fingerprint = digest(
-            "vllm", self._package, self._version, model_fingerprint(source), *_text_options(options)
+            "vllm",
+            self._vllm.package,
+            self._vllm.version,
+            model_fingerprint(source),
+            *_text_options(options, self._env, stock=bool(self._stock)),
         )
+        self._in_force = _environment.in_force(self._env)
         self._adapters: dict[str, LoRARequest] = {}
         self._ids = itertools.count()
         self._engine: Any = None
@@ -134,32 +160,68 @@ class VllmEngine:
 
     async def _start(self) -> None:
         begin = time.perf_counter()
-        os.environ.setdefault("VLLM_LOGGING_LEVEL", self._options.log_level)
-        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(self._options.cpu_kv_cache_gib))
-        os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-        # With several processes each takes its share of the cores from the environment that it is spawned with.
-        processes = self._options.data_parallel_size * self._options.tensor_parallel_size
-        ahead = self._package == "vllm-cpu" and processes == 1
-        if ahead:
-            _cpu_start.import_ahead()
-        self._tokenizer = load_tokenizer(self._source)
-        self._special = special_tokens(self._tokenizer)
-        try:
-            from vllm.engine.arg_utils import AsyncEngineArgs
-            from vllm.usage.usage_lib import UsageContext
-            from vllm.v1.engine.async_llm import AsyncLLM
-
-            arguments = AsyncEngineArgs(**self._arguments())
-            forked = _cpu_start.forked() if ahead else nullcontext()
-            with forked, _share_of_the_cores(self._options.data_parallel_size):
-                # Tokens in one step: vLLM's default is 2048 without a context, and 16,384 for batch work on large GPUs.
-                self._engine = AsyncLLM.from_engine_args(arguments, usage_context=UsageContext.LLM_CLASS)
-        except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
-            raise EngineError(f"vllm could not load {self._source.path}: {error}") from error
+        self._announce()
+        defaults = {"VLLM_LOGGING_LEVEL": self._options.log_level, "VLLM_NO_USAGE_STATS": "1"}
+        if self._vllm.cpu:
+            defaults["VLLM_CPU_KVCACHE_SPACE"] = str(self._options.cpu_kv_cache_gib)
+        with _environment.applied(self._env, defaults, copies=self._options.data_parallel_size):
+            self._in_force = _environment.in_force(self._env)
+            self._engine = self._loaded()
         self._max_model_len = int(self._engine.model_config.max_model_len)
         if self._options.check_decoding:
             await self._check_decoding()
         self._load_s = time.perf_counter() - begin
+
+    def _announce(self) -> None:
+        if self._stock:
+            _log.warning(
+                "%s runs without roleeval's additions (%s); its texts are stored under a fingerprint of their own",
+                self._vllm,
+                self._stock,
+            )
+        if names := _environment.unnamed(self._env):
+            _log.warning(
+                "%s: set in the environment and not part of the fingerprint, though texts may depend on it; unset it,"
+                " or give it to the engine: +engine.env.%s=%s",
+                ", ".join(names),
+                names[0],
+                self._in_force[names[0]],
+            )
+
+    def _loaded(self) -> Any:
+        """Loads the tokenizer and starts vLLM; what it needs is in the environment."""
+        options = self._options
+        # Not where several processes are to take their share of the cores from the environment that they are spawned
+        # with, or one is to read settings on its imports: what is imported ahead has seen the first engine's.
+        alone = options.data_parallel_size * options.tensor_parallel_size == 1
+        settings = any(map(_environment.may_change_texts, self._env))
+        ahead = self._vllm.cpu and not self._stock and alone and not settings
+        if ahead:
+            cpu_start.import_ahead()
+        self._tokenizer = load_tokenizer(self._source)
+        self._special = special_tokens(self._tokenizer)
+        try:
+            _compat.require(self._vllm)
+            from vllm.engine.arg_utils import AsyncEngineArgs
+            from vllm.v1.engine.async_llm import AsyncLLM
+
+            arguments = AsyncEngineArgs(**self._arguments())
+            with cpu_start.forked() if ahead else nullcontext():
+                return AsyncLLM.from_engine_args(arguments, **self._usage())
+        except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
+            raise EngineError(f"vllm could not load {self._source.path}: {error}{self._way_out()}") from error
+
+    def _usage(self) -> dict[str, Any]:
+        """Says that this is batch work: a step then takes 16,384 tokens on large GPUs; vLLM's default is 2048."""
+        if self._stock:
+            return {}
+        from vllm.usage.usage_lib import UsageContext
+
+        return {"usage_context": UsageContext.LLM_CLASS}
+
+    def _way_out(self) -> str:
+        own = self._vllm.cpu and not self._stock
+        return " (its own log has the cause; engine.stock=true does without roleeval's CPU operators)" if own else ""
 
     async def _check_decoding(self) -> None:
         prompt = self._tokenizer(TEXT).input_ids
@@ -198,41 +260,20 @@ class VllmEngine:
             # No free white space between JSON tokens: small models fill it until the limit and never end the object.
             "structured_outputs_config": {"backend": "xgrammar", "disable_any_whitespace": True},
         }
-        if cpu and options.tensor_parallel_size == 1:
-            # One process fewer to spawn: saves its 8-9 s of imports (measured, docs/speed.md). Given as a class
-            # because vLLM replaces the name "uni" on the CPU.
-            from vllm.v1.executor.uniproc_executor import UniProcExecutor
-
-            arguments["distributed_executor_backend"] = UniProcExecutor
         if cpu:
-            # The default of 128 there never caches a system prompt that is shorter than that.
-            arguments["block_size"] = 32
-            # A prompt that is read in parts takes its seeded generator one step back, which torch's generator on the
-            # CPU cannot do: vllm-cpu 0.32 then stops with "CPU Generator does not use offset".
-            arguments["enable_chunked_prefill"] = False
-            arguments["worker_cls"] = "roleeval.engines.vllm._cpu_worker.FastCpuWorker"
+            arguments |= cpu_arguments.arguments(
+                tensor_parallel_size=options.tensor_parallel_size, stock=bool(self._stock)
+            )
         if self._lora.count:
-            loras = self._slots(cpu=cpu)
+            given, count = options.max_loras, self._lora.count
+            loras = cpu_arguments.lora_slots(given, count) if cpu else given or min(count, _MAX_LORAS_IN_A_BATCH)
             arguments |= {
                 "enable_lora": True,
                 "max_loras": loras,
-                "max_cpu_loras": options.max_cpu_loras or max(self._lora.count, loras),
+                "max_cpu_loras": options.max_cpu_loras or max(count, loras),
                 "max_lora_rank": self._max_rank,
             }
         return arguments | options.extra
-
-    def _slots(self, *, cpu: bool) -> int:
-        given, count = self._options.max_loras, self._lora.count
-        if not cpu:
-            return given or min(count, _MAX_LORAS_IN_A_BATCH)
-        # On the CPU a request without an adapter that shares a batch with others is served with whatever the last
-        # slot holds (vLLM pull requests 48421 and 49656, open): one slot must stay empty for ever.
-        if given is not None and given <= count:
-            raise EngineError(
-                f"engine.max_loras={given}: on the CPU vLLM then answers base requests with an adapter's text;"
-                f" leave it unset, or set it above the number of adapters ({count})"
-            )
-        return given or count + 1
 
     async def generate(self, request: Request) -> Completion:
         """See Engine.generate.
@@ -247,7 +288,7 @@ class VllmEngine:
                 f"a prompt of {len(tokens)} tokens and {limit} new ones exceed the {self._max_model_len} that"
                 f" {self._source.path} is served with; lower model.sampling.max_tokens or raise engine.max_model_len"
             )
-        params = _sampling_params(request, stop_token_ids(self._special, request.sampling.stop))
+        params = _sampling.writing(request, stop_token_ids(self._special, request.sampling.stop))
         last = await self._answer(tokens, params, request)
         answer = last.outputs[0] if last is not None else None
         if answer is None or answer.finish_reason not in ("stop", "length"):
@@ -268,24 +309,13 @@ class VllmEngine:
         Raises:
             EngineDeadError: the engine's process is gone; nothing more will be answered.
         """
-        from vllm import SamplingParams
-        from vllm.sampling_params import RequestOutputKind
-
         prompt, continuation = scored_token_ids(self._tokenizer, request)
         if len(prompt) + len(continuation) >= self._max_model_len:  # vLLM generates one token in any case
             raise EngineError(
                 f"a prompt of {len(prompt)} tokens and a text of {len(continuation)} to be scored exceed the"
                 f" {self._max_model_len - 1} that fit {self._source.path}; raise engine.max_model_len"
             )
-        params = SamplingParams(
-            temperature=0.0,
-            max_tokens=1,
-            prompt_logprobs=0,  # of the prompt's own tokens alone
-            skip_reading_prefix_cache=True,  # tokens whose KV is cached would come without log-probabilities
-            detokenize=False,
-            output_kind=RequestOutputKind.FINAL_ONLY,
-        )
-        last = await self._answer([*prompt, *continuation], params, request)
+        last = await self._answer([*prompt, *continuation], _sampling.reading(), request)
         scored = (last.prompt_logprobs if last is not None else None) or []
         if len(scored) != len(prompt) + len(continuation):
             raise EngineError("vllm returned no log-probabilities for a prompt")
@@ -347,11 +377,13 @@ class VllmEngine:
     def describe(self) -> Mapping[str, Any]:
         return {
             "kind": "vllm",
-            "package": f"{self._package}=={self._version}",
+            "package": f"{self._vllm.package}=={self._vllm.version}",
             "options": asdict(self._options),
+            "stock": self._stock or None,  # why vLLM was run as it is; None: with roleeval's additions
+            "environment": self._in_force,
             "max_lora_rank": self._max_rank,
             "adapters": self._lora.count,
-            "batch_invariant": os.environ.get("VLLM_BATCH_INVARIANT") == "1",
+            "batch_invariant": _environment.batch_invariant(self._env),
             "load_s": round(self._load_s, 2),
             "decode_gap": self._decode_gap,  # nats a token, see _decode_check.py; None: not checked
             # of the engine's whole life, which several runs may share
@@ -359,52 +391,10 @@ class VllmEngine:
         }
 
 
-def _text_options(options: VllmOptions) -> tuple[object, ...]:
+def _text_options(options: VllmOptions, env: Mapping[str, str], *, stock: bool) -> tuple[object, ...]:
     # Only what changes the numbers inside the model: sizes of batches, caches and parallel groups do not name a text.
-    invariant = os.environ.get("VLLM_BATCH_INVARIANT") == "1"
-    return options.dtype, options.quantization, options.extra, invariant, _CPU_OPERATORS
-
-
-@contextmanager
-def _share_of_the_cores(copies: int) -> Iterator[None]:
-    """Gives each copy's process its share of the cores: a process takes its number of threads from the environment."""
-    shared = copies > 1 and "OMP_NUM_THREADS" not in os.environ
-    if shared:
-        os.environ["OMP_NUM_THREADS"] = str(max(1, len(os.sched_getaffinity(0)) // copies))
-    try:
-        yield
-    finally:
-        if shared:
-            del os.environ["OMP_NUM_THREADS"]
-
-
-def _installed_vllm() -> tuple[str, str]:
-    for package in ("vllm", "vllm-cpu"):
-        try:
-            return package, importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    raise EngineError(
-        "engine=vllm needs vLLM: `pip install roleeval[vllm]` on a GPU machine, `make setup` for the CPU;"
-        " or use engine=hf or engine=openai"
-    )
-
-
-def _sampling_params(request: Request, stop_tokens: list[int]) -> "SamplingParams":
-    from vllm import SamplingParams
-    from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
-
-    sampling = request.sampling
-    greedy = sampling.temperature == 0
-    return SamplingParams(
-        temperature=sampling.temperature,
-        top_p=sampling.top_p,
-        top_k=sampling.top_k,
-        repetition_penalty=sampling.repetition_penalty,
-        max_tokens=sampling.max_tokens,
-        stop=list(sampling.stop) or None,
-        stop_token_ids=stop_tokens or None,
-        seed=None if greedy else request.seed,
-        structured_outputs=StructuredOutputsParams(json=request.json_schema) if request.json_schema else None,
-        output_kind=RequestOutputKind.FINAL_ONLY,
-    )
+    invariant = _environment.batch_invariant(env)
+    named = _environment.of_texts(env)
+    operators = _STOCK if stock else _CPU_OPERATORS
+    # The last is only there where something is given: texts from before there was engine.env keep their name.
+    return options.dtype, options.quantization, options.extra, invariant, operators, *([named] if named else [])

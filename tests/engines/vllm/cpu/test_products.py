@@ -1,17 +1,12 @@
 """Every token of a mixed batch gets its own adapter's delta, and tokens without an adapter get none."""
 
-from typing import Any
-
 import pytest
 
-pytest.importorskip("vllm", reason="no vLLM is installed")
+pytest.importorskip("torch", reason="no torch is installed")
 
 import torch
 
-from roleeval.engines.vllm._cpu_worker import _KERNELS, Masked, Packs, Tiles, products
-
-pytestmark = pytest.mark.vllm
-
+from roleeval.engines.vllm.cpu.products import Masked, Packs, Tiles, products
 
 SLOTS: tuple[list[int], ...] = ([2], [0, 2, -1, 0, 0], [1] * 40 + [-1] + [0] * 17, [3, 1] * 700)
 
@@ -53,15 +48,3 @@ def test_an_adapter_that_is_loaded_into_a_used_slot_is_seen() -> None:
     with torch.inference_mode():  # as vLLM writes
         a[1, 0].copy_(torch.full((2, 3), 2.0))
     assert deltas().unique().tolist() == [12.0]
-
-
-def test_norms_are_those_of_vllms_definition() -> None:
-    from vllm import ir
-
-    def both(op: Any, *inputs: Any) -> tuple[Any, Any]:
-        mine, native = (op.impls[name].impl_fn(*(i.clone() for i in inputs), 1e-6) for name in (_KERNELS, "native"))
-        return mine, native
-
-    x, residual, weight = (torch.randn(shape, dtype=torch.float32) for shape in ((7, 192), (7, 192), (192,)))
-    torch.testing.assert_close(*both(ir.ops.rms_norm, x, weight))
-    torch.testing.assert_close(*both(ir.ops.fused_add_rms_norm, x, residual, weight))

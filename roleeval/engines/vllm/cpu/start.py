@@ -15,7 +15,7 @@ from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
-_IMPORTED = ["vllm.v1.engine.core", "vllm.v1.engine.async_llm", "roleeval.engines.vllm._cpu_worker"]
+_IMPORTED = ["vllm.v1.engine.core", "vllm.v1.engine.async_llm", "roleeval.engines.vllm.cpu.worker"]
 # Beside site-packages: what vLLM preloads into its processes on the CPU, one of each kind.
 _PRELOADED = (("vllm/libs/libtcmalloc*.so*",), ("torch.libs/libgomp*.so*", "torch/lib/libgomp*.so*"))
 
