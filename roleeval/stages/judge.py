@@ -58,6 +58,9 @@ Played = Sequence[tuple[Sample, Transcript]]
 async def judge_folder(config: RunConfig, runtime: Runtime, folder: ResultFolder) -> bool:
     """Does what the configuration's judges have not done yet in a folder; False where that is nothing.
 
+    A judge that compares and has no opponents yet is left for later, and so is its panel's pooled column; the panel's
+    other judges are asked.
+
     Raises:
         RoleEvalError: the folder is unfinished, an engine is dead, too many calls had no reply. Replies are in the
             store; the same command goes on from there.
@@ -65,26 +68,30 @@ async def judge_folder(config: RunConfig, runtime: Runtime, folder: ResultFolder
     manifest = folder.manifest()
     if manifest is None:
         raise ResultError(f"{folder.path}: no finished run there to judge; generate first, with stages=[generate]")
-    tasks = []
-    for judge in members(config.judge):
-        task = await _task(judge, config, runtime, folder, manifest)
-        if judge.compares and not task.opponents.labels:
-            log.warning("%s: judge %s has no other comparable run to compare it with yet", folder.path, judge.name)
-            return False
-        tasks.append(task)
+    everyone = [await _task(judge, config, runtime, folder, manifest) for judge in members(config.judge)]
+    waiting = [task for task in everyone if task.judge.compares and not task.opponents.labels]
+    for task in waiting:
+        log.warning(
+            "%s: judge %s waits for opponents: there is no other comparable run to compare this one with yet. Run the"
+            " same command again when there is",
+            folder.path,
+            task.judge.name,
+        )
+    tasks = [task for task in everyone if task not in waiting]
+    panel = config.judge if isinstance(config.judge, Panel) and not waiting else None
+    pooled = f"{JUDGED}{panel.name}@{digest(sorted(task.prefix for task in tasks))[:8]}" if panel else ""
     summary = folder.summary()
-    if all(task.is_done(manifest, summary) for task in tasks):
+    if all(task.is_done(manifest, summary) for task in tasks) and (not panel or pooled in manifest.judges):
         return False
     played = list(read_transcripts(folder.transcripts))
     judges = dict(manifest.judges)
     found: dict[str, JudgeRows] = {}
     for task in tasks:
         found[task.prefix], judges[task.column] = await _judged(task, config.options, folder, played)
-    if isinstance(config.judge, Panel):
-        column = f"{JUDGED}{config.judge.name}@{digest(sorted(found))[:8]}"
+    if panel is not None:
         infos = shared_infos([judges[task.column].infos for task in tasks])
-        judges[column] = PanelRecord(judge=config.judge.name, prefix=column, members=tuple(sorted(found)), infos=infos)
-        found[column] = pooled_rows(found, infos, column)
+        judges[pooled] = PanelRecord(judge=panel.name, prefix=pooled, members=tuple(sorted(found)), infos=infos)
+        found[pooled] = pooled_rows(found, infos, pooled)
     _write(config, folder, replace(manifest, judges=judges), [sample for sample, _ in played], found)
     return True
 

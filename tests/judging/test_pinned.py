@@ -15,6 +15,7 @@ import pytest
 from judged import points, put, winner
 
 from roleeval.benchmarks.coser import GcaJudge
+from roleeval.hashing import digest
 from roleeval.judging import (
     Case,
     HerRm,
@@ -177,3 +178,21 @@ def test_the_same_replies_about_controls_give_the_same_numbers() -> None:
         record = control_record(judge, [(control, put(judge, script, control.case)) for control in asked])
         assert record["base"] == "reference"
         assert hashlib.sha256(json.dumps(record["faults"]).encode()).hexdigest()[:16] == pinned
+
+
+COLUMNS = {
+    "rubric": (RubricJudge(), "a7dc2b65"),
+    "pairwise": (PairwiseJudge(against=("a",)), "3edeee15"),
+    "her_rm": (HerRm(), "8f45fe31"),
+    "ranking": (RankingJudge(), "70dfa77a"),
+    "voice": (VoiceJudge(), "7f4c3876"),
+    "gca": (GcaJudge(), "571daac7"),
+    "gca_paper": (GcaJudge(name="gca_paper", cap=None), "2246c060"),
+}
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_the_same_settings_make_the_same_column(name: str) -> None:
+    """A column's name holds a hash of the judge's settings: neither its name nor where its pack lies is among them."""
+    judge, pinned = COLUMNS[name]
+    assert digest(type(judge).__qualname__, "fp", judge.identity())[:8] == pinned

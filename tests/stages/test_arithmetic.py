@@ -96,4 +96,5 @@ def test_an_order_without_any_verdict_leaves_no_outcome(tmp_path: Path) -> None:
 
 def test_only_judges_that_repeat_have_the_rule_in_their_columns_name() -> None:
     for kind in (PairwiseJudge, VoiceJudge):
-        assert kind().arithmetic == "" != kind(samples_per_item=2, sampling=WARM).arithmetic
+        assert "arithmetic" not in kind().identity()
+        assert kind(samples_per_item=2, sampling=WARM).identity()["arithmetic"] == "settled"

@@ -235,6 +235,39 @@ def test_a_panel_that_compares_pools_its_wins(tmp_path: Path, models: tuple[str,
     assert wins["judge/first"]["mean"] == 0.5 and wins["judge/panel"]["mean"] == pytest.approx(mean)
 
 
+def mixed(kind: ScriptedOptions, pair: ScriptedOptions) -> Panel:
+    return Panel(judges={"kind": rubric(kind), "pair": pairwise(pair)})
+
+
+def columns_of(outcome: Any) -> set[str]:
+    return {name.partition("@")[0] for name in (outcome.folder.manifest().judges)}
+
+
+def test_in_a_panel_a_judge_without_opponents_waits_and_the_others_are_asked(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    panel = mixed(scripted("kind", lambda r: points(5)), scripted("pair", longer_wins))
+    one = execute(configured(tmp_path, panel, model="one"))
+    assert columns_of(one) == {"judge/kind"} and entry(one, "/overall")["mean"] == 5
+    assert (asked("kind"), asked("pair")) == (20, 0)
+    assert "judge pair waits for opponents" in caplog.text and "judge kind" not in caplog.text
+    assert execute(configured(tmp_path, panel, model="one")).skipped  # nothing new to ask
+    two = execute(configured(tmp_path, panel, model="the_second"))
+    again = execute(configured(tmp_path, panel, model="one"))
+    assert columns_of(two) == columns_of(again) == {"judge/kind", "judge/pair", "judge/panel"}
+    assert (asked("kind"), asked("pair")) == (40, 40) and entry(again, "/overall")["mean"] == 5
+    assert execute(configured(tmp_path, panel, model="the_second")).skipped
+
+
+def test_judges_asked_one_by_one_are_pooled_by_their_panel(tmp_path: Path) -> None:
+    kind, strict = scripted("kind", lambda r: points(5)), scripted("strict", lambda r: points(2))
+    for name, engine in (("kind", kind), ("strict", strict)):
+        execute(configured(tmp_path, rubric(engine, name=name)))
+    outcome = execute(configured(tmp_path, Panel(judges={"kind": rubric(kind), "strict": rubric(strict)})))
+    assert not outcome.skipped and (asked("kind"), asked("strict")) == (20, 20)
+    assert columns_of(outcome) == {"judge/kind", "judge/strict", "judge/panel"}
+
+
 def test_reports_name_the_judge_and_bound_what_is_missing(tmp_path: Path) -> None:
     judge = rubric(scripted("some", lambda request: points(4) if request.seed % 2 else "-"), attempts=1)
     execute(configured(tmp_path, judge))
