@@ -57,7 +57,6 @@ def ours(n: int, *, rouge: bool) -> dict[str, float]:
                 engine=NoopOptions(),
                 metrics=metrics,
                 options=RunOptions(results_dir=folder, progress="quiet"),
-                resolved={"benchmark": {}, "model": {}, "engine": {}, "metrics": sorted(metrics)},
             )
             begin = time.perf_counter()
             runtime.execute(lambda: run(config, runtime))  # noqa: B023

@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 ChatRole = Literal["system", "user", "assistant"]
 Language = Literal["en", "zh"]
-# Who speaks a turn: the model under test, the scene's environment, who names the next speaker, or the reference.
-Part = Literal["model", "environment", "next_speaker", "reference"]
+# What a turn's speaker is in its episode: a word that the benchmark chooses. MODEL alone means the same everywhere.
+Part = str
+MODEL: Part = "model"  # the model under test
 FinishReason = Literal["stop", "length", "content_filter", "error"]
 Status = Literal[
     "ok",
@@ -237,8 +238,10 @@ class Turn:
         visible, thoughts, status, own_history, shown: see Reply.
         prompt: the raw prompt that was sent, or none.
         error: what went wrong, for a call that failed.
-        part: who speaks; only "model" is under test, and "next_speaker" is not part of the conversation.
+        part: what its speaker is in the episode, in the benchmark's own word; MODEL is under test.
         note: what the protocol made of the reply, in a word (how a next speaker's name was read).
+        aside: a call that the protocol needs and that nobody in the conversation says or hears, like the naming of
+            the next speaker: no judge is shown it.
         logprob, greedy: see Likelihood; None for a text that was generated. `raw` is then the text that was scored.
     """
 
@@ -260,8 +263,9 @@ class Turn:
     shown: str = ""
     logprob: float | None = None
     greedy: bool | None = None
-    part: Part = "model"
+    part: Part = MODEL
     note: str = ""
+    aside: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,5 +2,6 @@
 
 from roleeval.benchmarks._protocol import Benchmark, Scored, SelfScored, Staged
 from roleeval.benchmarks.actor import Actor, Helper
+from roleeval.benchmarks.participant import Participant, given_turn
 
-__all__ = ["Actor", "Benchmark", "Helper", "Scored", "SelfScored", "Staged"]
+__all__ = ["Actor", "Benchmark", "Helper", "Participant", "Scored", "SelfScored", "Staged", "given_turn"]

@@ -10,8 +10,14 @@ from roleeval.types import Sample, Score, Transcript
 Scored = tuple[Sample, Transcript, tuple[Score, ...]]
 
 
+@runtime_checkable
 class Benchmark(Protocol):
-    """A source of samples and the protocol they are played by: a frozen dataclass, reached by `_target_`."""
+    """A source of samples and the protocol they are played by: a frozen dataclass, reached by `_target_`.
+
+    Its options are part of a run's identity. A field that only says where data or prompts lie is declared with
+    `metadata=roleeval.identity.OUTSIDE_IDENTITY`, because `describe` gives their hashes; a method `identity()` may say
+    something else.
+    """
 
     @property
     def name(self) -> str: ...

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 
 from roleeval.engines import Engine, EngineOptions
 from roleeval.errors import AdapterError, EngineDeadError, EngineError, UnsupportedRoleError
+from roleeval.identity import OUTSIDE_IDENTITY
 from roleeval.models import PersonaModel
 from roleeval.seeds import derive_seed
-from roleeval.types import Message, Part, Persona, Request, Sampling, Status, Turn
+from roleeval.types import MODEL, Message, Part, Persona, Request, Sampling, Status, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class Helper:
     """
 
     model: PersonaModel | None = None
-    engine: EngineOptions | None = None
+    engine: EngineOptions | None = field(default=None, metadata=OUTSIDE_IDENTITY)
     sampling: Sampling = field(default_factory=Sampling)
 
 
@@ -49,8 +50,9 @@ class Actor:
         *,
         sample_id: str,
         turn: int,
-        part: Part = "model",
+        part: Part = MODEL,
         priority: int = 0,
+        attempt: int = 0,
     ) -> Turn:
         """Asks the model for one turn. A failed call becomes a turn with status engine_failed, never an empty text.
 
@@ -62,6 +64,7 @@ class Actor:
             turn: number of the call in its episode; the seed derives from it.
             part: of the turn in its episode.
             priority: see Request.
+            attempt: which reply to the same chat this asks for; each has a seed of its own.
 
         Raises:
             EngineDeadError: the engine is gone.
@@ -69,7 +72,7 @@ class Actor:
             ConfigError: the model's prompt format cannot express the history.
         """
         model = self.model
-        seed = derive_seed(self.run_seed, sample_id, turn=turn, speaker=persona.role)
+        seed = derive_seed(self.run_seed, sample_id, turn=turn, speaker=persona.role, attempt=attempt)
         prompt = model.prompt(system, history)
         messages = model.messages(system, history) if prompt is None else ()
         try:
@@ -84,6 +87,7 @@ class Actor:
             prompt_special_tokens=model.prompt_special_tokens,
             adapter=adapter,
             prefill=model.prefill,
+            attempt=attempt,
             priority=priority,
             affinity=sample_id,
         )

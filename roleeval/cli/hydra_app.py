@@ -4,7 +4,6 @@ A command line may hold several, with --then between them: all run in this proce
 Exit codes: 0 all done; 1 a job failed or a write was lost; 2 the command line is wrong; 130 (143) interrupted.
 """
 
-import json
 import logging
 import os
 import signal
@@ -12,11 +11,12 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache, partial
+from functools import partial
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from roleeval.cli.explain import composing, explain_override, search_path
+from roleeval.cli.session import Session, session
 from roleeval.errors import RoleEvalError
 from roleeval.resources import resource
 
@@ -24,63 +24,9 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from roleeval.config import RunConfig
-    from roleeval.stages.runtime import Runtime
 
 log = logging.getLogger("roleeval")
 _THEN = "--then"
-
-
-class Session:
-    """What the jobs of one command share and leave behind."""
-
-    def __init__(self) -> None:
-        self.leads = False  # the process of the command itself, and not one that a launcher started
-        self.refusal = ""  # why a sweep cannot begin
-        self.outcomes: Path | None = None  # where jobs in other processes leave what became of them
-        self.launched = 0  # how many such jobs there are
-        self.jobs = 0
-        self.failures: list[str] = []
-        self.folders: list[str] = []
-        self.judged: list[RunConfig] = []  # runs that a judge may have compared with too few others
-        self._runtime: Runtime | None = None
-
-    @property
-    def runtime(self) -> "Runtime":
-        if self._runtime is None:
-            from roleeval.stages.runtime import Runtime
-
-            self._runtime = Runtime()
-        return self._runtime
-
-    def leave(self, file: Path) -> None:
-        """In a launcher's process: writes what became of its job, for the command's own process to gather."""
-        from roleeval.results import write_atomically
-
-        found = {"jobs": self.jobs, "failures": self.failures, "folders": self.folders}
-        write_atomically(file, json.dumps(found, ensure_ascii=False).encode())
-
-    def gather(self) -> None:
-        """Takes over what a sweep's jobs in other processes have left."""
-        files = sorted(self.outcomes.glob("*.json")) if self.outcomes else []
-        for file in files:
-            found = json.loads(file.read_text(encoding="utf-8"))
-            self.jobs += found["jobs"]
-            self.failures += found["failures"]
-            self.folders += found["folders"]
-        if lost := self.launched - len(files):
-            self.jobs += lost
-            self.failures.append(f"{lost} jobs ended without a word; their processes' own output says more")
-        self.outcomes, self.launched = None, 0
-
-    def close(self) -> None:
-        if self._runtime is not None:
-            self._runtime.close()
-            self._runtime = None
-
-
-@lru_cache(maxsize=1)
-def session() -> Session:
-    return Session()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -164,14 +110,14 @@ def _foreseen(arguments: list[str]) -> bool:
 
     from roleeval.cli.hydra_sweep import expect
 
-    with _composing():
+    with composing():
         try:
-            expect([a for a in [*_search_path(arguments), *arguments] if "=" in a and not a.startswith("-")])
+            expect([a for a in [*search_path(arguments), *arguments] if "=" in a and not a.startswith("-")])
         except HydraException as error:
             refused = str(error)
         else:
             return True
-    if not _explain_override(arguments):
+    if not explain_override(arguments):
         print(f"roleeval: {' '.join(arguments)}: {refused}", file=sys.stderr)
     return False
 
@@ -191,7 +137,7 @@ def _hydra(arguments: list[str], here: Session) -> int:
             print(f"roleeval: {here.refusal}", file=sys.stderr)
             return 2
         if here.jobs == jobs and here.outcomes is None and stop.code not in (0, None):
-            _explain_override(arguments)
+            explain_override(arguments)
             return 2
         return int(stop.code or 0) if not isinstance(stop.code, str) else 1
     return 0
@@ -269,44 +215,3 @@ def _job_name() -> str:
 
     overrides = HydraConfig.get().overrides.task
     return " ".join(overrides) or "run"
-
-
-@contextmanager
-def _composing() -> Iterator[None]:
-    from hydra import initialize_config_dir
-
-    with initialize_config_dir(str(resource("conf").resolve()), version_base="1.3"):
-        yield
-
-
-def _search_path(arguments: list[str]) -> list[str]:
-    """What --config-dir DIR says, as an override."""
-    folders = [b for a, b in pairwise(arguments) if a in ("--config-dir", "-cd")]
-    return [f"hydra.searchpath=[file://{Path(folder).resolve()}]" for folder in folders]
-
-
-def _explain_override(arguments: list[str]) -> bool:
-    """Hydra has refused the command line; says in our words which key it was and which keys there are, if it can."""
-    from hydra import compose
-    from hydra.errors import HydraException
-    from omegaconf import DictConfig, OmegaConf
-
-    good = _search_path(arguments)
-    with _composing():
-        for override in (a for a in arguments if "=" in a and not a.startswith("-")):
-            try:
-                compose("config", [*good, override])
-            except HydraException:
-                break
-            good.append(override)
-        else:
-            return False
-        key = override.lstrip("+~").partition("=")[0]
-        config = compose("config", good)
-    parent = key.rpartition(".")[0]
-    node = OmegaConf.select(config, parent) if parent else config
-    if isinstance(node, DictConfig) and key not in ("benchmark", "model", "engine", "metrics", "judge", "experiment"):
-        names = ", ".join(sorted(str(k) for k in node if k != "_target_"))
-        print(f"roleeval: {key}: unknown key or value; allowed keys: {names}", file=sys.stderr)
-        return True
-    return False

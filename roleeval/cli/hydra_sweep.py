@@ -18,7 +18,7 @@ from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from roleeval.cli.hydra_app import session
+from roleeval.cli.session import session
 from roleeval.config import parse_config
 from roleeval.errors import RoleEvalError
 from roleeval.stages.cast import everyone

@@ -1,20 +1,13 @@
 """Configuration: Hydra's dictionaries become typed dataclasses here, and what is wrong is said in one sentence."""
 
-from roleeval.config.options import (
-    RunConfig,
-    RunOptions,
-    build,
-    build_target,
-    masked,
-    parse_config,
-    refuse_secret_arguments,
-    refuse_secrets,
-    seed_runs,
-)
+from roleeval.config.build import build, build_target
+from roleeval.config.options import RunConfig, RunOptions, as_config, parse_config, seed_runs
+from roleeval.config.secrets import masked, refuse_secret_arguments, refuse_secrets
 
 __all__ = [
     "RunConfig",
     "RunOptions",
+    "as_config",
     "build",
     "build_target",
     "masked",

@@ -5,24 +5,22 @@ dataclass and its fields are its options. A third party adds one with a class in
 """
 
 import dataclasses
-import importlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from types import UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 
+from roleeval.benchmarks import Benchmark, SelfScored
+from roleeval.config.build import as_node, build, build_target
+from roleeval.config.secrets import refuse_secrets
+from roleeval.engines import EngineOptions
 from roleeval.errors import ConfigError
+from roleeval.judging import Judge, Panel, members
+from roleeval.metrics import Metric
+from roleeval.models import PersonaModel
 
-T = TypeVar("T")
 Stage = Literal["generate", "score", "judge"]
-
-# Values that look like a credential. Keys are given as the name of an environment variable.
-_SECRET_VALUE = re.compile(
-    r"(?:^|[^A-Za-z0-9])(sk-[A-Za-z0-9_-]{8,}|hf_[A-Za-z0-9]{16,}|Bearer\s+\S{8,}|AIza[\w-]{20,})"
-)
-_SECRET_NAME = re.compile(r"(?:^|[._+~])(?:api_?key|secret|password|auth_?token|access_?token)$", re.IGNORECASE)
+_GROUPS = ("benchmark", "model", "engine", "metrics")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,17 +77,25 @@ def _check_seeds(seeds: Sequence[int], run_name: str | None) -> None:
         raise ConfigError(f"run_name: {run_name!r} names one folder, and seeds asks for {len(seeds)}; leave it unset")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """A whole run, typed. `resolved` is the dictionary it came from, for config.yaml."""
+    """A whole run, typed: the one source of truth on what was asked for.
 
-    benchmark: Any
-    model: Any
-    engine: Any
-    metrics: Mapping[str, Any]
+    Attributes:
+        benchmark: what is asked.
+        model: the model under test.
+        engine: what serves it.
+        metrics: name -> metric; empty for a benchmark that scores itself.
+        options: everything that is not a group.
+        judge: a judge or a panel of judges; None is no judge.
+    """
+
+    benchmark: Benchmark
+    model: PersonaModel
+    engine: EngineOptions
+    metrics: Mapping[str, Metric]
     options: RunOptions
-    resolved: Mapping[str, Any]
-    judge: Any = None
+    judge: Judge | Panel | None = None
 
 
 def parse_config(config: Mapping[str, Any]) -> RunConfig:
@@ -99,8 +105,7 @@ def parse_config(config: Mapping[str, Any]) -> RunConfig:
         ConfigError: names the key, what is wrong with it, and what is allowed.
     """
     refuse_secrets(config)
-    groups = ("benchmark", "model", "engine", "metrics")
-    for group in groups:
+    for group in _GROUPS:
         if not isinstance(config.get(group), Mapping):
             raise ConfigError(f"{group}: missing; choose one with {group}=NAME (python run_eval.py --help lists them)")
     if config.get("seed") is not None and config.get("seeds") is not None:
@@ -108,166 +113,65 @@ def parse_config(config: Mapping[str, Any]) -> RunConfig:
             f"seed={config['seed']} and seeds={config['seeds']} are both set; set the one that is not meant to null"
         )
     unset = {"seed"} if config.get("seed") is None else set()
-    options = build(RunOptions, {k: v for k, v in config.items() if k not in {*groups, "judge", *unset}}, "")
+    options = build(RunOptions, {k: v for k, v in config.items() if k not in {*_GROUPS, "judge", *unset}}, "")
     judge = None if config.get("judge") is None else build_target(config["judge"], "judge")
     if judge is None and options.stages == ("judge",):
         raise ConfigError("stages=[judge] needs a judge; choose one with judge=NAME")
+    if judge is not None:
+        members(judge)  # says what is no judge
+    metrics = {name: node for name, node in config["metrics"].items() if node is not None}
     return RunConfig(
-        benchmark=build_target(config["benchmark"], "benchmark"),
-        model=build_target(config["model"], "model"),
-        engine=build_target(config["engine"], "engine"),
-        metrics=_metrics(config),
+        benchmark=_benchmark(build_target(config["benchmark"], "benchmark")),
+        model=_checked(build_target(config["model"], "model"), PersonaModel, "model"),
+        engine=_checked(build_target(config["engine"], "engine"), EngineOptions, "engine"),
+        metrics={
+            name: _checked(build_target(node, f"metrics.{name}"), Metric, f"metrics.{name}")
+            for name, node in metrics.items()
+        },
         options=options,
-        resolved={**config, "seed": None if options.seeds else options.seed},
         judge=judge,
     )
 
 
-def _metrics(config: Mapping[str, Any]) -> dict[str, Any]:
-    wanted = {name: node for name, node in config["metrics"].items() if node is not None}
-    return {name: build_target(node, f"metrics.{name}") for name, node in wanted.items()}
+def _benchmark(thing: Any) -> Benchmark:
+    """A benchmark that scores itself needs neither samples nor episodes."""
+    itself = isinstance(thing, SelfScored)
+    found: Benchmark = _checked(thing, Benchmark, "benchmark", without=("samples", "episode") if itself else ())
+    return found
+
+
+def _checked(thing: Any, protocol: Any, key: str, *, without: Collection[str] = ()) -> Any:
+    """The object itself, if it has all that a protocol asks for.
+
+    Raises:
+        ConfigError: names the class and what it lacks.
+    """
+    wanted = sorted(name for name in vars(protocol) if not name.startswith("_") and name not in without)
+    if lacking := [name for name in wanted if not hasattr(type(thing), name) and not hasattr(thing, name)]:
+        kind = type(thing).__qualname__
+        raise ConfigError(f"{key}._target_: {kind} is no {protocol.__name__}; it lacks {', '.join(lacking)}")
+    return thing
 
 
 def seed_runs(config: RunConfig) -> list[RunConfig]:
-    """The runs that a configuration asks for: one for each of its seeds, or itself.
-
-    They share the model, the engine's options and the benchmark; metrics hold what they have seen and are made anew.
-    """
+    """The runs that a configuration asks for: one for each of its seeds, or itself."""
     if config.options.seeds is None:
         return [config]
     return [
-        dataclasses.replace(
-            config,
-            metrics=_metrics(config.resolved),
-            options=dataclasses.replace(config.options, seed=seed, seeds=None),
-            resolved={**config.resolved, "seed": seed, "seeds": None},
-        )
+        dataclasses.replace(config, options=dataclasses.replace(config.options, seed=seed, seeds=None))
         for seed in config.options.seeds
     ]
 
 
-def build_target(node: Mapping[str, Any], key: str) -> Any:
-    """Builds the dataclass that a node's `_target_` names from the node's other keys."""
-    if not isinstance(node, Mapping) or not isinstance(node.get("_target_"), str):
-        raise ConfigError(f"{key}._target_: missing; name a class as package.module.Class")
-    module, _, name = node["_target_"].rpartition(".")
-    try:
-        target = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(f"{key}._target_: cannot load {node['_target_']!r} ({error})") from error
-    if not dataclasses.is_dataclass(target) or not isinstance(target, type):
-        raise ConfigError(f"{key}._target_: {node['_target_']} is not a dataclass")
-    return build(target, {k: v for k, v in node.items() if k != "_target_"}, key)
-
-
-def build(cls: type[T], values: Mapping[str, Any], key: str) -> T:
-    """Builds a dataclass from a dictionary, strictly: no unknown key, no wrong type."""
-    from pydantic import ValidationError
-
-    known = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
-    for name in values:
-        if name not in known:
-            raise ConfigError(f"{_join(key, name)}: unknown key; allowed keys: {', '.join(sorted(known))}")
-    for name, field in known.items():
-        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        if values.get(name, "???" if required else None) == "???":
-            raise ConfigError(f"{_join(key, name)}: not set; give it as {_join(key, name)}=VALUE")
-    hints = get_type_hints(cls)
-    arguments = {}
-    for name, value in values.items():
-        hint = hints[name]
-        if _names_targets(value):
-            arguments[name] = _built_targets(value, _join(key, name))
-            continue
-        if get_origin(hint) in (Union, UnionType) and isinstance(value, Mapping):  # an object that may be null
-            if all(part is None for part in value.values()):
-                value = None
-            else:
-                hint = next((part for part in get_args(hint) if dataclasses.is_dataclass(part)), hint)
-        if dataclasses.is_dataclass(hint) and isinstance(hint, type) and isinstance(value, Mapping):
-            arguments[name] = build(hint, value, _join(key, name))
-            continue
-        try:
-            arguments[name] = _adapter(hint).validate_python(_tuples(value))
-        except ValidationError as error:
-            raise ConfigError(_sentence(error, _join(key, name))) from error
-    return cls(**arguments)
-
-
-def _names_targets(value: Any) -> bool:
-    """Whether a node is an object of its own, or a mapping of nothing but such (a panel's judges)."""
-    if not isinstance(value, Mapping) or not value:
-        return False
-    return "_target_" in value or all(isinstance(part, Mapping) and "_target_" in part for part in value.values())
-
-
-def _built_targets(node: Mapping[str, Any], key: str) -> Any:
-    if "_target_" in node:
-        return build_target(node, key)
-    return {name: build_target(part, _join(key, str(name))) for name, part in node.items()}
-
-
-@lru_cache(maxsize=256)
-def _adapter(hint: Any) -> Any:
-    from pydantic import ConfigDict, TypeAdapter
-
-    if dataclasses.is_dataclass(hint):
-        return TypeAdapter(hint)
-    return TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
-
-
-def _sentence(error: Any, key: str) -> str:
-    first = error.errors()[0]
-    where = ".".join([key, *(str(part) for part in first["loc"] if not str(part).startswith("function"))])
-    given = first.get("input")
-    kind = first["type"]
-    if kind == "literal_error":
-        return f"{where}: {given!r} is not possible; allowed values: {first['ctx']['expected']}"
-    if kind in ("unexpected_keyword_argument", "extra_forbidden"):
-        return f"{where}: unknown key"
-    shown = "" if isinstance(given, (Mapping, Sequence)) and not isinstance(given, str) else f" (given: {given!r})"
-    return f"{where}: {first['msg'][0].lower()}{first['msg'][1:]}{shown}"
-
-
-def _join(key: str, name: str) -> str:
-    return f"{key}.{name}" if key else name
-
-
-def refuse_secrets(node: Any, key: str = "") -> None:
-    """Refuses values that look like a credential; the value itself is never repeated.
-
-    Raises:
-        ConfigError: names the key and says how to give a credential.
-    """
-    if isinstance(node, Mapping):
-        for name, value in node.items():
-            refuse_secrets(value, _join(key, str(name)))
-    elif isinstance(node, (list, tuple)):
-        for value in node:
-            refuse_secrets(value, key)
-    elif isinstance(node, str) and (_SECRET_VALUE.search(node) or (_SECRET_NAME.search(key) and node)):
-        raise ConfigError(
-            f"{key}: holds a literal credential, which would end up in logs and result folders;"
-            " put it into an environment variable and give that variable's name (engine.api_key_env=NAME)"
-        )
-
-
-def refuse_secret_arguments(arguments: Sequence[str]) -> None:
-    """The same for a command line, before Hydra writes it anywhere."""
-    for argument in arguments:
-        name, _, value = argument.lstrip("+~").partition("=")
-        refuse_secrets(value, name)
-
-
-def masked(node: Any, key: str = "") -> Any:
-    """A copy for config.yaml in which anything that could be a credential is masked."""
-    if isinstance(node, Mapping):
-        return {name: masked(value, _join(key, str(name))) for name, value in node.items()}
-    if isinstance(node, (list, tuple)):
-        return [masked(value, key) for value in node]
-    secret = isinstance(node, str) and (_SECRET_VALUE.search(node) or (_SECRET_NAME.search(key) and node))
-    return "***" if secret else node
+def as_config(config: RunConfig) -> dict[str, Any]:
+    """The dictionary that `parse_config` makes the same run of; secrets are not masked."""
+    options = as_node(config.options)
+    del options["_target_"]
+    return {
+        "benchmark": as_node(config.benchmark),
+        "model": as_node(config.model),
+        "engine": as_node(config.engine),
+        "metrics": as_node(config.metrics),
+        "judge": as_node(config.judge),
+        **options,
+    }

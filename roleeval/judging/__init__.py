@@ -1,10 +1,16 @@
-"""Judges: an LLM's opinion becomes a number with a known error. See docs/judging.md."""
+"""Judges: an LLM's opinion becomes a number with a known error. See docs/judging.md.
+
+A judge of one's own needs `Judge`, `Case`, `Question` and `View`; texts by candidates go through `fenced`, replies
+through `read_verdict`; `judge_messages` and `criteria_schema` fill a pack of prompts and criteria.
+"""
 
 from roleeval.judging._calls import ask
-from roleeval.judging._controls import control_record, controls
+from roleeval.judging._controls import Control, control_record, controls
+from roleeval.judging._faults import Fault, load_faults, spoil
+from roleeval.judging._fence import disarmed, echoes, fence_token, fenced, quoted
+from roleeval.judging._json import check_schema, read_verdict
 from roleeval.judging._protocol import (
     REFERENCES,
-    Answer,
     Attempt,
     Case,
     Judge,
@@ -12,10 +18,10 @@ from roleeval.judging._protocol import (
     Price,
     Question,
     UnusableReplyError,
-    answer_of,
     mean_or_none,
 )
-from roleeval.judging._rubric import reference
+from roleeval.judging._rubric import Rubric, criteria_schema, judge_messages, load_rubric, reference
+from roleeval.judging._view import Answer, SeenTurn, View, as_text
 from roleeval.judging.pairwise import HerRm, PairwiseJudge
 from roleeval.judging.panel import Panel, members
 from roleeval.judging.points import RubricJudge
@@ -27,6 +33,8 @@ __all__ = [
     "Answer",
     "Attempt",
     "Case",
+    "Control",
+    "Fault",
     "HerRm",
     "Judge",
     "Judgement",
@@ -35,14 +43,29 @@ __all__ = [
     "Price",
     "Question",
     "RankingJudge",
+    "Rubric",
     "RubricJudge",
+    "SeenTurn",
     "UnusableReplyError",
+    "View",
     "VoiceJudge",
-    "answer_of",
+    "as_text",
     "ask",
+    "check_schema",
     "control_record",
     "controls",
+    "criteria_schema",
+    "disarmed",
+    "echoes",
+    "fence_token",
+    "fenced",
+    "judge_messages",
+    "load_faults",
+    "load_rubric",
     "mean_or_none",
     "members",
+    "quoted",
+    "read_verdict",
     "reference",
+    "spoil",
 ]

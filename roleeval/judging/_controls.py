@@ -1,24 +1,22 @@
 """Positive controls: faults put into good answers, at doses that a usable judge ranks in order.
 
-Good answers are the benchmark's references; the judge is not shown the reference that an answer was made of. What the
-faults are stands in judges/controls/faults.yaml. A judge of single answers is asked about every dose; one that compares
-is asked whether the unspoilt answer beats each dose.
+Good answers are the benchmark's references, of single answers that have one; the judge is not shown the reference that
+an answer was made of. Elsewhere (scenes, sessions, no references) they are what the run itself has said: good or not, a
+fault makes it worse. A judge of single answers is asked about every dose; one that compares is asked whether the
+unspoilt answer beats each dose.
 """
 
-import random
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
-from roleeval.errors import ConfigError
-from roleeval.judging._protocol import Answer, Case, Judge, Judgement
+from roleeval.judging._faults import DOSES, Fault, load_faults, spoil
+from roleeval.judging._protocol import Case, Judge, Judgement
 from roleeval.judging._rubric import reference
-from roleeval.resources import resource
+from roleeval.judging._view import Answer
 from roleeval.seeds import derive_seed
 from roleeval.stats import Estimate, cluster_codes, clustered_mean
-from roleeval.types import Language, Sample
+from roleeval.types import Sample
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,30 +24,10 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-DOSES = (0, 1, 3)
-FAULTS_FILE = "judges/controls/faults.yaml"
 IN_ORDER, NOT_IN_ORDER, NOT_MEASURED = "in order", "not in order", "not measured"
-_LANGUAGES: tuple[Language, ...] = ("en", "zh")
-_SENTENCE_END = re.compile(r"(?<=[.!?])(?=\s)|(?<=[。！？])(?![”’」』])|(?<=[。！？][”’」』])")
-_HOW = ("insert", "append", "open", "replace", "repeat")
 _HEADLINES = ("overall", "overall/win", "overall/beats", "avg")
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One way to spoil an answer; faults.yaml says what `how` means.
-
-    Attributes:
-        name: as tables show it.
-        how: insert, append, open, replace or repeat.
-        phrases: language -> at least as many as the greatest dose; empty for repeat.
-        alone_from: the dose from which phrases stand alone; None is never.
-    """
-
-    name: str
-    how: str
-    phrases: Mapping[Language, tuple[str, ...]] = field(default_factory=dict)
-    alone_from: int | None = None
+# What faults are put into: a reference answer, or what the run itself has said.
+Base = Literal["reference", "transcript"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +37,16 @@ class Control:
     Attributes:
         fault: its name; "" for the unspoilt answer, which all faults share.
         dose: of DOSES.
-        sample: whose reference the answers are.
+        sample: whose answer the faults are put into.
         case: what the judge is asked about; its sample is the original under another id, without references.
+        base: what the unspoilt answer is.
     """
 
     fault: str
     dose: int
     sample: Sample
     case: Case
+    base: Base
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -74,103 +54,54 @@ class Control:
         return {"fault": self.fault, "dose": self.dose, "sample": self.sample.id}
 
 
-@lru_cache(maxsize=4)
-def load_faults(path: str = FAULTS_FILE) -> tuple[Fault, ...]:
-    """Reads a file of faults.
-
-    Raises:
-        ConfigError: it is not what faults.yaml's first lines say.
-    """
-    import yaml
-
-    file = resource(path)
-    try:
-        data = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f"{file}: cannot be read as YAML ({error})") from error
-    found = []
-    for name, node in data.items():
-        how = node.get("how")
-        if how not in _HOW:
-            raise ConfigError(f"{file}: {name}.how is {how!r}; give one of {', '.join(_HOW)}")
-        phrases = {language: tuple(node.get(language, ())) for language in _LANGUAGES}
-        for language, given in phrases.items():
-            if how != "repeat" and len(set(given)) < max(DOSES):
-                raise ConfigError(f"{file}: {name}.{language} needs at least {max(DOSES)} different phrases")
-        found.append(Fault(str(name), how, {} if how == "repeat" else phrases, node.get("alone_from")))
-    return tuple(found)
-
-
-def inject(text: str, fault: Fault, dose: int, *, language: Language, seed: int) -> str:
-    """A good answer with a fault in it; dose 0 is the answer itself.
+def controls(cases: Sequence[Case], judge: Judge, faults: Sequence[Fault] | None = None) -> list[Control]:
+    """A judge's controls: of `judge.controls` drawn samples with a good answer, or of all where there are fewer.
 
     Args:
-        text: the answer.
-        fault: what to do to it.
-        dose: how often; a greater dose holds what a smaller one has put in.
-        language: of the role.
-        seed: draws phrases and places.
+        cases: all of the run's.
+        judge: whose.
+        faults: None are those of judges/controls/faults.yaml.
     """
-    if dose == 0:
-        return text
-    draw = random.Random(seed)
-    phrases = list(fault.phrases.get(language, ()))
-    draw.shuffle(phrases)
-    if fault.alone_from is not None and dose >= fault.alone_from:
-        return _joined(phrases[:dose], language)
-    if fault.how == "append":
-        return "\n".join([text.strip(), *phrases[:dose]])
-    sentences = [part.strip() for part in _SENTENCE_END.split(text.strip()) if part.strip()]
-    return _joined(_spoilt(sentences, fault.how, phrases[:dose], dose, draw), language)
+    base, good = _good_answers(cases)
+    drawn = sorted(good, key=lambda pair: (derive_seed(judge.seed, pair[0].id), pair[0].id))
+    chosen = sorted(drawn[: judge.controls], key=lambda pair: pair[0].index)
+    suited = [fault for fault in (load_faults() if faults is None else faults) if fault.suits(base)]
+    return [control for sample, answer in chosen for control in _of_sample(sample, answer, base, judge, suited)]
 
 
-def _spoilt(sentences: list[str], how: str, phrases: list[str], dose: int, draw: random.Random) -> list[str]:
-    if how == "open":
-        return [*phrases, *sentences]
-    if how == "replace":
-        return [*sentences[: max(0, len(sentences) - dose)], *reversed(phrases)]
-    if how == "repeat":
-        place = draw.randrange(len(sentences))
-        return [*sentences[:place], *[sentences[place]] * dose, *sentences[place:]]
-    for phrase in phrases:
-        sentences.insert(draw.randint(1, len(sentences)), phrase)
-    return sentences
+def _good_answers(cases: Sequence[Case]) -> tuple[Base, list[tuple[Sample, Answer]]]:
+    """Samples that have an answer to put faults into; all of one kind, so that a dose's mean is of one thing."""
+    answers = [(case.sample, case.answers[case.own]) for case in cases]
+    if not any(answer.given and answer.conversation for _, answer in answers):
+        references = [(sample, Answer.said(text)) for sample, _ in answers if (text := reference(sample))]
+        if references:
+            return "reference", references
+    said = [(sample, answer) for sample, answer in answers if answer.given]
+    return "transcript", [(s, a) for s, a in said if any(turn.own and not turn.is_blank for turn in a.turns)]
 
 
-def _joined(sentences: Sequence[str], language: Language) -> str:
-    return ("" if language == "zh" else " ").join(sentences)
-
-
-def controls(samples: Sequence[Sample], judge: Judge) -> list[Control]:
-    """A judge's controls: `judge.controls` drawn samples that have a reference, or all where there are fewer."""
-    drawn = sorted((s for s in samples if reference(s)), key=lambda s: (derive_seed(judge.seed, s.id), s.id))
-    chosen = sorted(drawn[: judge.controls], key=lambda s: s.index)
-    return [control for sample in chosen for control in _of_sample(sample, judge)]
-
-
-def _of_sample(sample: Sample, judge: Judge) -> list[Control]:
-    good, language = reference(sample), sample.persona.language
-    found = [] if judge.compares else [_control(sample, "", 0, {"dose0": good})]
-    for fault in load_faults():
+def _of_sample(sample: Sample, good: Answer, base: Base, judge: Judge, faults: Sequence[Fault]) -> list[Control]:
+    found = [] if judge.compares else [_control(sample, "", 0, {"dose0": good}, base)]
+    for fault in faults:
         seed = derive_seed(judge.seed, sample.id, speaker=fault.name)
         for dose in DOSES[1:]:
             answers = {"dose0": good} if judge.compares else {}
-            answers[f"dose{dose}"] = inject(good, fault, dose, language=language, seed=seed)
-            found.append(_control(sample, fault.name, dose, answers))
+            answers[f"dose{dose}"] = spoil(good, fault, dose, language=sample.persona.language, seed=seed)
+            found.append(_control(sample, fault.name, dose, answers, base))
     return found
 
 
-def _control(sample: Sample, fault: str, dose: int, answers: Mapping[str, str]) -> Control:
+def _control(sample: Sample, fault: str, dose: int, answers: Mapping[str, Answer], base: Base) -> Control:
     # The judge's questions are named and seeded by the sample's id, so each control has one of its own.
     asked = replace(sample, id=f"control|{fault or 'good'}|{dose}|{sample.id}", references={})
-    return Control(fault, dose, sample, Case(asked, next(iter(answers)), {n: Answer(t) for n, t in answers.items()}))
+    return Control(fault, dose, sample, Case(asked, next(iter(answers)), answers), base)
 
 
 def control_record(judge: Judge, judged: Sequence[tuple[Control, Sequence[Judgement]]]) -> dict[str, Any]:
     """What controls say of a judge, for the manifest.
 
     Returns:
-        {"asked", "answers", "metric", "kind": "points" or "wins", "faults": {fault: {"doses": {dose: estimate},
+        {"asked", "answers", "base", "metric", "kind": "points" or "wins", "faults": {fault: {"doses": {dose: estimate},
         "ordered": estimate, "verdict", "reason"}}}. Of points a dose has its mean; of wins the share of comparisons
         that the unspoilt answer won against it. `ordered` is the share of samples whose doses stand in order, with at
         least one step.
@@ -194,15 +125,16 @@ def control_record(judge: Judge, judged: Sequence[tuple[Control, Sequence[Judgem
         return np.array([values.get((fault, dose, name)) for name in names], dtype=np.float64)
 
     faults: dict[str, Any] = {}
-    for fault in load_faults() if names else ():
+    for fault in dict.fromkeys(control.fault for control, _ in judged if control.fault):
         if judge.compares:
-            faults[fault.name] = _wins([column(fault.name, dose) for dose in DOSES[1:]], codes)
+            faults[fault] = _wins([column(fault, dose) for dose in DOSES[1:]], codes)
         else:
-            doses = [column("", 0), *(column(fault.name, dose) for dose in DOSES[1:])]
-            faults[fault.name] = _points(doses, codes, best >= worst)
+            doses = [column("", 0), *(column(fault, dose) for dose in DOSES[1:])]
+            faults[fault] = _points(doses, codes, best >= worst)
     return {
         "asked": judge.controls,
         "answers": len(names),
+        "base": judged[0][0].base if judged else None,
         "metric": metric,
         "kind": "wins" if judge.compares else "points",
         "faults": faults,

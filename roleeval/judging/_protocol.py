@@ -5,16 +5,19 @@ A judge never calls an engine itself: `_calls.ask` does, for all of them.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal
 
 from roleeval.engines import EngineOptions, ModelSource
 from roleeval.errors import ConfigError
-from roleeval.metrics import ANSWERLESS
+from roleeval.identity import OUTSIDE_IDENTITY, options
+from roleeval.judging._view import Answer, View
 from roleeval.prompts import PromptPack, load_prompt_pack
-from roleeval.types import FinishReason, Message, Sample, Sampling, Score, Status, Transcript
+from roleeval.types import FinishReason, Message, Sample, Sampling, Score
 
 # The label of the benchmark's reference answers where a comparison has them as an opponent.
 REFERENCES = "references"
+# `Judge.arithmetic` of judges whose repeats stats.settled brings together.
+REPEATS_SETTLED = "settled"
 
 
 class UnusableReplyError(Exception):
@@ -22,38 +25,8 @@ class UnusableReplyError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What one candidate said about a sample.
-
-    Attributes:
-        text: the answer, or the conversation where the episode has several turns (`answer_of`).
-        status: how its episode ended.
-        rounds: turns of the model under test in it.
-    """
-
-    text: str
-    status: Status = "ok"
-    rounds: int = 1
-
-    @property
-    def happened(self) -> bool:
-        """False where the candidate was never asked (or not answered): there is nothing to judge."""
-        return self.status == "ok" or self.status in ANSWERLESS
-
-    @property
-    def given(self) -> bool:
-        """Whether there is a text that a judge can be asked about."""
-        return self.status == "ok" and bool(self.text.strip())
-
-    @property
-    def outcome(self) -> Status:
-        """The status of a row that needs no judge."""
-        return "no_answer" if self.status == "ok" and not self.given else self.status
-
-
-@dataclass(frozen=True, slots=True)
 class Case:
-    """A sample and its answers.
+    """A sample and its answers, each with the turns that the judge's view lets through.
 
     Attributes:
         sample: what was asked.
@@ -160,22 +133,22 @@ class Judge:
         controls: good answers to put faults into, to see whether the judge ranks their doses in order; 0 is none.
     """
 
-    name: str
-    pack: str
-    source: ModelSource | None = None
-    adapter_path: str | None = None
-    engine: Any = None
+    name: str = field(metadata=OUTSIDE_IDENTITY)
+    pack: str = field(metadata=OUTSIDE_IDENTITY)
+    source: ModelSource | None = field(default=None, metadata=OUTSIDE_IDENTITY)
+    adapter_path: str | None = field(default=None, metadata=OUTSIDE_IDENTITY)
+    engine: EngineOptions | None = field(default=None, metadata=OUTSIDE_IDENTITY)
     sampling: Sampling = field(default_factory=lambda: Sampling(max_tokens=1024))
-    attempts: int = 3
+    attempts: int = field(default=3, metadata=OUTSIDE_IDENTITY)
     retry_temperature: float = 0.7
     samples_per_item: int = 1
     aggregate: Literal["median", "mean"] = "median"
     constrain: bool = True
     thoughts: Literal["hidden", "shown"] = "hidden"
     seed: int = 0
-    max_in_flight: int = 64
-    prices: Mapping[str, Price] = field(default_factory=dict)
-    controls: int = 0
+    max_in_flight: int = field(default=64, metadata=OUTSIDE_IDENTITY)
+    prices: Mapping[str, Price] = field(default_factory=dict, metadata=OUTSIDE_IDENTITY)
+    controls: int = field(default=0, metadata=OUTSIDE_IDENTITY)
 
     compares: ClassVar[bool] = False  # whether it is asked about several runs' answers at once
 
@@ -208,8 +181,25 @@ class Judge:
         """Who asks, in the store's keys."""
         return f"judge:{self.name}:{self.prompts.sha256}"
 
+    @property
+    def arithmetic(self) -> str:
+        """What names the way from verdicts to scores in the column's hash, where it once was another; "" is nothing."""
+        return ""
+
+    @property
+    def view(self) -> View:
+        """What of a transcript the judge may see; the answers of its cases hold that and no more."""
+        return View(thoughts=self.thoughts)
+
     def engine_options(self, default: EngineOptions) -> EngineOptions:
-        return default if self.engine is None else cast("EngineOptions", self.engine)
+        return default if self.engine is None else self.engine
+
+    def identity(self) -> Mapping[str, Any]:
+        """The settings that determine replies and how they are counted; part of the judge's column name.
+
+        The pack, the model and its adapter are left out: their hashes are in the column's name as well.
+        """
+        return options(self) | ({"arithmetic": self.arithmetic} if self.arithmetic else {})
 
     def questions(self, case: Case) -> list[Question]:
         """What has to be asked about a case; [] where its outcome needs no judge."""
@@ -230,20 +220,6 @@ class Judge:
         if not values:
             return None
         return statistics.median(values) if self.aggregate == "median" else statistics.fmean(values)
-
-
-def answer_of(transcript: Transcript, thoughts: Literal["hidden", "shown"]) -> Answer:
-    """What a judge may read of a transcript: the answer, or the conversation where it has several turns.
-
-    A turn in which nothing was said is not part of a conversation, and no round of it.
-    """
-    turns = [turn for turn in transcript.turns if turn.part != "next_speaker"]
-    said = [(turn, (turn.shown if thoughts == "shown" else "") or turn.visible) for turn in turns]
-    if len(transcript.turns) == 1:
-        return Answer("".join(text for _, text in said), transcript.status)
-    said = [(turn, text) for turn, text in said if text.strip()]
-    text = "\n\n".join(f"{turn.speaker}: {text}" for turn, text in said)
-    return Answer(text, transcript.status, sum(turn.part == "model" for turn, _ in said))
 
 
 def mean_or_none(values: Sequence[float | None]) -> float | None:

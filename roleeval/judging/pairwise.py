@@ -1,4 +1,4 @@
-"""Pairwise comparison: every pair of answers in both orders; where the orders disagree it is a tie.
+"""Pairwise comparison: every pair of answers in both orders; where the orders disagree it is a tie (stats.settled).
 
     question of a pair:  "<sample>|<shown first>|<shown second>", the same whichever of the two runs is judged,
                          so two runs that are compared with each other share their calls
@@ -10,14 +10,23 @@ import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from roleeval.identity import OUTSIDE_IDENTITY
 from roleeval.judging._fence import echoes, fence_token, fenced
 from roleeval.judging._json import read_verdict
-from roleeval.judging._protocol import Case, Judge, Judgement, Question, UnusableReplyError, mean_or_none
+from roleeval.judging._protocol import (
+    REPEATS_SETTLED,
+    Case,
+    Judge,
+    Judgement,
+    Question,
+    UnusableReplyError,
+    mean_or_none,
+)
 from roleeval.judging._rubric import criteria_schema, judge_messages, load_rubric
-from roleeval.stats import length_controlled
+from roleeval.stats import Settled, length_controlled, settled
 from roleeval.types import Sample, Score, Status
 
 _SLOTS = ("A", "B")
@@ -30,7 +39,7 @@ _WINNER = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """What the judge made of one opponent: per criterion 1 (won), 0.5, 0 or missing; and its habits."""
+    """What the judge made of one opponent: per criterion `Settled.value` or missing; and its habits."""
 
     wins: Mapping[str, float | None]
     flip: float | None
@@ -52,9 +61,13 @@ class PairwiseJudge(Judge):
 
     name: str = "rolebench_pairwise"
     pack: str = "judges/rolebench_pairwise"
-    against: tuple[str, ...] | None = None
+    against: tuple[str, ...] | None = field(default=None, metadata=OUTSIDE_IDENTITY)
 
     compares: ClassVar[bool] = True
+
+    @property
+    def arithmetic(self) -> str:
+        return REPEATS_SETTLED if self.samples_per_item > 1 else ""
 
     @property
     def _criteria(self) -> Mapping[str, str]:
@@ -105,31 +118,26 @@ class PairwiseJudge(Judge):
             return self._without_judge(None, other.outcome, "what became of the opponent's answer")
         if not _to_ask(case, opponent):
             return self._without_judge(0.5 if own.given == other.given else float(own.given), own.outcome)
-        by_order = {(j.item, j.repeat): j for j in judgements}
-        first, second = (_item(case.sample, *order) for order in ((case.own, opponent), (opponent, case.own)))
-        both = [(by_order[first, repeat], by_order[second, repeat]) for repeat in range(self.samples_per_item)]
-        return self._verdict(both)
+        orders = [_item(case.sample, *order) for order in ((case.own, opponent), (opponent, case.own))]
+        return self._settled([[j for j in judgements if j.item == item] for item in orders])
 
     def _without_judge(self, value: float | None, status: Status, reason: str = "") -> _Pair:
         return _Pair(dict.fromkeys(self._criteria, value), None, None, status, reason)
 
-    def _verdict(self, both: Sequence[tuple[Judgement, Judgement]]) -> _Pair:
-        wins: dict[str, list[float]] = {name: [] for name in self._criteria}
-        flips: list[float] = []
-        firsts: list[float] = []
-        for one, two in both:
-            if one.verdict is None or two.verdict is None:
-                continue  # one order alone carries its bias
-            for name, values in wins.items():
-                ahead, behind = _POINTS[one.verdict[name]["winner"]], _POINTS[two.verdict[name]["winner"]]
-                values.append(ahead if ahead == 1 - behind else 0.5)
-                flips.append(float(ahead == behind != 0.5))
-                firsts.append((ahead + behind) / 2)
-        if not flips:
-            reason = next(j.reason for pair in both for j in pair if j.verdict is None)
+    def _settled(self, orders: Sequence[Sequence[Judgement]]) -> _Pair:
+        """Judgements where the own answer was shown first, and where it was shown second."""
+        first, second = ([j.verdict for j in each if j.verdict is not None] for each in orders)
+        if not first or not second:  # one order alone carries its bias
+            reason = next(j.reason for each in orders for j in each if j.verdict is None)
             return self._without_judge(None, "judge_failed", reason)
-        found = {name: self.aggregated(values) for name, values in wins.items()}
-        return _Pair(found, mean_or_none(flips), mean_or_none(firsts), "ok")
+        found: dict[str, Settled] = {}
+        for name in self._criteria:
+            own_first = [_POINTS[verdict[name]["winner"]] for verdict in first]
+            own_second = [1 - _POINTS[verdict[name]["winner"]] for verdict in second]
+            found[name] = settled(own_first, own_second, aggregate=self.aggregate)
+        flip = mean_or_none([each.flip for each in found.values()])
+        first_slot = mean_or_none([each.first_slot for each in found.values()])
+        return _Pair({name: each.value for name, each in found.items()}, flip, first_slot, "ok")
 
     def _rows(self, pairs: Mapping[str, _Pair], controlled: float | None) -> list[Score]:
         names = tuple(self._criteria) if len(self._criteria) > 1 else ()

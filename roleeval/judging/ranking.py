@@ -4,10 +4,11 @@ import json
 import random
 import string
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from roleeval.errors import ConfigError
+from roleeval.identity import OUTSIDE_IDENTITY
 from roleeval.judging._fence import fence_token, fenced
 from roleeval.judging._json import read_verdict
 from roleeval.judging._protocol import Case, Judge, Judgement, Question, UnusableReplyError, mean_or_none
@@ -32,7 +33,7 @@ class RankingJudge(Judge):
 
     name: str = "rolebench_ranking"
     pack: str = "judges/rolebench_ranking"
-    against: tuple[str, ...] | None = None
+    against: tuple[str, ...] | None = field(default=None, metadata=OUTSIDE_IDENTITY)
 
     compares: ClassVar[bool] = True
 

@@ -13,9 +13,10 @@ from typing import Any
 from roleeval.errors import ConfigError
 from roleeval.judging._fence import fence_token, fenced
 from roleeval.judging._json import check_schema, read_verdict
-from roleeval.judging._protocol import Case, Judge, Judgement, Question
+from roleeval.judging._protocol import REPEATS_SETTLED, Case, Judge, Judgement, Question
 from roleeval.prompts import PromptPack, fill
 from roleeval.seeds import derive_seed
+from roleeval.stats import settled
 from roleeval.types import Language, Message, Sample, Score
 
 _LANGUAGES: tuple[Language, ...] = ("en", "zh")
@@ -32,6 +33,10 @@ class VoiceJudge(Judge):
 
     name: str = "zoo_voice"
     pack: str = "judges/zoo_voice"
+
+    @property
+    def arithmetic(self) -> str:
+        return REPEATS_SETTLED if self.samples_per_item > 1 else ""
 
     def questions(self, case: Case) -> list[Question]:
         answer, other = case.answers[case.own], self._other(case.sample)
@@ -78,25 +83,16 @@ class VoiceJudge(Judge):
             return [Score("in_voice", 0.0 if answer.happened else None, answer.outcome)]
         if other is None:
             return [Score("in_voice", None, "judge_failed", detail={"reason": "a role that the judge does not know"})]
-        said = {(j.item, j.repeat): j for j in judgements}
         items = [_item(case.sample, order) for order in ((role, other), (other, role))]
-        values: list[float] = []
-        firsts: list[float] = []
-        for repeat in range(self.samples_per_item):
-            verdicts = [said[item, repeat].verdict for item in items]
-            picks = [verdict["speaker"] for verdict in verdicts if verdict is not None]
-            if len(picks) < len(items):
-                continue  # one order alone carries its bias
-            values.append(sum(pick == role for pick in picks) / len(picks))
-            firsts.append(sum(pick == name for pick, name in zip(picks, (role, other), strict=True)) / len(picks))
-        if not values:
+        picks = [[j.verdict["speaker"] for j in judgements if j.item == item and j.verdict] for item in items]
+        first, second = ([float(pick == role) for pick in each] for each in picks)
+        if not first or not second:  # one order alone carries its bias
             detail = {"reason": next(j.reason for j in judgements if j.verdict is None)}
             return [Score(name, None, "judge_failed", detail=detail) for name in ("in_voice", "first_slot")]
-        counted = {"usable": len(values)} if len(values) < self.samples_per_item else {}
-        return [
-            Score("in_voice", self.aggregated(values), detail=counted),
-            Score("first_slot", self.aggregated(firsts)),
-        ]
+        usable = min(len(first), len(second))
+        counted = {"usable": usable} if usable < self.samples_per_item else {}
+        found = settled(first, second, aggregate=self.aggregate)
+        return [Score("in_voice", found.value, detail=counted), Score("first_slot", found.first_slot)]
 
     def ranges(self, candidates: int) -> Mapping[str, tuple[float, float]]:
         return {"in_voice": (0.0, 1.0)}

@@ -10,7 +10,12 @@ from roleeval.types import AdapterRef, FinishReason, Message, Persona, Reply, Sa
 
 @runtime_checkable
 class PersonaModel(Protocol):
-    """A model under test. Adapters are read from disk when they are first asked for."""
+    """A model under test: a frozen dataclass, reached by `_target_`. Adapters are read when they are first asked for.
+
+    Its options are part of a run's identity. A field that only says where weights or adapters lie is declared with
+    `metadata=roleeval.identity.OUTSIDE_IDENTITY`, because their hashes are in the identity by themselves; a method
+    `identity()` may say something else.
+    """
 
     @property
     def name(self) -> str: ...

@@ -1,13 +1,14 @@
 """The families without a reply format of their own: base, api and shared LoRA."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from roleeval.engines import ModelSource, load_adapter
 from roleeval.errors import ConfigError
+from roleeval.identity import OUTSIDE_IDENTITY, options
 from roleeval.models._sizes import AdapterParameters, adapter_sizes, summed
 from roleeval.models.reply import parse_plain
 from roleeval.resources import zoo_path
@@ -29,7 +30,7 @@ class Base:
     """
 
     name: str
-    source: ModelSource
+    source: ModelSource = field(metadata=OUTSIDE_IDENTITY)
     sampling: Sampling = field(default_factory=Sampling)
     system_prompt: Literal["persona", "none"] = "persona"
     prefill: str = ""
@@ -45,6 +46,10 @@ class Base:
     @property
     def family(self) -> str:
         return "base"
+
+    def identity(self) -> Mapping[str, Any]:
+        """The options; weights and adapters are in a run's identity by their contents."""
+        return options(self)
 
     def adapters(self) -> Sequence[AdapterRef]:
         return ()
@@ -94,7 +99,7 @@ class OptionalLora(Base):
         served: True when a server holds the adapter, so that adapter_path is a name and not a folder.
     """
 
-    adapter_path: str | None = None
+    adapter_path: str | None = field(default=None, metadata=OUTSIDE_IDENTITY)
     served: bool = False
 
     @cached_property
@@ -120,7 +125,7 @@ class OptionalLora(Base):
 class SharedLora(OptionalLora):
     """One PEFT adapter for all roles, with the persona in the system prompt (conf/model/shared_lora.yaml)."""
 
-    adapter_path: str = field()  # required here
+    adapter_path: str = field(metadata=OUTSIDE_IDENTITY)  # required here
 
     @property
     def family(self) -> str:

@@ -1,12 +1,13 @@
 """Independent LoRA: one PEFT adapter per role, from a folder of folders or from a mapping."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from roleeval.engines import load_adapter
 from roleeval.errors import AdapterError, ConfigError, UnsupportedRoleError
+from roleeval.identity import OUTSIDE_IDENTITY
 from roleeval.models._role_paths import folder_role, located
 from roleeval.models._sizes import AdapterParameters, adapter_sizes, summed
 from roleeval.models.families import Base
@@ -25,8 +26,8 @@ class IndependentLora(Base):
         adapters_map: role -> PEFT folder, where folders are not named by role. Exactly one of the two is given.
     """
 
-    adapters_dir: str | None = None
-    adapters_map: Mapping[str, str] | None = None
+    adapters_dir: str | None = field(default=None, metadata=OUTSIDE_IDENTITY)
+    adapters_map: Mapping[str, str] | None = field(default=None, metadata=OUTSIDE_IDENTITY)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from roleeval.identity import OUTSIDE_IDENTITY
 from roleeval.models.families import OptionalLora
 from roleeval.models.reply import parse_plain
 from roleeval.types import FinishReason, Reply
@@ -17,7 +18,7 @@ class Rar(OptionalLora):
     Source: spec/rolebench.md, RAR.
     """
 
-    adapter_path: str | None = field()
+    adapter_path: str | None = field(metadata=OUTSIDE_IDENTITY)
 
     @property
     def family(self) -> str:

@@ -22,6 +22,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from roleeval.errors import ResultError
+from roleeval.results.manifest import Manifest, read_manifest
 from roleeval.types import Message, Persona, Sample, Transcript, Turn
 
 
@@ -49,13 +50,22 @@ class ResultFolder:
     def scores(self) -> Path:
         return self.path / "scores.parquet"
 
-    def manifest(self) -> dict[str, Any] | None:
+    def manifest(self) -> Manifest | None:
         """The manifest, or None for an unfinished run.
 
         Raises:
-            ResultError: it is there and cannot be read.
+            ResultError: it is there and cannot be read, or a newer version of roleeval wrote it.
         """
-        return self._json("manifest.json")
+        data = self._json("manifest.json")
+        return None if data is None else read_manifest(data, str(self.path / "manifest.json"))
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """Writes manifest.json: from now on the folder is a finished run.
+
+        Raises:
+            ResultError: it could not be written.
+        """
+        self.write_json("manifest.json", manifest.to_json())
 
     def summary(self) -> dict[str, Any] | None:
         """The summary, or None where nothing is scored yet."""
@@ -181,5 +191,8 @@ def _restore(data: dict[str, Any]) -> tuple[Sample, Transcript]:
 def _turn(data: dict[str, Any]) -> Turn:
     # A folder of another version may lack newer fields, or have fields that are not known here.
     known = {field.name for field in fields(Turn)}
-    messages = tuple(Message(**message) for message in data["messages"])
-    return Turn(**{name: value for name, value in data.items() if name in known} | {"messages": messages})
+    kept = {name: value for name, value in data.items() if name in known}
+    kept["messages"] = tuple(Message(**message) for message in data["messages"])
+    # Before turns had `aside`, what was no part of the conversation was the part "next_speaker", and nothing else.
+    kept.setdefault("aside", data.get("part") == "next_speaker")
+    return Turn(**kept)

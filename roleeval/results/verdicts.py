@@ -12,9 +12,10 @@ from itertools import permutations
 from typing import Any
 
 from roleeval.errors import ResultError
-from roleeval.judging import REFERENCES, Answer, answer_of, reference
+from roleeval.judging import REFERENCES, Answer, View, reference
 from roleeval.results import ResultFolder, read_judgements, read_transcripts
-from roleeval.stats import Outcome, Verdict, Winner, settle
+from roleeval.results.manifest import JudgeRecord, Manifest
+from roleeval.stats import Aggregate, Outcome, Verdict, Winner, settle
 from roleeval.types import Sample
 
 _SLOTS: Mapping[str, Winner] = {"A": "a", "B": "b", "tie": "tie"}
@@ -31,15 +32,15 @@ class Run:
     """
 
     folder: ResultFolder
-    manifest: Mapping[str, Any]
+    manifest: Manifest
 
     @property
     def label(self) -> str:
         return self.folder.label
 
     @property
-    def seed(self) -> Any:
-        return self.manifest.get("identity", {}).get("seed")
+    def seed(self) -> int | None:
+        return self.manifest.seed
 
     @cached_property
     def items(self) -> dict[str, tuple[Sample, Answer]]:
@@ -48,7 +49,7 @@ class Run:
         Raises:
             ResultError: the transcripts are missing or damaged.
         """
-        return {s.id: (s, answer_of(t, "hidden")) for s, t in read_transcripts(self.folder.transcripts)}
+        return {s.id: (s, View().of(t)) for s, t in read_transcripts(self.folder.transcripts)}
 
     def sample(self, name: str) -> Sample:
         """One of its samples.
@@ -75,14 +76,19 @@ class Column:
 
     name: str
     benchmark: str
-    records: Mapping[str, Mapping[str, Any]]
+    records: Mapping[str, JudgeRecord]
     runs: Mapping[str, Run]
     judgements: tuple[Mapping[str, Any], ...]
 
     @property
-    def ranges(self) -> Mapping[str, Any]:
+    def ranges(self) -> Mapping[str, tuple[float, float]]:
         """Metric -> (worst, best) possible value."""
-        return {name: ends for record in self.records.values() for name, ends in record["ranges"].items()}
+        return {name: ends for record in self.records.values() for name, ends in record.ranges.items()}
+
+    @property
+    def aggregate(self) -> Aggregate:
+        """Of repeats; the same in all records, because a column's name holds it."""
+        return next((record.aggregate for record in self.records.values()), "median")
 
     @property
     def is_pairwise(self) -> bool:
@@ -91,7 +97,7 @@ class Column:
     def answer(self, label: str, sample: Sample) -> Answer | None:
         """What a run (or the reference) says to a sample; None where its folder is not at hand."""
         if label == REFERENCES:
-            return Answer(reference(sample))
+            return Answer.said(reference(sample))
         found = self.runs[label].items.get(sample.id) if label in self.runs else None
         return found[1] if found else None
 
@@ -107,6 +113,7 @@ class Pairs:
         labels: run -> name.
         absent: runs that were compared and whose folders are not at hand: outcomes of theirs that needed no judge are
             not known here.
+        aggregate: of repeats.
     """
 
     names: tuple[str, ...]
@@ -114,15 +121,20 @@ class Pairs:
     unasked: Mapping[str, tuple[Outcome, ...]]
     labels: Mapping[str, str]
     absent: tuple[str, ...]
+    aggregate: Aggregate
 
     @property
     def all_verdicts(self) -> list[Verdict]:
         return [verdict for each in self.verdicts.values() for verdict in each]
 
+    def settled(self, criterion: str) -> list[Outcome]:
+        """Who won on one criterion where a judge was asked; the numbers of the judge's own scores."""
+        return settle(self.verdicts[criterion], aggregate=self.aggregate)
+
     def outcomes(self, criterion: str | None = None) -> list[Outcome]:
         """Who won, of one criterion or of all; an item of theirs is a sample's criterion."""
         chosen = [criterion] if criterion else list(self.verdicts)
-        return [o for name in chosen for o in (*settle(self.verdicts[name]), *self.unasked[name])]
+        return [o for name in chosen for o in (*self.settled(name), *self.unasked[name])]
 
 
 def columns(folders: Iterable[ResultFolder]) -> list[Column]:
@@ -135,17 +147,16 @@ def columns(folders: Iterable[ResultFolder]) -> list[Column]:
     for folder in folders:
         manifest = folder.manifest()
         if manifest is not None:
-            runs.setdefault(str(manifest["benchmark"]["name"]), {})[folder.label] = Run(folder, manifest)
+            runs.setdefault(manifest.benchmark.name, {})[folder.label] = Run(folder, manifest)
     return [column for benchmark in sorted(runs) for column in _columns(benchmark, runs[benchmark])]
 
 
 def _columns(benchmark: str, runs: Mapping[str, Run]) -> Iterator[Column]:
     lines: dict[str, dict[tuple[Any, ...], Mapping[str, Any]]] = {}
-    records: dict[str, dict[str, Mapping[str, Any]]] = {}
+    records: dict[str, dict[str, JudgeRecord]] = {}
     for label, run in runs.items():
-        for name, record in run.manifest.get("judges", {}).items():
-            if "members" not in record:
-                records.setdefault(name, {})[label] = record
+        for name, record in run.manifest.judge_records.items():
+            records.setdefault(name, {})[label] = record
         for row in read_judgements(run.folder.judgements):
             if "control" not in row:
                 # two runs that are compared share a question; an answer alone is asked about once for each run
@@ -164,10 +175,11 @@ def pairs(column: Column) -> Pairs:
     names = _names(column)
     criteria = sorted({name for row in column.judgements for name in row["verdict"] or ()}) or ["overall"]
     verdicts: dict[str, list[Verdict]] = {name: [] for name in criteria}
-    usable = {(row["sample_id"], row["repeat"], *row["slots"]) for row in column.judgements if row["verdict"]}
+    usable = {(row["sample_id"], *row["slots"]) for row in column.judgements if row["verdict"]}
     for row in column.judgements:
         run, (first, second) = column.runs[row["run"]], row["slots"]
-        if not {(row["sample_id"], row["repeat"], *order) for order in permutations(row["slots"])} <= usable:
+        orders = {(row["sample_id"], *order) for order in permutations(row["slots"])}
+        if row["verdict"] is None or not orders <= usable:
             continue  # one order alone carries the judge's preference for a slot
         cluster = run.sample(row["sample_id"]).cluster
         for name in criteria:
@@ -181,12 +193,13 @@ def pairs(column: Column) -> Pairs:
         unasked=unasked,
         labels=names,
         absent=tuple(sorted(label for label in names if label != REFERENCES and label not in column.runs)),
+        aggregate=column.aggregate,
     )
 
 
 def met(column: Column) -> list[tuple[str, str]]:
     """Labels of every two candidates that a pairwise column compares; references stand second."""
-    found = {frozenset((label, other)) for label, record in column.records.items() for other in record["opponents"]}
+    found = {frozenset((label, other)) for label, record in column.records.items() for other in record.opponents}
     several = [sorted(pair, key=lambda label: (label == REFERENCES, label)) for pair in found]
     return sorted((one, other) for one, other in several)
 
@@ -199,7 +212,7 @@ def _names(column: Column) -> dict[str, str]:
     """Label -> name: the model's, where no seed has two runs of it."""
     seeds: dict[str, Any] = {}
     for label, record in column.records.items():
-        for each in (label, *record["opponents"]):
+        for each in (label, *record.opponents):
             seeds[each] = None if each == REFERENCES else column.runs[label].seed
     runs = Counter((label.partition("/")[0], seed) for label, seed in seeds.items())
     crowded = {model for (model, _), count in runs.items() if count > 1}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from roleeval.config import RunConfig
 from roleeval.engines import StoredEngine
 from roleeval.errors import RoleEvalError
-from roleeval.judging import Case, Judge, Question, answer_of, ask, members
+from roleeval.judging import Case, Judge, Question, ask, members
 from roleeval.stages.cast import judge_model
 from roleeval.stages.runtime import Runtime
 from roleeval.types import AdapterRef, Sample, Transcript
@@ -50,7 +50,7 @@ class JudgingAhead:
         for judge in members(config.judge) if wanted else ():
             if not judge.compares:
                 options, model = judge_model(judge, config)
-                engine = StoredEngine(await runtime.engine(options, model), runtime.store(config.options))
+                engine = await runtime.stored(options, model, config.options)
                 benches.append(_Bench(judge, engine, next(iter(model.adapters()), None)))
         return cls(benches)
 
@@ -85,7 +85,7 @@ class JudgingAhead:
         while self._waiting:
             sample, transcript = self._waiting.popleft()
             for bench in self._benches:
-                case = Case(sample, "", {"": answer_of(transcript, bench.judge.thoughts)})
+                case = Case(sample, "", {"": bench.judge.view.of(transcript)})
                 for question in bench.judge.questions(case):
                     if not await self._asked(question, bench):
                         return

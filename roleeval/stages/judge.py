@@ -6,96 +6,43 @@ Hashes in the names keep other judges, prompts, judge models and sets of opponen
 generated, and no model is loaded but a judge's, when the store lacks a reply.
 """
 
-import asyncio
-import dataclasses
 import logging
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
-from roleeval.config import RunConfig, RunOptions, masked
-from roleeval.engines import Engine, StoredEngine
-from roleeval.errors import EngineError, ResultError, RoleEvalError
+from roleeval.config import RunConfig, RunOptions
+from roleeval.errors import EngineError, ResultError
 from roleeval.hashing import digest, file_hash
 from roleeval.judging import (
     Answer,
     Case,
+    Control,
     Judge,
     Judgement,
     Panel,
-    Price,
     Question,
-    answer_of,
     ask,
     control_record,
     controls,
-    mean_or_none,
     members,
 )
 from roleeval.models import base_parameters
-from roleeval.results import (
-    ResultFolder,
-    ScoreBook,
-    judgement_line,
-    read_transcripts,
-    summarise,
-    write_judgements,
-)
+from roleeval.results import ResultFolder, ScoreBook, judgement_line, read_transcripts, summarise, write_judgements
+from roleeval.results.judge_columns import JUDGED, judge_ranges, kept_rows
+from roleeval.results.manifest import JudgeRecord, Manifest, PanelRecord
 from roleeval.stages.cast import judge_model
+from roleeval.stages.judge_record import JudgeRows, Task, counted, judge_record, pooled_rows, shared_ranges
 from roleeval.stages.opponents import Opponents
 from roleeval.stages.progress import make_progress
 from roleeval.stages.runtime import Runtime
-from roleeval.types import AdapterRef, Sample, Score, Status, Transcript
+from roleeval.types import Sample, Status, Transcript
+from roleeval.workers import in_flight
 
 log = logging.getLogger("roleeval")
 
-JUDGED = "judge/"
-# What says who is asked, how often in vain and at what price, and not what comes back.
-_OUTSIDE = (
-    "name",
-    "pack",
-    "source",
-    "adapter_path",
-    "engine",
-    "attempts",
-    "max_in_flight",
-    "prices",
-    "against",
-    "controls",
-)
-
-Rows = list[tuple[Sample, list[Score]]]
-
-
-@dataclass(frozen=True)
-class _Task:
-    """A judge and all that it needs for one folder."""
-
-    judge: Judge
-    engine: Engine
-    adapter: AdapterRef | None
-    opponents: Opponents
-    column: str
-    prefix: str
-    work: str
-    parameters: int | None
-
-    @property
-    def price(self) -> Price | None:
-        return self.judge.prices.get(self.judge.source.path) if self.judge.source else None
-
-    def is_done(self, manifest: Mapping[str, Any], summary: Mapping[str, Any] | None) -> bool:
-        rows = (summary or {}).get("metrics", {})
-        if not any(name.startswith(f"{self.prefix}/") for name in rows):
-            return False
-        record = manifest.get("judges", {}).get(self.column)
-        if record is None or record["work"] != self.work or record["unanswered"]:
-            return False
-        controls = record.get("controls") or {"asked": 0, "unanswered": 0}
-        return not self.judge.controls or (controls["asked"] == self.judge.controls and not controls["unanswered"])
+Played = Sequence[tuple[Sample, Transcript]]
 
 
 async def judge_folder(config: RunConfig, runtime: Runtime, folder: ResultFolder) -> bool:
@@ -118,135 +65,136 @@ async def judge_folder(config: RunConfig, runtime: Runtime, folder: ResultFolder
     summary = folder.summary()
     if all(task.is_done(manifest, summary) for task in tasks):
         return False
-    transcripts = list(read_transcripts(folder.transcripts))
-    judges: dict[str, Any] = manifest.setdefault("judges", {})
-    found: dict[str, Rows] = {}
+    played = list(read_transcripts(folder.transcripts))
+    judges = dict(manifest.judges)
+    found: dict[str, JudgeRows] = {}
     for task in tasks:
-        found[task.prefix], record = await _judged(task, config.options, runtime, folder, transcripts)
-        judges[task.column] = record
+        found[task.prefix], judges[task.column] = await _judged(task, config.options, folder, played)
     if isinstance(config.judge, Panel):
         column = f"{JUDGED}{config.judge.name}@{digest(sorted(found))[:8]}"
-        ranges = _shared([judges[task.column]["ranges"] for task in tasks])
-        judges[column] = {"judge": config.judge.name, "members": sorted(found), "ranges": ranges, "prefix": column}
-        found[column] = _pooled(found, ranges, column)
-    _write(config, folder, manifest, [sample for sample, _ in transcripts], found)
+        ranges = shared_ranges([judges[task.column].ranges for task in tasks])
+        judges[column] = PanelRecord(
+            judge=config.judge.name, prefix=column, members=tuple(sorted(found)), ranges=ranges
+        )
+        found[column] = pooled_rows(found, ranges, column)
+    _write(config, folder, replace(manifest, judges=judges), [sample for sample, _ in played], found)
     return True
 
 
-async def _task(
-    judge: Judge, config: RunConfig, runtime: Runtime, folder: ResultFolder, manifest: Mapping[str, Any]
-) -> _Task:
+async def _task(judge: Judge, config: RunConfig, runtime: Runtime, folder: ResultFolder, manifest: Manifest) -> Task:
     options, model = judge_model(judge, config)
-    engine = await runtime.engine(options, model)
+    engine = await runtime.stored(options, model, config.options)
     adapter = next(iter(model.adapters()), None)
-    if adapter is not None:
-        engine.check(adapter)
-    settings = {f.name: getattr(judge, f.name) for f in dataclasses.fields(judge) if f.name not in _OUTSIDE}
-    settings["sampling"] = asdict(judge.sampling)
-    who = digest(type(judge).__qualname__, engine.fingerprint, settings, *([adapter.fingerprint] if adapter else []))
+    adapters = [adapter.fingerprint] if adapter else []
+    who = digest(type(judge).__qualname__, engine.fingerprint, judge.identity(), *adapters)
     column = f"{JUDGED}{judge.name}@{judge.prompts.sha256[:8]}-{who[:8]}"
     opponents = Opponents.find(config, folder, manifest, getattr(judge, "against", None) if judge.compares else ())
     pool = digest(sorted([folder.label, *opponents.labels]))[:8]
     transcripts = [file_hash(each.transcripts) for each in (folder, *opponents.folders)]
     work = digest(column, opponents.labels, transcripts, judge.attempts)
     prefix = f"{column}:{pool}" if judge.compares else column
-    return _Task(judge, engine, adapter, opponents, column, prefix, work, base_parameters(model.source))
+    return Task(judge, engine, adapter, opponents, column, prefix, work, base_parameters(model.source))
 
 
 async def _judged(
-    task: _Task,
-    options: RunOptions,
-    runtime: Runtime,
-    folder: ResultFolder,
-    transcripts: Sequence[tuple[Sample, Transcript]],
-) -> tuple[Rows, dict[str, Any]]:
+    task: Task, options: RunOptions, folder: ResultFolder, played: Played
+) -> tuple[JudgeRows, JudgeRecord]:
     """Asks one judge about everything; writes its judgements, returns its rows and its record for the manifest."""
     judge, begin = task.judge, time.perf_counter()
-    own = folder.label
-    others = task.opponents.answers(judge.thoughts)
-    cases = [_case(sample, transcript, own, others, judge) for sample, transcript in transcripts]
-    spoilt = controls([sample for sample, _ in transcripts], judge) if judge.controls else []
-    if judge.controls and not spoilt:
-        log.warning("judge.controls: no sample of %s has a reference answer to put faults into", folder.path)
-    questions = [judge.questions(case) for case in (*cases, *(control.case for control in spoilt))]
-    stored = StoredEngine(task.engine, runtime.store(options))
+    cases = _cases(task, folder, played)
+    spoilt = _controls(judge, folder, cases)
     try:
-        judgements = await _ask_all(questions, judge, stored, options, task.adapter)
+        judgements = await _ask_all(task, [*cases, *(control.case for control in spoilt)], options)
     finally:
-        await stored.close()
-    judged, controlled = judgements[: len(cases)], list(zip(spoilt, judgements[len(cases) :], strict=True))
-    everything = [judgement for per_case in judged for judgement in per_case]
-    record = _record(task, everything, len(others) + 1)
+        await task.engine.close()
+    judged = judgements[: len(cases)]
+    controlled = list(zip(spoilt, judgements[len(cases) :], strict=True))
+    found = None
     if judge.controls:
         asked = [judgement for _, per_case in controlled for judgement in per_case]
-        record["controls"] = control_record(judge, controlled) | _counted(asked, task.price)
-    record["session"] = {
-        "seconds": round(time.perf_counter() - begin, 2),
-        "calls": stored.usage.requests - stored.usage.stored,
-        "from_store": stored.usage.stored,
-    }
-    source = {name: record[name] for name in ("judge", "pack", "model")}
-    line = partial(judgement_line, column=task.column, price=task.price)
-    lines = [line(each, source=source) for each in everything]
-    for control, per_case in controlled:
-        lines += [line(each, source=source | {"control": control.identity}) for each in per_case]
-    write_judgements(folder.judgements, task.column, lines)
+        found = control_record(judge, controlled) | counted(asked, task.price)
+    usage = task.engine.usage
+    record = judge_record(
+        task,
+        [judgement for per_case in judged for judgement in per_case],
+        candidates=len(task.opponents.labels) + 1,
+        controls=found,
+        session={
+            "seconds": round(time.perf_counter() - begin, 2),
+            "calls": usage.requests - usage.stored,
+            "from_store": usage.stored,
+        },
+    )
+    _write_judgements(task, folder, record, judged, controlled)
     rows = judge.scores(list(zip(cases, judged, strict=True)))
-    return [(s, [dataclasses.replace(r, metric=f"{task.prefix}/{r.metric}") for r in each]) for s, each in rows], record
+    return [(s, [replace(r, metric=f"{task.prefix}/{r.metric}") for r in each]) for s, each in rows], record
 
 
-def _case(
-    sample: Sample, transcript: Transcript, own: str, others: Mapping[str, Mapping[str, Answer]], judge: Judge
-) -> Case:
-    answers = {own: answer_of(transcript, judge.thoughts)}
-    for label, known in others.items():
-        if sample.id not in known:
-            raise ResultError(f"{label}: has no answer to {sample.id}; run it again, or leave it out of judge.against")
-        answers[label] = known[sample.id]
-    return Case(sample, own, answers)
+def _cases(task: Task, folder: ResultFolder, played: Played) -> list[Case]:
+    """What the judge is asked about: each sample's answer, with those of the opponents."""
+    own, view = folder.label, task.judge.view
+    others = task.opponents.answers(view)
+    cases = []
+    for sample, transcript in played:
+        answers: dict[str, Answer] = {own: view.of(transcript)}
+        for label, known in others.items():
+            if sample.id not in known:
+                raise ResultError(
+                    f"{label}: has no answer to {sample.id}; run it again, or leave it out of judge.against"
+                )
+            answers[label] = known[sample.id]
+        cases.append(Case(sample, own, answers))
+    return cases
 
 
-async def _ask_all(
-    questions: Sequence[Sequence[Question]],
-    judge: Judge,
-    engine: StoredEngine,
-    options: RunOptions,
-    adapter: AdapterRef | None,
-) -> list[list[Judgement]]:
+def _controls(judge: Judge, folder: ResultFolder, cases: Sequence[Case]) -> list[Control]:
+    spoilt = controls(cases, judge) if judge.controls else []
+    if judge.controls and not spoilt:
+        log.warning(
+            "judge.controls: %s has no answer to put faults into, neither a reference nor one of its own", folder.path
+        )
+    return spoilt
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """One question of one case, asked for the n-th time."""
+
+    number: int
+    case: int
+    question: Question
+    repeat: int
+
+
+async def _ask_all(task: Task, cases: Sequence[Case], options: RunOptions) -> list[list[Judgement]]:
     """Per case its judgements, in the order of its questions; `max_in_flight` questions are under way at once."""
-    jobs = [(c, q, r) for c, each in enumerate(questions) for q in each for r in range(judge.samples_per_item)]
+    judge, progress_title = task.judge, f"judge {task.judge.name}"
+    asked = [
+        (case, question, repeat)
+        for case, each in enumerate(cases)
+        for question in judge.questions(each)
+        for repeat in range(judge.samples_per_item)
+    ]
+    jobs = [_Asking(number, *each) for number, each in enumerate(asked)]
     found: list[Judgement | None] = [None] * len(jobs)
     allowed = int(options.fail_on_error * len(jobs))
-    unanswered = 0
-    waiting: Iterator[int] = iter(range(len(jobs)))
 
-    async def worker() -> None:
-        nonlocal unanswered
-        for number in waiting:
-            _, question, repeat = jobs[number]
-            judgement = found[number] = await ask(question, judge, engine, repeat=repeat, adapter=adapter)
-            unanswered += not judgement.answered
-            if unanswered > allowed:
-                raise EngineError(_too_many(unanswered, len(jobs), options.fail_on_error, judgement))
-            status: Status = "ok" if judgement.status == "ok" else "engine_failed"
-            progress.done(Transcript(question.sample_id, status, ()), engine.usage)
+    async def settle(job: _Asking) -> None:
+        judgement = await ask(job.question, judge, task.engine, repeat=job.repeat, adapter=task.adapter)
+        found[job.number] = judgement
+        unanswered = sum(each is not None and not each.answered for each in found) if not judgement.answered else 0
+        if unanswered > allowed:
+            raise EngineError(_too_many(unanswered, len(jobs), options.fail_on_error, judgement))
+        status: Status = "ok" if judgement.status == "ok" else "engine_failed"
+        progress.done(Transcript(job.question.sample_id, status, ()), task.engine.usage)
 
-    with make_progress(options.progress, f"judge {judge.name}", len(jobs)) as progress:
-        await _in_parallel(worker, judge.max_in_flight)
-    per_case: list[list[Judgement]] = [[] for _ in questions]
-    for (case, _, _), judgement in zip(jobs, found, strict=True):
+    with make_progress(options.progress, progress_title, len(jobs)) as progress:
+        await in_flight(jobs, settle, most=judge.max_in_flight)
+    per_case: list[list[Judgement]] = [[] for _ in cases]
+    for job, judgement in zip(jobs, found, strict=True):
         assert judgement is not None
-        per_case[case].append(judgement)
+        per_case[job.case].append(judgement)
     return per_case
-
-
-async def _in_parallel(worker: Callable[[], Any], count: int) -> None:
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(count):
-                group.create_task(worker())
-    except* RoleEvalError as errors:
-        raise errors.exceptions[0] from None
 
 
 def _too_many(failed: int, total: int, share: float, judgement: Judgement) -> str:
@@ -257,83 +205,31 @@ def _too_many(failed: int, total: int, share: float, judgement: Judgement) -> st
     )
 
 
-def _record(task: _Task, judgements: Sequence[Judgement], candidates: int) -> dict[str, Any]:
-    judge, pack = task.judge, task.judge.prompts
-    source = masked(asdict(judge.source)) if judge.source else "the run's own base model"
-    ranges = dict(judge.ranges(candidates))
-    if "overall/win" in ranges and len(task.opponents.labels) > 1:
-        ranges |= {f"overall/win_against/{label}": ranges["overall/win"] for label in task.opponents.labels}
-    return {
-        "judge": judge.name,
-        "prefix": task.prefix,
-        "work": task.work,
-        "pack": {"name": pack.name, "version": pack.version, "sha256": pack.sha256},
-        "model": {
-            "source": source,
-            "fingerprint": task.engine.fingerprint,
-            "parameters": task.parameters,
-            "adapter": task.adapter.fingerprint if task.adapter else None,
-        },
-        "engine": dict(task.engine.describe()),
-        "sampling": asdict(judge.sampling),
-        "attempts": judge.attempts,
-        "samples_per_item": judge.samples_per_item,
-        "aggregate": judge.aggregate,
-        "seed": judge.seed,
-        "opponents": list(task.opponents.labels),
-        **_counted(judgements, task.price),
-        "ranges": {name: list(ends) for name, ends in ranges.items()},
-    }
-
-
-def _counted(judgements: Sequence[Judgement], price: Price | None) -> dict[str, Any]:
-    """What became of judgements, and what they took."""
-    attempts = [attempt for judgement in judgements for attempt in judgement.attempts]
-    prompt, output = sum(a.prompt_tokens for a in attempts), sum(a.output_tokens for a in attempts)
-    return {
-        "questions": len(judgements),
-        "statuses": dict(sorted(Counter(j.status for j in judgements).items())),
-        "unanswered": sum(not j.answered for j in judgements),
-        "failures": dict(sorted(Counter(j.reason for j in judgements if j.status != "ok").items())),
-        "unusable_replies": dict(
-            sorted(Counter(a.error for a in attempts if a.error and a.finish_reason != "error").items())
-        ),
-        "tokens": {"prompt": prompt, "output": output},
-        "cost": None if price is None else (prompt * price.input + output * price.output) / 1e6,
-    }
-
-
-def _shared(ranges: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What all of a panel's judges score on the same scale."""
-    return {name: ends for name, ends in ranges[0].items() if all(each.get(name) == ends for each in ranges)}
-
-
-def _pooled(found: Mapping[str, Rows], names: Iterable[str], column: str) -> Rows:
-    """The mean over a panel's judges; missing where one of them has none."""
-    pooled: Rows = []
-    for parts in zip(*found.values(), strict=True):
-        by_judge = [{score.metric: score for score in scores} for _, scores in parts]
-        rows = []
-        for name in names:
-            each = [scores[f"{prefix}/{name}"] for prefix, scores in zip(found, by_judge, strict=True)]
-            status: Status = next((score.status for score in each if score.status != "ok"), "ok")
-            rows.append(Score(f"{column}/{name}", mean_or_none([score.value for score in each]), status))
-        pooled.append((parts[0][0], rows))
-    return pooled
+def _write_judgements(
+    task: Task,
+    folder: ResultFolder,
+    record: JudgeRecord,
+    judged: Sequence[Sequence[Judgement]],
+    controlled: Sequence[tuple[Control, Sequence[Judgement]]],
+) -> None:
+    data = record.to_json()
+    source = {name: data[name] for name in ("judge", "pack", "model")}
+    line = partial(judgement_line, column=task.column, price=task.price)
+    lines = [line(judgement, source=source) for per_case in judged for judgement in per_case]
+    for control, per_case in controlled:
+        lines += [line(each, source=source | {"control": control.identity}) for each in per_case]
+    write_judgements(folder.judgements, task.column, lines)
 
 
 def _write(
     config: RunConfig,
     folder: ResultFolder,
-    manifest: dict[str, Any],
+    manifest: Manifest,
     samples: Sequence[Sample],
-    found: Mapping[str, Rows],
+    found: Mapping[str, JudgeRows],
 ) -> None:
     """Adds rows to the folder's scores in the place of the same columns' older ones."""
-    judges = manifest["judges"]
-    there = {record["prefix"] for record in judges.values()}
-    for column in [c for c, record in judges.items() if not there.issuperset(record.get("members", ()))]:
-        del judges[column]  # pools judgements that have been replaced
+    manifest = _without_stale_panels(manifest)
     book, kept = ScoreBook(), kept_rows(manifest)
     book.take_over(folder.scores, samples, lambda metric: kept(metric) and not metric.startswith(tuple(found)))
     for rows in found.values():
@@ -341,17 +237,17 @@ def _write(
             book.add(sample, scores)
     book.write(folder.scores, benchmark=config.benchmark.name, model=config.model.name)
     folder.write_json("summary.json", summarise(book, config.benchmark.averages(), judge_ranges(manifest)))
-    folder.write_json("manifest.json", manifest)
+    folder.write_manifest(manifest)
 
 
-def judge_ranges(manifest: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
-    """Metric -> (worst, best) possible value, of all judges of a folder."""
-    records = manifest.get("judges", {}).values()
-    return {f"{r['prefix']}/{name}": tuple(ends) for r in records for name, ends in r["ranges"].items()}
-
-
-def kept_rows(manifest: Mapping[str, Any]) -> Callable[[str], bool]:
-    """Says of a metric's name whether the rows that lie in the folder are of its present transcripts and judgements."""
-    scored = "score" in manifest["stages"]
-    judged = tuple(f"{record['prefix']}/" for record in manifest.get("judges", {}).values())
-    return lambda metric: metric.startswith(judged) if metric.startswith(JUDGED) else scored
+def _without_stale_panels(manifest: Manifest) -> Manifest:
+    """Without the panels that pool judgements which have been replaced."""
+    there = {record.prefix for record in manifest.judges.values()}
+    return replace(
+        manifest,
+        judges={
+            column: record
+            for column, record in manifest.judges.items()
+            if not isinstance(record, PanelRecord) or there.issuperset(record.members)
+        },
+    )

@@ -1,16 +1,15 @@
 """Whom a run is compared with: other finished runs that answered the same samples, or the benchmark's references."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 from roleeval.config import RunConfig
 from roleeval.errors import ConfigError
-from roleeval.judging import REFERENCES, Answer, answer_of, reference
+from roleeval.judging import REFERENCES, Answer, View, reference
 from roleeval.results import ResultFolder, read_transcripts
-
-_SAME = ("benchmark", "data_hash", "prompt_packs", "limit", "seed")
+from roleeval.results.manifest import Manifest
+from roleeval.stages.identity import same_questions
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,7 @@ class Opponents:
 
     @classmethod
     def find(
-        cls, config: RunConfig, own: ResultFolder, manifest: Mapping[str, Any], against: Sequence[str] | None
+        cls, config: RunConfig, own: ResultFolder, manifest: Manifest, against: Sequence[str] | None
     ) -> "Opponents":
         """Looks through the results of the same benchmark.
 
@@ -52,7 +51,8 @@ class Opponents:
         found = {}
         for file in sorted(Path(config.options.results_dir, config.benchmark.name).glob("*/*/manifest.json")):
             folder = ResultFolder(file.parent)
-            if folder.path.resolve() != own.path.resolve() and _comparable(folder.manifest(), manifest):
+            other = None if folder.path.resolve() == own.path.resolve() else folder.manifest()
+            if other is not None and same_questions(other.identity, manifest.identity, config):
                 found[folder.label] = folder
         if against is None:
             return cls(tuple(found.values()), own, with_references=False)
@@ -67,8 +67,8 @@ class Opponents:
         chosen = tuple(folder for label, folder in found.items() if label.partition("/")[0] in against)
         return cls(chosen, own, with_references=REFERENCES in against)
 
-    def answers(self, thoughts: Literal["hidden", "shown"]) -> dict[str, dict[str, Answer]]:
-        """Label -> sample id -> answer.
+    def answers(self, view: View) -> dict[str, dict[str, Answer]]:
+        """Label -> sample id -> answer, as far as a judge may see it.
 
         Raises:
             ConfigError: references are an opponent, and a sample has none.
@@ -76,8 +76,7 @@ class Opponents:
         found: dict[str, dict[str, Answer]] = {}
         for folder in self.folders:
             found[folder.label] = {
-                sample.id: answer_of(transcript, thoughts)
-                for sample, transcript in read_transcripts(folder.transcripts)
+                sample.id: view.of(transcript) for sample, transcript in read_transcripts(folder.transcripts)
             }
         if self.with_references:
             found[REFERENCES] = {}
@@ -85,12 +84,5 @@ class Opponents:
                 text = reference(sample)
                 if not text:
                     raise ConfigError(f"judge.against: references: {sample.id} has none")
-                found[REFERENCES][sample.id] = Answer(text)
+                found[REFERENCES][sample.id] = Answer.said(text)
         return found
-
-
-def _comparable(other: Mapping[str, Any] | None, manifest: Mapping[str, Any]) -> bool:
-    if other is None:
-        return False
-    there, here = other["identity"], manifest["identity"]
-    return all(there.get(key) == here.get(key) for key in _SAME)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from roleeval.config import RunOptions
-from roleeval.engines import CompletionStore, Engine, EngineOptions, LoraNeed, ModelSource
+from roleeval.engines import CompletionStore, Engine, EngineOptions, LoraNeed, ModelSource, StoredEngine, Usage
 from roleeval.hashing import digest
 from roleeval.models import PersonaModel, lora_need
 
@@ -51,6 +51,25 @@ class Runtime:
         engine = options.build(model.source, need)
         self._engines[key] = (engine, need)
         return engine
+
+    async def stored(
+        self, options: EngineOptions, model: PersonaModel, run: RunOptions, usage: Usage | None = None
+    ) -> StoredEngine:
+        """The engine for a model with a run's store in front of it, after every adapter was checked: ready to be asked.
+
+        Args:
+            options: of the engine.
+            model: who is asked.
+            run: says where the store lies.
+            usage: what calls are counted into; None is a new one.
+
+        Raises:
+            AdapterError: the engine cannot serve one of the model's adapters; nothing is loaded.
+        """
+        engine = await self.engine(options, model)
+        for adapter in model.adapters():
+            engine.check(adapter)
+        return StoredEngine(engine, self.store(run), usage)
 
     def store(self, options: RunOptions) -> CompletionStore:
         """The completion store of a run, opened once."""

@@ -13,13 +13,16 @@ from roleeval.stats.bootstrap import (
 )
 from roleeval.stats.bradley_terry import Rating, Ratings, bradley_terry
 from roleeval.stats.comparisons import (
+    Aggregate,
     Outcome,
+    Settled,
     Verdict,
     Winner,
     cluster_codes,
     first_slot_rate,
     flip_rate,
     settle,
+    settled,
     win_rate,
 )
 from roleeval.stats.length_control import length_controlled
@@ -30,12 +33,14 @@ __all__ = [
     "FEW_CLUSTERS",
     "LEVEL",
     "RESAMPLES",
+    "Aggregate",
     "Difference",
     "Estimate",
     "Outcome",
     "RankCorrelation",
     "Rating",
     "Ratings",
+    "Settled",
     "Stability",
     "VarianceSplit",
     "Verdict",
@@ -56,6 +61,7 @@ __all__ = [
     "repeat_stability",
     "separable",
     "settle",
+    "settled",
     "variance_split",
     "verdict",
     "win_rate",

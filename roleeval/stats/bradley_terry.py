@@ -23,7 +23,6 @@ POINTS_PER_LOGIT = 173.71779276130073  # 400 / ln 10: 400 points are odds of 10 
 RESAMPLES = 2000
 _HALF = 0.5
 _STEPS = 30
-_CELLS = ("a", "b", "tie")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +128,10 @@ def _check_connected(models: Sequence[str], outcomes: Sequence[Outcome]) -> None
 
 
 def _counts(models: Sequence[str], outcomes: Sequence[Outcome]) -> "tuple[NDArray[np.intp], Floats]":
-    """Pairs that met [pairs, 2], and per cluster how often a won, b won and none did [clusters, pairs, 3]."""
+    """Pairs that met [pairs, 2], and per cluster how often a won, b won and none did [clusters, pairs, 3].
+
+    An outcome that repeats left undecided counts by its shares, so that ratings rest on the numbers of win rates.
+    """
     import numpy as np
 
     place = {model: number for number, model in enumerate(models)}
@@ -137,8 +139,8 @@ def _counts(models: Sequence[str], outcomes: Sequence[Outcome]) -> "tuple[NDArra
     number = {pair: i for i, pair in enumerate(met)}
     clusters = cluster_codes([o.cluster for o in outcomes])
     counts = np.zeros((clusters.max() + 1, len(met), 3))
-    cells = [(number[place[o.model_a], place[o.model_b]], _CELLS.index(o.winner)) for o in outcomes]
-    np.add.at(counts, (clusters, *np.array(cells).T), 1.0)
+    rows = np.array([number[place[o.model_a], place[o.model_b]] for o in outcomes], dtype=np.intp)
+    np.add.at(counts, (clusters, rows), np.array([o.shares for o in outcomes]))
     return np.array(met, dtype=np.intp), counts
 
 

@@ -84,7 +84,7 @@ def scene_turns(scene: Scene, *, tagged: Callable[[str, str], str] | None = None
     prompts = ScenePrompts(load_prompt_pack(_PACK), rules, tags=tagged is not None)
     play = Play(scene, rules, prompts, nsp="model", continue_from=0, attempts=1, actor=actor)
     played = asyncio.run(play.run())
-    if [turn.speaker for turn in played.turns if turn.part != "next_speaker"] != [line.speaker for line in scene.lines]:
+    if [turn.speaker for turn in played.turns if not turn.aside] != [line.speaker for line in scene.lines]:
         raise DataError(f"train scene {scene.id}: cannot be played by its lines; nobody may speak twice in a row")
     said = [Exchange(messages, reply) for messages, reply in script.sent]
     spoken = list(zip((line.speaker for line in scene.lines), said[::2], strict=True))
@@ -159,7 +159,7 @@ def voice_documents(corpus: Corpus) -> Iterator[Exchange]:
         persona = next(persona for persona in corpus.personas if persona.role == row.role)
         for place, answer in enumerate(row.generated):
             sample = Sample(f"train-{number}-{place}", number, "train", row.role, persona, row.question, {}, {})
-            case = Case(sample, "own", {"own": Answer(answer)})
+            case = Case(sample, "own", {"own": Answer.said(answer)})
             for judge in judges:
                 for question in judge.questions(case):
                     yield Exchange(question.messages, f'{{"speaker": "{row.role}"}}')

@@ -1,6 +1,7 @@
 """Positive controls: faults at doses, what a judge is asked about them, and what its answers say of it."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,19 @@ from judged import SAMPLE, asked, configured, entry, execute, points, put, winne
 
 from roleeval.engines import ModelSource
 from roleeval.errors import ConfigError
-from roleeval.judging import Judge, PairwiseJudge, RankingJudge, RubricJudge, control_record, controls
-from roleeval.judging._controls import DOSES, Fault, inject, load_faults
+from roleeval.judging import (
+    Answer,
+    Case,
+    Judge,
+    PairwiseJudge,
+    RankingJudge,
+    RubricJudge,
+    SeenTurn,
+    control_record,
+    controls,
+    spoil,
+)
+from roleeval.judging._faults import DOSES, Fault, inject, load_faults
 from roleeval.results import read_judgements
 from roleeval.stages.run import Outcome
 from roleeval.types import Language, Request, Sample
@@ -32,6 +44,11 @@ def samples(count: int, *, clusters: int = 4, language: Language = "en") -> list
         )
         for n in range(count)
     ]
+
+
+def cases(given: Iterable[Sample]) -> list[Case]:
+    """A run whose own answers say nothing, so that only references can be good answers."""
+    return [Case(sample, "m/run", {"m/run": Answer.said("")}) for sample in given]
 
 
 def faults_in(text: str) -> int:
@@ -53,7 +70,7 @@ def attentive_pair(request: Request) -> str:
 
 
 def measured(judge: Judge, script: Script, given: list[Sample]) -> dict[str, Any]:
-    asked_about = controls(given, judge)
+    asked_about = controls(cases(given), judge)
     return control_record(judge, [(control, put(judge, script, control.case)) for control in asked_about])
 
 
@@ -94,7 +111,7 @@ def test_a_greater_dose_holds_the_smaller_one(fault: Fault) -> None:
 
 
 def test_a_reference_is_not_shown_beside_the_answer_that_was_made_of_it() -> None:
-    for control in controls(samples(2), RubricJudge(controls=2)):
+    for control in controls(cases(samples(2)), RubricJudge(controls=2)):
         (question,) = RubricJudge().questions(control.case)
         prompt = question.messages[1].content
         assert "(none given)" in prompt and prompt.count("Elementary") <= 2 * (control.fault == "repeats_itself") + 1
@@ -170,9 +187,10 @@ def test_controls_stand_in_judgements_and_manifest_and_in_no_score(tmp_path: Pat
     assert {row["control"]["dose"] for row in control_rows} == set(DOSES)
     manifest = outcome.folder.manifest()
     assert manifest is not None
-    (record,) = manifest["judges"].values()
-    assert record["questions"] == 20 and record["controls"]["questions"] == len(control_rows)
-    assert record["controls"]["answers"] == 3 and record["controls"]["statuses"] == {"ok": len(control_rows)}
+    (record,) = manifest.judge_records.values()
+    assert record.controls is not None
+    assert record.questions == 20 and record.controls["questions"] == len(control_rows)
+    assert record.controls["answers"] == 3 and record.controls["statuses"] == {"ok": len(control_rows)}
 
 
 def test_controls_are_added_to_a_judged_folder_and_asked_once(tmp_path: Path) -> None:
@@ -194,3 +212,84 @@ def test_what_a_file_of_faults_lacks_is_named(tmp_path: Path) -> None:
         load_faults(str(file))
     with pytest.raises(ConfigError, match=r"judge.controls: -1 is not possible"):
         RubricJudge(controls=-1)
+
+
+def talk(*parts: str) -> Answer:
+    """A conversation of turns with these parts, each with words of its own; "" is a turn of the model without any."""
+    turns = [
+        SeenTurn(
+            number, part or "Holmes", part or "model", f"This is turn {number}. It has two sentences." if part else ""
+        )
+        for number, part in enumerate(parts)
+    ]
+    return Answer(tuple(turns), conversation=True)
+
+
+SESSION = talk(
+    "prologue", "user", "model", "user", "", "user", "model", "user", "model", "user", "model", "user", "model"
+)
+
+
+def changed(good: Answer, spoilt: Answer) -> dict[int, str]:
+    assert [turn.number for turn in good.turns] == [turn.number for turn in spoilt.turns]
+    return {new.number: new.text for old, new in zip(good.turns, spoilt.turns, strict=True) if old.text != new.text}
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=list(FAULTS))
+def test_in_a_conversation_a_dose_is_so_many_drawn_turns_of_the_model(fault: Fault) -> None:
+    drawn = set()
+    for seed in range(30):
+        none, one, three = (spoil(SESSION, fault, dose, language="en", seed=seed) for dose in DOSES)
+        assert none == SESSION and three == spoil(SESSION, fault, 3, language="en", seed=seed)
+        few, many = changed(SESSION, one), changed(SESSION, three)
+        assert (len(few), len(many)) == (1, 3) and set(many) <= {2, 6, 8, 10, 12} and set(few) < set(many)
+        phrases = [{phrase for phrase in PHRASES if phrase in text} for text in many.values()]
+        if fault.how != "repeat":
+            assert all(len(each) == 1 for each in phrases) and len(set.union(*phrases)) == 3
+            ((number, text),) = few.items()
+            assert {p for p in PHRASES if p in text} == {p for p in PHRASES if p in many[number]}
+        drawn |= set(few)
+    assert drawn == {2, 6, 8, 10, 12}
+
+
+def test_a_short_conversation_takes_the_whole_dose_all_the_same() -> None:
+    short = talk("model", "user", "model")
+    for fault in FAULTS.values():
+        one, three = (changed(short, spoil(short, fault, dose, language="en", seed=5)) for dose in (1, 3))
+        assert len(one) == 1 and len(three) == 2 and set(one) <= set(three)
+        if fault.how != "repeat":
+            assert sum(phrase in text for text in three.values() for phrase in PHRASES) == 3
+    alone = talk("user", "model")
+    assert set(changed(alone, spoil(alone, FAULTS["reveals_ai"], 3, language="en", seed=5))) == {1}
+
+
+def test_where_there_are_no_references_the_runs_own_answers_are_the_base() -> None:
+    bare = [replace(sample, references={}) for sample in samples(6)]
+    said = [Answer.said(GOOD), SESSION, talk("user", "user"), Answer.said(" "), Answer.said(GOOD, status="refused")]
+    given = [Case(s, "m/run", {"m/run": answer}) for s, answer in zip(bare, said, strict=False)]
+    found = controls(given, RubricJudge(controls=9))
+    assert {control.sample.id for control in found} == {"eng/0", "eng/1"} and {c.base for c in found} == {"transcript"}
+    unspoilt = {control.sample.id: control.case.answers["dose0"] for control in found if not control.fault}
+    assert unspoilt == {"eng/0": said[0], "eng/1": said[1]}
+    compared = controls(given, PairwiseJudge(controls=9))
+    assert all(control.case.answers["dose0"] == unspoilt[control.sample.id] for control in compared)
+
+
+def test_of_a_conversation_the_reference_of_a_single_answer_is_no_base() -> None:
+    found = controls([Case(sample, "m/run", {"m/run": SESSION}) for sample in samples(3)], RubricJudge(controls=1))
+    assert found[0].case.answers["dose0"] == SESSION and found[0].base == "transcript"
+
+
+def test_a_fault_that_needs_a_reference_is_left_out_where_there_is_none(tmp_path: Path) -> None:
+    file = tmp_path / "faults.yaml"
+    file.write_text("forgets:\n  how: repeat\n  needs: reference\nagain:\n  how: repeat\n")
+    faults = load_faults(str(file))
+    judge = RubricJudge(controls=2)
+    assert [fault.needs for fault in faults] == ["reference", None]
+    assert {c.fault for c in controls(cases(samples(3)), judge, faults)} == {"", "forgets", "again"}
+    own = [Case(replace(sample, references={}), "m/run", {"m/run": Answer.said(GOOD)}) for sample in samples(3)]
+    assert {c.fault for c in controls(own, judge, faults)} == {"", "again"}
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("forgets:\n  how: repeat\n  needs: luck\n")
+    with pytest.raises(ConfigError, match=r"forgets.needs is 'luck'; give reference"):
+        load_faults(str(wrong))

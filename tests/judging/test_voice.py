@@ -86,7 +86,7 @@ def test_answers_that_were_not_given_need_no_judge() -> None:
 
 def test_a_role_that_the_judge_does_not_know_is_missing() -> None:
     stranger = replace(SAMPLE, persona=Persona("Doctor Watson", "", "en"))
-    judged = Case(stranger, "m/run", {"m/run": Answer("I was there.")})
+    judged = Case(stranger, "m/run", {"m/run": Answer.said("I was there.")})
     assert JUDGE.questions(judged) == []
     row = scores(JUDGE, judged, [])["in_voice"]
     assert row.value is None and row.status == "judge_failed" and "does not know" in row.detail["reason"]
@@ -95,7 +95,7 @@ def test_a_role_that_the_judge_does_not_know_is_missing() -> None:
 def test_the_other_role_speaks_the_same_language() -> None:
     for role in ("林黛玉", "猪八戒", "诸葛亮", "王熙凤"):
         sample: Sample = replace(SAMPLE, persona=Persona(role, "", "zh"))
-        (first, _) = JUDGE.questions(Case(sample, "m/run", {"m/run": Answer("罢了。")}))
+        (first, _) = JUDGE.questions(Case(sample, "m/run", {"m/run": Answer.said("罢了。")}))
         assert not any(name.isascii() for name in first.item.split("|")[1:])
 
 

@@ -150,7 +150,6 @@ def test_a_real_runs_folder_is_reported(tmp_path: Path) -> None:
         engine=StubOptions(),
         metrics=metrics,
         options=RunOptions(results_dir=str(tmp_path / "results"), progress="quiet", limit=24),
-        resolved={"benchmark": {}, "model": {"name": "stub"}, "engine": {}, "metrics": sorted(metrics)},
     )
     runtime = Runtime()
     try:

@@ -50,6 +50,17 @@ def test_a_turn_with_fields_of_a_newer_version_is_read(tmp_path: Path) -> None:
     assert transcript.turns[0].shown == "[hm] I."
 
 
+def test_asides_of_a_folder_from_before_there_were_any_are_told_by_their_part(tmp_path: Path) -> None:
+    """Only CoSER had such turns; a folder of today says of every turn what it is, whatever its part is called."""
+
+    def aside(**fields: Any) -> bool:
+        ((_, transcript),) = read_transcripts(write(tmp_path, OLD_TURN | fields))
+        return transcript.turns[0].aside
+
+    assert aside(part="next_speaker") and not aside(part="environment") and not aside()
+    assert not aside(part="next_speaker", aside=False) and aside(part="referee", aside=True)
+
+
 def test_a_turn_that_lacks_its_text_is_damaged(tmp_path: Path) -> None:
     turn = {name: value for name, value in OLD_TURN.items() if name != "visible"}
     with pytest.raises(ResultError, match="line 1: damaged"):

@@ -109,6 +109,6 @@ def assert_reported(outcome: Outcome, rows: dict[int, Any]) -> None:
     splits = [entry for entry in entries.values() if "mean_of" not in entry]
     assert sum(entry["missing"] for entry in splits) == len(failed)
     assert all(entry["bounds"][0] < entry["mean"] < entry["bounds"][1] for entry in splits)
-    (record,) = manifest["judges"].values()
-    assert record["statuses"]["judge_failed"] == sum(row["verdict"] is None for row in rows.values())
-    assert record["unanswered"] == sum(not row["answered"] for row in rows.values())
+    (record,) = manifest.judge_records.values()
+    assert record.statuses["judge_failed"] == sum(row["verdict"] is None for row in rows.values())
+    assert record.unanswered == sum(not row["answered"] for row in rows.values())

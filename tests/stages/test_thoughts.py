@@ -82,7 +82,6 @@ def result(folder: Path, model: Base, form: str) -> ResultFolder:
         engine=Wrapped(form=form),
         metrics=metrics,
         options=RunOptions(results_dir=str(folder), progress="quiet", limit=12),
-        resolved={"benchmark": {}, "model": {"name": model.name}, "engine": {}, "metrics": sorted(metrics)},
     )
     runtime = Runtime()
     try:

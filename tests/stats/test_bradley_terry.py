@@ -5,7 +5,7 @@ import pytest
 
 from roleeval.errors import DataError
 from roleeval.stats.bradley_terry import POINTS_PER_LOGIT, Ratings, _fit, bradley_terry
-from roleeval.stats.comparisons import Outcome, Winner
+from roleeval.stats.comparisons import Outcome, Winner, settled
 
 # The American League's eastern division, 1987: wins of the row's team over the column's (Agresti, Categorical Data
 # Analysis, 2nd edition, table 10.10, with its maximum likelihood estimates; Baltimore is 0).
@@ -117,3 +117,15 @@ def test_intervals_are_of_clusters_and_not_of_rows() -> None:
         assert b.ci_low is not None and b.ci_high is not None
         widths.append(b.ci_high - b.ci_low)
     assert widths[1] == pytest.approx(widths[0], rel=0.15)
+
+
+def test_an_outcome_that_repeats_left_half_open_counts_as_half_of_each() -> None:
+    half = settled([1.0, 0.5], [1.0], aggregate="median")
+    assert (half.win, half.loss) == (0.5, 0.0)
+    others = outcomes("x", "y", {"a": 4, "b": 3, "tie": 2})
+    open_ones = [Outcome(f"{i}", f"role{i % 3}", "x", "y", half.winner, half) for i in range(6)]
+    closed: tuple[Winner, ...] = ("a", "tie")
+    whole = [Outcome(f"{i}", f"role{i % 3}", "x", "y", closed[i // 3]) for i in range(6)]
+    one, two = (bradley_terry([*others, *each], anchor="y") for each in (open_ones, whole))
+    assert [rating.rating for rating in one.models] == pytest.approx([rating.rating for rating in two.models])
+    assert one.tie_strength == pytest.approx(two.tie_strength)

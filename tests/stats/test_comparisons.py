@@ -1,10 +1,25 @@
 """Win rates must not carry a judge's preference for a slot, nor for length."""
 
+from itertools import product
+from typing import Any
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from roleeval.stats import clustered_mean
-from roleeval.stats.comparisons import Outcome, Verdict, Winner, first_slot_rate, flip_rate, settle, win_rate
+from roleeval.stats.comparisons import (
+    Aggregate,
+    Outcome,
+    Verdict,
+    Winner,
+    first_slot_rate,
+    flip_rate,
+    settle,
+    settled,
+    win_rate,
+)
 from roleeval.stats.length_control import length_controlled
 
 
@@ -20,10 +35,64 @@ def test_disagreeing_orders_are_a_tie() -> None:
     assert {(o.model_a, o.model_b) for o in settle(verdicts)} == {("x", "y")}
 
 
-def test_an_order_judged_several_times_is_its_majority() -> None:
+@pytest.mark.parametrize(("aggregate", "value", "flips"), [("median", 1.0, 0.0), ("mean", 0.5 + 2 / 9, 2 / 9)])
+def test_six_verdicts_of_three_repeats_are_one_number(aggregate: Aggregate, value: float, flips: float) -> None:
     verdicts = [Verdict("1", "role", "x", "y", "a", w) for w in ("a", "a", "b")]
     verdicts += [Verdict("1", "role", "x", "y", "b", w) for w in ("a", "tie", "a")]
-    assert [o.winner for o in settle(verdicts)] == ["a"]
+    outcomes = settle(verdicts, aggregate=aggregate)
+    assert [o.winner for o in outcomes] == ["a"]
+    assert win_rate(outcomes, "x").mean == pytest.approx(value) == 1 - (win_rate(outcomes, "y").mean or 0)
+    assert flip_rate(verdicts, aggregate=aggregate).mean == pytest.approx(flips)
+    found = settled((1.0, 1.0, 0.0), (1.0, 0.5, 1.0), aggregate=aggregate)
+    assert found.value == pytest.approx(value) and found.flip == pytest.approx(flips)
+
+
+AGGREGATES: tuple[Aggregate, ...] = ("median", "mean")
+POINTS = st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=1, max_size=5)
+
+
+@pytest.mark.parametrize("aggregate", AGGREGATES)
+def test_one_verdict_in_each_order_wins_where_they_agree_and_is_a_tie_elsewhere(aggregate: Aggregate) -> None:
+    for first, second in product((0.0, 0.5, 1.0), repeat=2):
+        found = settled([first], [second], aggregate=aggregate)
+        assert found.value == (first if first == second else 0.5)
+        assert found.flip == float({first, second} == {0.0, 1.0})
+        assert found.first_slot == (first + 1 - second) / 2
+
+
+@pytest.mark.parametrize("aggregate", AGGREGATES)
+@given(first=POINTS, second=POINTS, seed=st.randoms(use_true_random=False))
+def test_it_does_not_matter_which_repeat_came_when_nor_whose_side_one_is_on(
+    aggregate: Aggregate, first: list[float], second: list[float], seed: Any
+) -> None:
+    found = settled(first, second, aggregate=aggregate)
+    shuffled = [seed.sample(each, len(each)) for each in (first, second)]
+    assert settled(*shuffled, aggregate=aggregate) == found
+    turned = settled([1 - p for p in second], [1 - p for p in first], aggregate=aggregate)
+    assert turned.value == pytest.approx(1 - found.value) and turned.flip == pytest.approx(found.flip)
+    assert turned.first_slot == pytest.approx(found.first_slot) and 0 <= found.value <= 1
+    twice = settled(first * 2, second * 2, aggregate=aggregate)
+    assert twice.value == pytest.approx(found.value) and twice.flip == pytest.approx(found.flip)
+
+
+def test_more_repeats_do_not_shift_a_mean_and_do_lower_its_noise() -> None:
+    """What one more pair of verdicts would say is the same question, however often it was asked."""
+    rng = np.random.default_rng(3)
+    values: dict[int, list[float]] = {1: [], 5: []}
+    for repeats, found in values.items():
+        for _ in range(4000):
+            first = rng.choice([1.0, 0.5, 0.0], size=repeats, p=[0.6, 0.2, 0.2]).tolist()
+            second = rng.choice([1.0, 0.5, 0.0], size=repeats, p=[0.3, 0.2, 0.5]).tolist()
+            found.append(settled(first, second, aggregate="mean").value)
+    expected = 0.5 + (0.6 * 0.3 - 0.2 * 0.5) / 2
+    assert np.mean(values[1]) == pytest.approx(expected, abs=0.015) == pytest.approx(np.mean(values[5]), abs=0.015)
+    assert np.std(values[5]) < 0.5 * np.std(values[1])
+
+
+def test_a_stray_verdict_is_outvoted_in_its_own_order_and_a_slot_is_not() -> None:
+    assert settled([1.0, 1.0, 0.0], [0.0, 1.0, 1.0], aggregate="median").value == 1.0
+    assert settled([1.0, 1.0, 1.0], [0.0, 0.0, 1.0], aggregate="median").value == 0.5
+    assert settled([1.0, 0.5], [1.0], aggregate="median").value == 0.75
 
 
 def test_one_order_alone_is_no_outcome() -> None:

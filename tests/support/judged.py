@@ -30,7 +30,7 @@ SAMPLE = Sample("eng/1", 1, "eng", PERSONA.role, PERSONA, "Who are you?", {"SPE"
 def case(*texts: str, statuses: Mapping[int, Status] | None = None) -> Case:
     """Answers of the runs "m0/run", "m1/run", ...; the first is judged."""
     ended = statuses or {}
-    answers = {f"m{n}/run": Answer(text, ended.get(n, "ok")) for n, text in enumerate(texts)}
+    answers = {f"m{n}/run": Answer.said(text, status=ended.get(n, "ok")) for n, text in enumerate(texts)}
     return Case(SAMPLE, "m0/run", answers)
 
 
@@ -93,7 +93,6 @@ def configured(folder: Path, judge: Any, *, model: str = "stub", limit: int = 10
         engine=options.pop("engine", None) or scripted(f"model {model}", _voice(model)),
         metrics=metrics,
         options=RunOptions(results_dir=str(folder), progress="quiet", limit=limit, **options),
-        resolved={"benchmark": {}, "model": {"name": model}, "engine": {}, "metrics": sorted(metrics)},
         judge=judge,
     )
 

@@ -87,7 +87,6 @@ def play(
         engine=Script(lines),
         metrics={str(i): metric for i, metric in enumerate(default_metrics())},
         options=RunOptions(results_dir=str(results), progress="quiet", stages=stages),
-        resolved={"benchmark": {}, "model": {"name": "script"}, "engine": {}, "metrics": []},
     )
     runtime = Runtime()
     try:

@@ -51,7 +51,7 @@ def test_the_judge_knows_who_speaks_in_answers_that_it_has_not_seen(corpus: Corp
     for number, row in enumerate(rows):
         persona = personas[row["role"]]
         sample = Sample(str(number), number, "test", persona.role, persona, row["question"], {})
-        case = Case(sample, "m/run", {"m/run": Answer(row["generated"][0])})
+        case = Case(sample, "m/run", {"m/run": Answer.said(row["generated"][0])})
         asked += [(persona.role, question) for question in judge.questions(case)]
     assert len(asked) == 100
     right = 0

@@ -21,6 +21,7 @@ from roleeval.benchmarks.coser.scene import Play
 from roleeval.benchmarks.coser.text import conversation, without_name, without_thoughts
 from roleeval.errors import ConfigError
 from roleeval.hashing import digest, file_hash
+from roleeval.identity import OUTSIDE_IDENTITY, options
 from roleeval.prompts import PromptPack, load_prompt_pack
 from roleeval.resources import resource
 from roleeval.types import Persona, Sample, Transcript
@@ -51,14 +52,14 @@ class Coser:
     """
 
     protocol: Rules = field(default_factory=Rules)
-    data_file: str | None = None
+    data_file: str | None = field(default=None, metadata=OUTSIDE_IDENTITY)
     on_error: Literal["raise", "skip"] = "raise"
     splits: tuple[SplitName, ...] = ("id", "ood")
     nsp: Literal["model", "random", "reference"] = "model"
     continue_from: int = 0
     call_attempts: int = 3
     output_format: Literal["auto", "brackets", "tags"] = "auto"
-    prompt_pack: str = "tasks/coser/prompts/scene"
+    prompt_pack: str = field(default="tasks/coser/prompts/scene", metadata=OUTSIDE_IDENTITY)
     environment: Helper = field(default_factory=Helper)
     next_speaker: Helper = field(default_factory=Helper)
     retrieval: Retrieval = field(default_factory=Retrieval)
@@ -78,6 +79,10 @@ class Coser:
     @property
     def name(self) -> str:
         return "coser"
+
+    def identity(self) -> Mapping[str, Any]:
+        """The options; hashes of data and prompts come from `describe`."""
+        return options(self)
 
     @cached_property
     def _file(self) -> Path:

@@ -7,7 +7,7 @@ judges/gca/                     own
   dimensions.yaml  name -> {brief, criteria}
   continued.txt    {additional_instructions} of scenes that begin with the reference's own turns
   schema.json      of the reply's part under the dimension's name
-.prompt_packs/<name>/           imported (judging/importer.py); the conversation alone is the user message
+.prompt_packs/<name>/           imported (official_prompts.py); the conversation alone is the user message
   manifest.yaml
   critic.json      {"template": str, "dimensions": {name: {"brief": str, "criteria": str}}}
 

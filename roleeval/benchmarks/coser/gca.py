@@ -12,9 +12,20 @@ from typing import Any
 
 from roleeval.benchmarks.coser.critic import OWN_PACK, Dimension, critic_messages, load_critic, pack_file
 from roleeval.errors import ConfigError
-from roleeval.judging._fence import disarmed, fence_token, fenced
-from roleeval.judging._json import check_schema, read_verdict
-from roleeval.judging._protocol import Answer, Case, Judge, Judgement, Question, UnusableReplyError, mean_or_none
+from roleeval.judging import (
+    Answer,
+    Case,
+    Judge,
+    Judgement,
+    Question,
+    UnusableReplyError,
+    check_schema,
+    disarmed,
+    fence_token,
+    fenced,
+    mean_or_none,
+    read_verdict,
+)
 from roleeval.prompts import fill
 from roleeval.types import Sample, Sampling, Score, Status
 

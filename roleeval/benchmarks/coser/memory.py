@@ -6,12 +6,13 @@ became of it in earlier plots of the same book; a file with more can be given.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from roleeval.benchmarks.coser.data import Scene
 from roleeval.errors import ConfigError, DataError
+from roleeval.identity import OUTSIDE_IDENTITY
 
 # (plot number, text)
 Passage = tuple[int, str]
@@ -27,7 +28,7 @@ class Retrieval:
     """
 
     passages: int = 0
-    file: str | None = None
+    file: str | None = field(default=None, metadata=OUTSIDE_IDENTITY)
 
     def __post_init__(self) -> None:
         if self.passages < 0:

@@ -2,7 +2,7 @@
 
     round 0, 1, ...   the current speaker says something (a character, or the environment)
                       all others hear it: without thoughts, the speaker's name in front
-                      the predictor names the next speaker (_coser_next.py)
+                      the predictor names the next speaker (next.py)
 
 Source: spec/coser.md, section 2.
 """
@@ -17,57 +17,14 @@ from roleeval.benchmarks.coser.next import NEXT_SPEAKER, Choice, Draw, draw_pool
 from roleeval.benchmarks.coser.prompts import ScenePrompts
 from roleeval.benchmarks.coser.rules import Rules
 from roleeval.benchmarks.coser.text import character_turn, with_name, without_name, without_thoughts
+from roleeval.benchmarks.participant import Participant, given_turn
 from roleeval.errors import UnsupportedRoleError
-from roleeval.types import ChatRole, Message, Part, Persona, Status, Transcript, Turn
+from roleeval.types import MODEL, Part, Persona, Status, Transcript, Turn
 
+# Parts beside MODEL. The predictor's turns are asides.
+ENVIRONMENT_PART, PREDICTOR_PART, REFERENCE_PART = "environment", "next_speaker", "reference"
 # The predictor's answer is what a whole scene waits for; it is short, and a character's turn can follow at once.
-_PRIORITY: dict[Part, int] = {"next_speaker": 0, "environment": 1, "model": 1}
-
-
-@dataclass
-class Participant:
-    """Someone with a memory of the scene: a character, the environment or the predictor.
-
-    Attributes:
-        actor: the model that speaks for it.
-        persona: name and profile.
-        part: of its turns.
-        system: its system prompt.
-        merge: messages of one role in a row become one.
-        history: what it remembers.
-        sent: the chat of its last call.
-    """
-
-    actor: Actor
-    persona: Persona
-    part: Part
-    system: str
-    merge: bool
-    history: list[Message] = field(default_factory=list)
-    sent: tuple[Message, ...] = ()
-
-    def hear(self, text: str) -> None:
-        self._add("user", text)
-
-    def remember(self, text: str) -> None:
-        """Its own turn, as it is reminded of it later."""
-        self._add("assistant", text)
-
-    def _add(self, role: ChatRole, text: str) -> None:
-        if not text.strip():
-            return
-        if self.merge and self.history and self.history[-1].role == role:
-            self.history[-1] = Message(role, f"{self.history[-1].content}\n\n{text}")
-        else:
-            self.history.append(Message(role, text))
-
-    def news(self, messages: tuple[Message, ...]) -> tuple[Message, ...]:
-        """The part of a chat that was not sent before."""
-        same = 0
-        while same < min(len(messages), len(self.sent)) and messages[same] == self.sent[same]:
-            same += 1
-        self.sent = messages
-        return messages[same:]
+_PREDICTOR_FIRST, _OTHERS = 0, 1
 
 
 @dataclass(frozen=True)
@@ -123,7 +80,7 @@ class Play:
             current = choice.speaker
             if current is None:
                 break
-        said = any(turn.visible for turn in self.turns if turn.part == "model")
+        said = any(turn.visible for turn in self.turns if turn.part == MODEL)
         return self._ended("ok" if said else "no_answer")
 
     def _ended(self, status: Status) -> Transcript:
@@ -135,24 +92,34 @@ class Play:
             name: self._participant(
                 self.actor,
                 Persona(name, scene.profile(name), "en"),
-                "model",
+                MODEL,
                 prompts.character(scene, name, self.background.get(name, ())),
             )
             for name in scene.characters
         }
         surroundings = Persona(ENVIRONMENT, "", "en")
         people[ENVIRONMENT] = self._participant(
-            helpers["environment"], surroundings, "environment", prompts.environment(scene)
+            helpers["environment"], surroundings, ENVIRONMENT_PART, prompts.environment(scene)
         )
         if self.nsp == "model":
             predictor = Persona(NEXT_SPEAKER, "", "en")
             people[NEXT_SPEAKER] = self._participant(
-                helpers["next_speaker"], predictor, "next_speaker", prompts.next_speaker(scene)
+                helpers["next_speaker"], predictor, PREDICTOR_PART, prompts.next_speaker(scene)
             )
         return people
 
     def _participant(self, actor: Actor, persona: Persona, part: Part, system: str) -> Participant:
-        someone = Participant(actor, persona, part, system, self.rules.merge_neighbours)
+        predicts = part == PREDICTOR_PART
+        someone = Participant(
+            actor,
+            persona,
+            system,
+            part=part,
+            aside=predicts,
+            merge=self.rules.merge_neighbours,
+            silence=self.prompts.silence,
+            priority=_PREDICTOR_FIRST if predicts else _OTHERS,
+        )
         someone.hear(self.prompts.start)
         return someone
 
@@ -166,24 +133,7 @@ class Play:
         return None
 
     async def _call(self, someone: Participant) -> Turn:
-        if someone.history[-1].role == "assistant":
-            someone.hear(self.prompts.silence)
-        # Always with the same seed: a call that failed brought no text, and what comes in its place must be what an
-        # undisturbed run has.
-        calls = 0
-        while True:
-            calls += 1
-            turn = await someone.actor.say(
-                someone.persona,
-                someone.system,
-                someone.history,
-                sample_id=self.scene.id,
-                turn=len(self.turns),
-                part=someone.part,
-                priority=_PRIORITY[someone.part],
-            )
-            if turn.status != "engine_failed" or calls >= self.attempts:
-                return replace(turn, attempts=calls, messages=someone.news(turn.messages))
+        return await someone.speak(sample_id=self.scene.id, turn=len(self.turns), call_attempts=self.attempts)
 
     async def _speak(self, someone: Participant, people: Mapping[str, Participant]) -> bool:
         """One turn of a character or the environment; False where its call failed for good."""
@@ -193,7 +143,7 @@ class Play:
             return False
         name = turn.speaker
         own = turn.own_history or turn.visible
-        if someone.part == "model":
+        if someone.part == MODEL:
             turn = character_turn(turn)
         else:
             turn = replace(turn, visible=without_name(turn.visible, name).strip())
@@ -208,9 +158,8 @@ class Play:
         name, said = line.speaker, without_name(line.message, line.speaker).strip()
         heard, thoughts = without_thoughts(said)
         visible = said if name == ENVIRONMENT else heard
-        self.turns.append(
-            _uncalled(name, "reference", visible, raw=line.message, thoughts=thoughts if name != ENVIRONMENT else "")
-        )
+        thoughts = "" if name == ENVIRONMENT else thoughts
+        self.turns.append(given_turn(name, visible, part=REFERENCE_PART, raw=line.message, thoughts=thoughts))
         people[name].remember(with_name(said, name) if self.rules.force_name else said)
         self._tell(name, visible, people)
 
@@ -232,7 +181,9 @@ class Play:
             choice = Choice(draw.one_of(draw_pool(self.scene, current)), "random")
         else:
             return await self._predict(current, number, people[NEXT_SPEAKER], draw)
-        self.turns.append(_uncalled(NEXT_SPEAKER, "next_speaker", choice.speaker or "", note=choice.note))
+        self.turns.append(
+            given_turn(NEXT_SPEAKER, choice.speaker or "", part=PREDICTOR_PART, note=choice.note, aside=True)
+        )
         return choice
 
     async def _predict(self, current: str, number: int, predictor: Participant, draw: Draw) -> Choice | None:
@@ -246,22 +197,3 @@ class Play:
         choice = follow(answer, note, self.scene, current, may_end=number >= self.rules.end_from, draw=draw)
         self.turns.append(replace(turn, visible=choice.speaker or "", own_history=own, note=choice.note))
         return choice
-
-
-def _uncalled(name: str, part: Part, visible: str, *, raw: str = "", thoughts: str = "", note: str = "") -> Turn:
-    """A turn that no model was asked for."""
-    return Turn(
-        speaker=name,
-        messages=(),
-        raw=raw,
-        visible=visible,
-        thoughts=thoughts,
-        status="ok",
-        finish_reason="stop",
-        prompt_tokens=0,
-        output_tokens=0,
-        adapter="",
-        shown=raw if thoughts else "",
-        part=part,
-        note=note,
-    )

@@ -5,7 +5,6 @@ engine. lm-eval's own ways are kept where they decide a number: how contexts and
 texts are stopped, how long texts are cut into windows.
 """
 
-import asyncio
 import json
 import logging
 import math
@@ -21,7 +20,7 @@ from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from roleeval.benchmarks.actor import Actor
 from roleeval.engines.chat import load_tokenizer, render_prompt
 from roleeval.engines.fingerprint import pinned
-from roleeval.errors import AdapterError, EngineDeadError, EngineError, RoleEvalError
+from roleeval.errors import AdapterError, EngineDeadError, EngineError
 from roleeval.seeds import derive_seed
 from roleeval.types import (
     Completion,
@@ -36,6 +35,7 @@ from roleeval.types import (
     Status,
     Turn,
 )
+from roleeval.workers import in_flight
 
 log = logging.getLogger("roleeval")
 
@@ -176,18 +176,13 @@ class PersonaLM(TemplateLM):  # type: ignore[misc]
         return turns
 
     async def _all(self, asks: Sequence[Callable[[], Awaitable[Turn]]]) -> list[Turn]:
-        slots = asyncio.Semaphore(self._in_flight)
+        found: list[Turn | None] = [None] * len(asks)
 
-        async def one(ask: Callable[[], Awaitable[Turn]]) -> Turn:
-            async with slots:
-                return await ask()
+        async def one(number: int) -> None:
+            found[number] = await asks[number]()
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(one(ask)) for ask in asks]
-        except* RoleEvalError as errors:
-            raise errors.exceptions[0] from None
-        return [task.result() for task in tasks]
+        await in_flight(range(len(asks)), one, most=self._in_flight)
+        return [turn for turn in found if turn is not None]
 
     def _pair(self, context: str, continuation: str) -> tuple[list[int], list[int]]:
         context = self._context(context)

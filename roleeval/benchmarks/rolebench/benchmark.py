@@ -26,6 +26,7 @@ from roleeval.benchmarks.rolebench.data import (
 )
 from roleeval.errors import ConfigError, DataError
 from roleeval.hashing import digest, file_hash
+from roleeval.identity import OUTSIDE_IDENTITY, options
 from roleeval.prompts import PromptPack, fill, load_prompt_pack
 from roleeval.resources import resource
 from roleeval.types import Language, Message, Persona, Sample, Transcript
@@ -47,10 +48,10 @@ class RoleBench:
         prompt_pack: folder of the system prompt's templates.
     """
 
-    data_dir: str | None = None
+    data_dir: str | None = field(default=None, metadata=OUTSIDE_IDENTITY)
     splits: tuple[SplitName, ...] = ("eng_general", "eng_specific", "zh_general", "zh_specific")
     on_error: Literal["raise", "skip"] = "raise"
-    prompt_pack: str = "tasks/rolebench/prompts/persona"
+    prompt_pack: str = field(default="tasks/rolebench/prompts/persona", metadata=OUTSIDE_IDENTITY)
     _skipped: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
     _counts: Counter[str] = field(default_factory=Counter, init=False, repr=False, compare=False)
 
@@ -63,6 +64,10 @@ class RoleBench:
     @property
     def name(self) -> str:
         return "rolebench"
+
+    def identity(self) -> Mapping[str, Any]:
+        """The options; hashes of data and prompts come from `describe`."""
+        return options(self)
 
     @cached_property
     def folder(self) -> Path:

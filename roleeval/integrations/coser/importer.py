@@ -14,9 +14,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from roleeval.benchmarks.coser import Coser, gca_points, read_severity
+from roleeval.benchmarks.coser.scene import ENVIRONMENT_PART, PREDICTOR_PART
 from roleeval.benchmarks.coser.text import character_turn, without_name
 from roleeval.errors import DataError, ResultError
 from roleeval.hashing import digest, file_hash
@@ -35,8 +36,17 @@ from roleeval.judging import Judgement, UnusableReplyError, mean_or_none
 from roleeval.models._her_reply import parse_her
 from roleeval.results import ResultFolder, ScoreBook, judgement_line, summarise, write_judgements
 from roleeval.results.folder import TranscriptWriter
+from roleeval.results.manifest import (
+    BenchmarkRecord,
+    JudgeModel,
+    JudgeRecord,
+    Manifest,
+    ModelRecord,
+    Pack,
+    SampleCounts,
+)
 from roleeval.results.provenance import provenance
-from roleeval.types import Part, Persona, Sample, Score, Transcript, Turn
+from roleeval.types import MODEL, Part, Persona, Sample, Score, Transcript, Turn
 
 Protocol = Literal["paper", "feb25", "head", "her"]
 
@@ -123,7 +133,7 @@ def import_coser(
     """
     folder = ResultFolder(out)
     there = folder.manifest()
-    if there is not None and "imported" not in there:
+    if there is not None and "imported" not in there.more:
         raise ResultError(f"{out}: holds a run that was not imported; choose another folder")
     found = read_evaluation(evaluation, simulation)
     benchmark = None if data is None else Coser(data_file=str(data), on_error="skip")
@@ -134,17 +144,16 @@ def import_coser(
     remarks = tuple(remark for scene in scenes for remark in scene.remarks)
     files = {"evaluation": evaluation, "simulation": simulation, "data": data}
     record = _judge_record(scenes, judge, best=gca_points([], _MOST_ROUNDS, cap=cap))
-    manifest = _manifest(samples, benchmark, model)
     # as prompt packs of measured runs do, another judge or protocol keeps imports out of each other's tables
-    who = {"version": f"judge {judge}, protocol {protocol}", "sha256": digest("official", judge, protocol)}
-    manifest["benchmark"]["prompt_packs"] = {"official evaluation": who}
-    manifest["judges"] = {f"{_PREFIX}@{who['sha256'][:8]}": record}
-    manifest["imported"] = {
+    who = Pack(version=f"judge {judge}, protocol {protocol}", sha256=digest("official", judge, protocol))
+    column = f"{_PREFIX}@{who.sha256[:8]}"
+    imported = {
         "files": {key: {"name": file.name, "sha256": file_hash(file)} for key, file in files.items() if file},
         "protocol": protocol,
         "differences": [asdict(difference) for difference in differences],
         "remarks": [asdict(remark) for remark in remarks],
     }
+    manifest = replace(_manifest(samples, benchmark, model, who), judges={column: record}, more={"imported": imported})
     _write(folder, samples, scenes, manifest, averages={"all": (_GROUPS if protocol == "paper" else _CASES,)})
     return Imported(
         cases=len(scenes),
@@ -233,47 +242,45 @@ def _differ(stored: float, recomputed: float | None) -> bool:
     return recomputed is None or abs(stored - recomputed) > _TOLERANCE
 
 
-def _judge_record(scenes: Sequence[_Scene], judge: str, *, best: float) -> dict[str, Any]:
+def _judge_record(scenes: Sequence[_Scene], judge: str, *, best: float) -> JudgeRecord:
     """What the manifest says of a judge, as far as the file says it."""
     statuses = Counter(scene.rows[metric].status for scene in scenes for metric in DIMENSIONS.values())
-    return {
-        "judge": "official",
-        "prefix": _PREFIX,
-        "work": "imported",
-        "pack": {"name": "official", "version": "(version unknown)", "sha256": ""},
-        "model": {"source": {"path": judge}, "fingerprint": "", "parameters": None, "adapter": None},
-        "samples_per_item": 1,
-        "questions": sum(statuses.values()),
-        "statuses": dict(sorted(statuses.items())),
-        "unanswered": 0,
-        "ranges": {metric: [0.0, best] for metric in _POINTS},
-    }
+    return JudgeRecord(
+        judge="official",
+        prefix=_PREFIX,
+        work="imported",
+        pack=Pack(name="official", version="(version unknown)", sha256=""),
+        model=JudgeModel(source={"path": judge}),
+        questions=sum(statuses.values()),
+        statuses=dict(sorted(statuses.items())),
+        ranges=dict.fromkeys(_POINTS, (0.0, best)),
+    )
 
 
-def _manifest(samples: Sequence[Sample], benchmark: Coser | None, model: str) -> dict[str, Any]:
+def _manifest(samples: Sequence[Sample], benchmark: Coser | None, model: str, who: Pack) -> Manifest:
     ids = digest(sorted(sample.id for sample in samples))
-    facts = {
-        "data": "the cases of an evaluation file" if benchmark is None else str(benchmark.data_file),
-        "data_hash": ids,
-        "splits": dict(sorted(Counter(sample.split for sample in samples).items())),
-        "rows_skipped": 0,
-    }
-    return {
-        "identity": {"imported": "coser", "data_hash": ids, "model": model, "seed": None, "limit": None},
-        "benchmark": {"name": "coser", **facts},
-        "model": {"name": model, "family": "imported", "source": {"path": model}, "adapters": {}, "sampling": {}},
-        "engine": {"kind": "imported"},
-        "samples": {"planned": len(samples), "statuses": {"ok": len(samples)}},
-        "provenance": provenance(),
-        "stages": {"generate": "imported", "score": "imported"},
-    }
+    return Manifest(
+        identity={"imported": "coser", "data_hash": ids, "model": model, "seed": None, "limit": None},
+        benchmark=BenchmarkRecord(
+            name="coser",
+            data="the cases of an evaluation file" if benchmark is None else str(benchmark.data_file),
+            data_hash=ids,
+            splits=dict(sorted(Counter(sample.split for sample in samples).items())),
+            prompt_packs={"official evaluation": who},
+        ),
+        model=ModelRecord(name=model, family="imported", source={"path": model}),
+        engine={"kind": "imported"},
+        samples=SampleCounts(planned=len(samples), statuses={"ok": len(samples)}),
+        provenance=provenance(),
+        stages={"generate": "imported", "score": "imported"},
+    )
 
 
 def _write(
     folder: ResultFolder,
     samples: Sequence[Sample],
     scenes: Sequence[_Scene],
-    manifest: Mapping[str, Any],
+    manifest: Manifest,
     *,
     averages: Mapping[str, tuple[tuple[str, ...], ...]],
 ) -> None:
@@ -283,8 +290,9 @@ def _write(
             writer.add(sample, Transcript(sample.id, "ok", tuple(_turn(*turn) for turn in scene.case.turns)))
             book.add(sample, scene.rows.values())
         writer.finish()
-    ((column, record),) = manifest["judges"].items()
-    source = {key: record[key] for key in ("judge", "pack", "model")}
+    ((column, record),) = manifest.judge_records.items()
+    data = record.to_json()
+    source = {key: data[key] for key in ("judge", "pack", "model")}
     lines = [
         judgement_line(judgement, column=column, source=source, price=None)
         for scene in scenes
@@ -292,18 +300,17 @@ def _write(
     ]
     folder.judgements.unlink(missing_ok=True)  # of an earlier import
     write_judgements(folder.judgements, column, lines)
-    book.write(folder.scores, benchmark="coser", model=manifest["model"]["name"])
-    ranges = {metric: tuple(ends) for metric, ends in record["ranges"].items()}
-    folder.write_json("summary.json", summarise(book, averages, ranges))
-    folder.write_json("manifest.json", manifest)
+    book.write(folder.scores, benchmark="coser", model=manifest.model.name)
+    folder.write_json("summary.json", summarise(book, averages, record.ranges))
+    folder.write_manifest(manifest)
 
 
 def _turn(role: str, content: str) -> Turn:
     """A turn of the simulation; a character's thoughts, in brackets or in tags, are told from what is heard."""
-    parts: dict[str, Part] = {NEXT_SPEAKER: "next_speaker", ENVIRONMENT: "environment"}
-    part = parts.get(role, "model")
-    plain = Turn(role, (), content, content, "", "ok", "stop", 0, 0, "", part=part)
-    if part != "model":
+    parts: dict[str, Part] = {NEXT_SPEAKER: PREDICTOR_PART, ENVIRONMENT: ENVIRONMENT_PART}
+    part = parts.get(role, MODEL)
+    plain = Turn(role, (), content, content, "", "ok", "stop", 0, 0, "", part=part, aside=part == PREDICTOR_PART)
+    if part != MODEL:
         return replace(plain, visible=without_name(content, role).strip())
     reply = parse_her(content, "stop")
     said = replace(plain, visible=reply.visible, thoughts=reply.thoughts, status=reply.status, shown=reply.shown)

@@ -27,6 +27,7 @@ from roleeval.integrations.lm_eval.tasks import (
     task_row,
 )
 from roleeval.results import ResultFolder, read_transcripts, write_atomically
+from roleeval.results.manifest import Manifest
 from roleeval.types import Sample, Transcript
 
 FILTER = "none"
@@ -54,9 +55,9 @@ def export(folder: Path, out: Path) -> list[Path]:
     if summary is None or not source.scores.is_file():
         raise ResultError(f"{folder}: not scored yet; run the same command with stages=[score]")
     lm_eval = _lm_eval_utils()
-    gen_kwargs = _generation_kwargs(manifest["model"]["sampling"])
+    gen_kwargs = _generation_kwargs(manifest.model.sampling)
     tasks = _tasks(source, manifest, gen_kwargs)
-    name = manifest["model"]["name"]
+    name = manifest.model.name
     stamp = datetime.now().isoformat().replace(":", "-")
     place = out / lm_eval.sanitize_model_name(name)
     results = {
@@ -77,8 +78,8 @@ def export(folder: Path, out: Path) -> list[Path]:
         "fewshot_as_multiturn": None,
         "chat_template": None,
         "chat_template_sha": None,
-        "total_evaluation_time_seconds": str(manifest["session"]["seconds"]),
-        "roleeval": {"manifest": manifest, "summary": summary},
+        "total_evaluation_time_seconds": str(manifest.session["seconds"]),
+        "roleeval": {"manifest": manifest.to_json(), "summary": summary},
     }
     samples = {place / f"samples_{task.name}_{stamp}.jsonl": b"".join(task.lines) for task in tasks}
     for file, content in samples.items():
@@ -170,13 +171,13 @@ class _Task:
             "metadata": {"version": TASK_VERSION, "exported_by": f"roleeval {__version__}"},
         }
 
-    def counts(self, manifest: Mapping[str, Any]) -> dict[str, int]:
+    def counts(self, manifest: Manifest) -> dict[str, int]:
         effective = len(self.lines)
-        return {"original": manifest["benchmark"].get("splits", {}).get(self.split, effective), "effective": effective}
+        return {"original": manifest.benchmark.splits.get(self.split, effective), "effective": effective}
 
 
-def _tasks(source: ResultFolder, manifest: Mapping[str, Any], gen_kwargs: Mapping[str, Any]) -> list[_Task]:
-    benchmark = manifest["benchmark"]["name"]
+def _tasks(source: ResultFolder, manifest: Manifest, gen_kwargs: Mapping[str, Any]) -> list[_Task]:
+    benchmark = manifest.benchmark.name
     values = _values(source.scores)
     tasks: dict[str, _Task] = {}
     for sample, transcript in read_transcripts(source.transcripts):
@@ -227,22 +228,22 @@ def _generation_kwargs(sampling: Mapping[str, Any]) -> dict[str, Any]:
     return kwargs | {name: sampling[name] for name, value in off.items() if sampling.get(name, value) != value}
 
 
-def _about_the_run(manifest: Mapping[str, Any]) -> dict[str, Any]:
+def _about_the_run(manifest: Manifest) -> dict[str, Any]:
     """Who served what, in lm-eval's keys."""
-    model, identity, provenance = manifest["model"], manifest["identity"], manifest["provenance"]
+    model, provenance = manifest.model, manifest.provenance
     versions = ", ".join(f"{name} {version}" for name, version in provenance["packages"].items())
     return {
         "config": {
             "model": "roleeval",
-            "model_args": {key: model[key] for key in ("name", "family", "source", "adapters")},
+            "model_args": {key: getattr(model, key) for key in ("name", "family", "source", "adapters")},
             "batch_size": None,
             "batch_sizes": [],
             "device": None,
             "use_cache": None,
-            "limit": identity["limit"],
+            "limit": manifest.limit,
             "bootstrap_iters": 0,
             "gen_kwargs": None,
-            "random_seed": identity["seed"],
+            "random_seed": manifest.seed,
             "numpy_seed": None,
             "torch_seed": None,
             "fewshot_seed": None,

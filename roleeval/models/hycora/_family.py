@@ -1,12 +1,13 @@
 """HyCoRA as a family: every role is an adapter that one hyper-network generates."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 from roleeval.errors import UnsupportedRoleError
+from roleeval.identity import OUTSIDE_IDENTITY
 from roleeval.models._role_paths import located
 from roleeval.models._sizes import AdapterParameters
 from roleeval.models.families import Base
@@ -35,9 +36,9 @@ class HyCora(Base):
     Source: spec/hycora.md.
     """
 
-    checkpoint: str
-    roles: str
-    cache_dir: str | None = None
+    checkpoint: str = field(metadata=OUTSIDE_IDENTITY)
+    roles: str = field(metadata=OUTSIDE_IDENTITY)
+    cache_dir: str | None = field(default=None, metadata=OUTSIDE_IDENTITY)
     system_prompt: Literal["persona", "none"] = "none"
     prompt_format: Literal["chat", "llama", "qwen2", "chatglm2"] = "chat"
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from roleeval.errors import ResultError
 from roleeval.results import ResultFolder
+from roleeval.results.manifest import JudgeRecord, Manifest, PanelRecord
 
 _SMALL_JUDGE = 1_000_000_000
 _MARKS = ("manifest.json", "summary.json", "transcripts.jsonl")
@@ -203,85 +204,71 @@ def _read(folder: Path) -> RunResult | NotShown:
     except (ResultError, OSError) as error:
         return NotShown(folder, f"damaged: {error}")
     except KeyError as error:
-        return NotShown(folder, f"damaged: manifest.json or summary.json lacks the key {error}")
+        return NotShown(folder, f"damaged: summary.json lacks the key {error}")
     except (TypeError, ValueError, AttributeError) as error:
-        return NotShown(folder, f"damaged: manifest.json or summary.json is not what a run writes ({error})")
+        return NotShown(folder, f"damaged: summary.json is not what a run writes ({error})")
 
 
-def _run(folder: Path, manifest: Mapping[str, Any], summary: Mapping[str, Any]) -> RunResult:
-    benchmark, model = manifest["benchmark"], manifest["model"]
+def _run(folder: Path, manifest: Manifest, summary: Mapping[str, Any]) -> RunResult:
     entries = {
         str(metric): {str(group): _entry(entry) for group, entry in groups.items()}
         for metric, groups in summary["metrics"].items()
     }
     return RunResult(
         path=folder,
-        benchmark=str(benchmark["name"]),
-        model=str(model["name"]),
-        family=str(model.get("family", "")),
+        benchmark=manifest.benchmark.name,
+        model=manifest.model.name,
+        family=manifest.model.family,
         name=folder.resolve().name,
         facts=_facts(manifest),
         entries=entries,
     )
 
 
-def _facts(manifest: Mapping[str, Any]) -> Facts:
-    benchmark, identity = manifest["benchmark"], manifest.get("identity", {})
-    packs = benchmark.get("prompt_packs", {})
-    limit = identity.get("limit")
-    seed = identity.get("seed")
+def _facts(manifest: Manifest) -> Facts:
+    benchmark, parameters = manifest.benchmark, manifest.model.parameters
     return Facts(
-        data=str(benchmark.get("data", "unknown")),
-        data_hash=str(benchmark.get("data_hash", "")),
+        data=benchmark.data,
+        data_hash=benchmark.data_hash,
         prompt_packs=tuple(
-            PromptPackId(str(name), str(pack.get("version", "")), str(pack["sha256"]))
-            for name, pack in sorted(packs.items())
+            PromptPackId(name, pack.version, pack.sha256) for name, pack in sorted(benchmark.prompt_packs.items())
         ),
-        splits={str(name): int(rows) for name, rows in benchmark.get("splits", {}).items()},
-        limit=None if limit is None else int(limit),
-        seed=None if seed is None else int(seed),
-        sampling=dict(manifest["model"].get("sampling", {})),
-        engine=_engine(manifest.get("engine", {})),
-        planned=int(manifest["samples"]["planned"]),
-        statuses=_counts(manifest["samples"].get("statuses", {})),
-        rows_skipped=int(benchmark.get("rows_skipped", 0)),
-        bare_personas=tuple(sorted(lang for lang, known in benchmark.get("descriptions", {}).items() if not known)),
-        parameters=_parameters(manifest["model"].get("parameters", {})),
-        identity=json.dumps({k: v for k, v in identity.items() if k != "seed"}, sort_keys=True),
-        judges={str(r["prefix"]): _judge(r) for r in manifest.get("judges", {}).values()},
-        setup=_setup(benchmark.get("setup", {}), identity.get("helpers", {})),
+        splits=benchmark.splits,
+        limit=manifest.limit,
+        seed=manifest.seed,
+        sampling=manifest.model.sampling,
+        engine=_engine(manifest.engine),
+        planned=manifest.samples.planned,
+        statuses=manifest.samples.statuses,
+        rows_skipped=benchmark.rows_skipped,
+        bare_personas=tuple(sorted(lang for lang, known in benchmark.descriptions.items() if not known)),
+        parameters=Parameters(parameters.base, parameters.adapters.total, parameters.adapters.per_added_role),
+        identity=json.dumps({k: v for k, v in manifest.identity.items() if k != "seed"}, sort_keys=True),
+        judges={record.prefix: _judge(record) for record in manifest.judges.values()},
+        setup=_setup(benchmark.setup, manifest.helpers),
     )
 
 
-def _setup(named: Mapping[str, Any], helpers: Mapping[str, Any]) -> dict[str, str]:
+def _setup(named: Mapping[str, str], helpers: Mapping[str, Any]) -> dict[str, str]:
     """What a benchmark says of its protocol; for the models it needs also a hash, as their names may hide others."""
     hashes = {
         name: hashlib.sha256(json.dumps(helper, sort_keys=True).encode()).hexdigest()[:8]
         for name, helper in helpers.items()
     }
-    return {str(name): f"{value} ({hashes[name]})" if name in hashes else str(value) for name, value in named.items()}
+    return {name: f"{value} ({hashes[name]})" if name in hashes else value for name, value in named.items()}
 
 
-def _judge(record: Mapping[str, Any]) -> str:
+def _judge(record: JudgeRecord | PanelRecord) -> str:
     """Who judged, and how often in vain."""
-    if "members" in record:
-        return f"mean over {', '.join(record['members'])}"
-    pack, source, parameters = record["pack"], record["model"]["source"], record["model"].get("parameters")
+    if isinstance(record, PanelRecord):
+        return f"mean over {', '.join(record.members)}"
+    pack, source, parameters = record.pack, record.model.source, record.model.parameters
     model = source if isinstance(source, str) else Path(str(source["path"])).name
-    failed = record["statuses"].get("judge_failed", 0)
-    words = f"judge model {model}, prompts {pack['name']} {pack['version']}, {failed} of {record['questions']} failed"
+    failed = record.statuses.get("judge_failed", 0)
+    words = f"judge model {model}, prompts {pack.name} {pack.version}, {failed} of {record.questions} failed"
     if parameters is not None and parameters < _SMALL_JUDGE:
         words += f"; a judge of {parameters / 1e6:.0f} million parameters: its scores mean little"
     return words
-
-
-def _parameters(node: Mapping[str, Any]) -> Parameters:
-    adapters = node.get("adapters", {})
-    return Parameters(*map(_whole, (node.get("base"), adapters.get("total"), adapters.get("per_added_role"))))
-
-
-def _whole(value: Any) -> int | None:
-    return None if value is None else int(value)
 
 
 def _engine(engine: Mapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ from roleeval.report.judge_card.values import (
     share,
     variances,
 )
+from roleeval.results.manifest import JudgeRecord
 from roleeval.results.verdicts import Column, pairs
 from roleeval.stats import (
     Estimate,
@@ -162,13 +163,13 @@ def _card(
     replies = [(row, attempt) for row, attempt in calls if attempt["finish_reason"] != "error"]
     costs = [row["cost"] for row in rows]
     compared = pairs(column) if column.is_pairwise else None
-    pack, parameters = record["pack"], record["model"].get("parameters")
+    pack, parameters = record.pack, record.model.parameters
     return Card(
         column=column.name,
         benchmark=column.benchmark,
-        judge=str(record["judge"]),
+        judge=record.judge,
         model=_model(record),
-        prompts=f"{pack['name']} {pack['version']} ({pack['sha256'][:12]})",
+        prompts=f"{pack.name} {pack.version} ({pack.sha256[:12]})",
         parameters=parameters,
         runs=tuple(column.records),
         questions=len(rows),
@@ -186,23 +187,23 @@ def _card(
         variances=variances(column),
         agreements=tuple(_with_judges(column, mine, others)),
         people=tuple(_with_people(column, scores, labels)),
-        flip=flip_rate(compared.all_verdicts) if compared else None,
+        flip=flip_rate(compared.all_verdicts, aggregate=compared.aggregate) if compared else None,
         first_slot=first_slot_rate(compared.all_verdicts) if compared else _first_slot(column),
         length=rank_correlation(*length_pairs(column, scores)),
         wins=_wins(column),
         same_family={label: why for label in column.records if (why := _kin(column, label))},
         controls=max(
-            (each["controls"] for each in column.records.values() if each.get("controls")),
+            (each.controls for each in column.records.values() if each.controls),
             key=lambda controls: controls["answers"],
             default=None,
         ),
     )
 
 
-def _model(record: Mapping[str, Any]) -> str:
-    source = record["model"]["source"]
+def _model(record: JudgeRecord) -> str:
+    source = record.model.source
     name = source if isinstance(source, str) else Path(str(source["path"])).name
-    return f"{name} with an adapter" if record["model"].get("adapter") else name
+    return f"{name} with an adapter" if record.model.adapter else name
 
 
 def _first_slot(column: Column) -> Estimate | None:
@@ -226,10 +227,10 @@ def _wins(column: Column) -> dict[str, tuple[Estimate, Estimate]]:
 
 def _kin(column: Column, label: str) -> str:
     """Why a judge may favour a candidate as its own; "" where nothing says so."""
-    judge, run = column.records[label]["model"], column.runs[label].manifest
-    if judge["fingerprint"] == run.get("engine", {}).get("fingerprint") or isinstance(judge["source"], str):
+    judge, run = column.records[label].model, column.runs[label].manifest
+    if judge.fingerprint == run.engine.get("fingerprint") or isinstance(judge.source, str):
         return "the same base model"
-    mine, theirs = (str(path) for path in (judge["source"]["path"], run["model"].get("source", {}).get("path", "")))
+    mine, theirs = (str(path) for path in (judge.source["path"], run.model.source.get("path", "")))
     if mine == theirs:
         return "the same model path"
     shared = sorted(_family_names(mine) & _family_names(theirs))

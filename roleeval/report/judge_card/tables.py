@@ -155,6 +155,10 @@ def _wins(cards: Sequence[Card]) -> Table:
     return _table("Wins at equal length", ("judge", "run", "win rate", "length-controlled"), rows)
 
 
+# What faults were put into; records of before there was a choice do not say.
+_BASES = {"reference": "reference answers", "transcript": "transcripts of the run itself"}
+
+
 def _controls(card: Card) -> Table:
     record = card.controls
     if record is None or not record["faults"]:
@@ -173,7 +177,7 @@ def _controls(card: Card) -> Table:
         for name, fault in record["faults"].items()
     ]
     notes = [
-        f"{record['answers']} good answers with faults put into them; {record['metric']}.",
+        f"{record['answers']} {_BASES[record.get('base', 'reference')]} with faults put into them; {record['metric']}.",
         '"In order": means stand in the order of the doses, and the interval of dose 3 against none excludes no'
         " difference. Ordered answers: share whose doses stand in order, with at least one step.",
     ]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from roleeval.errors import ResultError
 from roleeval.results.verdicts import Column, Pairs
-from roleeval.stats import Estimate, VarianceSplit, cluster_codes, clustered_mean, settle, variance_split
+from roleeval.stats import Estimate, VarianceSplit, cluster_codes, clustered_mean, variance_split
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,7 +32,7 @@ def score_values(column: Column) -> dict[str, dict[tuple[str, ...], float]]:
     """
     found: dict[str, dict[tuple[str, ...], float]] = {}
     for label, record in column.records.items():
-        file, prefix = column.runs[label].folder.scores, f"{record['prefix']}/"
+        file, prefix = column.runs[label].folder.scores, f"{record.prefix}/"
         for row in _score_rows(str(file)):
             if row["metric"].startswith(prefix) and row["status"] == "ok" and row["value"] is not None:
                 found.setdefault(row["metric"].removeprefix(prefix), {})[label, row["sample"]] = row["value"]
@@ -51,10 +51,10 @@ def _score_rows(file: str) -> list[dict[str, Any]]:
 
 
 def pair_values(compared: Pairs) -> dict[str, dict[tuple[str, ...], float]]:
-    """Criterion -> comparison -> 1 where the first model of the alphabet won, 0.5, 0; of those that were asked."""
+    """Criterion -> comparison -> points of the first model of the alphabet; of those that were asked."""
     return {
-        criterion: {(o.item, o.model_a, o.model_b): o.points(o.model_a) for o in settle(verdicts)}
-        for criterion, verdicts in compared.verdicts.items()
+        criterion: {(o.item, o.model_a, o.model_b): o.points(o.model_a) for o in compared.settled(criterion)}
+        for criterion in compared.verdicts
     }
 
 
@@ -62,7 +62,7 @@ def repeats(column: Column) -> "dict[str, Floats]":
     """Criterion -> [questions, repeats], NaN where a repeat has no verdict; empty where each was asked once."""
     import numpy as np
 
-    count = max((record["samples_per_item"] for record in column.records.values()), default=1)
+    count = max((record.samples_per_item for record in column.records.values()), default=1)
     if count < 2:
         return {}
     found: dict[str, dict[tuple[str, ...], list[float]]] = {}
@@ -81,7 +81,7 @@ def variances(column: Column) -> dict[str, VarianceSplit]:
     import numpy as np
 
     found: dict[str, VarianceSplit] = {}
-    repeated = max((record["samples_per_item"] for record in column.records.values()), default=1)
+    repeated = max((record.samples_per_item for record in column.records.values()), default=1)
     for model, runs in _by_model(column).items():
         values: dict[str, Floats] = {}
         for row in column.judgements:
@@ -158,7 +158,7 @@ def score_mean(column: Column, label: str, metric: str) -> Estimate | None:
     """
     import numpy as np
 
-    run, name = column.runs[label], f"{column.records[label]['prefix']}/{metric}"
+    run, name = column.runs[label], f"{column.records[label].prefix}/{metric}"
     rows = [row for row in _score_rows(str(run.folder.scores)) if row["metric"] == name and row["sample"] in run.items]
     if not rows:
         return None

@@ -128,7 +128,7 @@ def _rated(
         trouble=trouble,
         wins={name: win_rate(outcomes, name) for name in names},
         places=average_places(outcomes, names),
-        flip=flip_rate(verdicts),
+        flip=flip_rate(verdicts, aggregate=compared.aggregate),
         first_slot=first_slot_rate(verdicts),
         absent=compared.absent,
     )

@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 from roleeval.benchmarks.coser import GcaJudge, gca_points, read_severity
 from roleeval.config import parse_config
 from roleeval.errors import ConfigError
-from roleeval.judging import Answer, Case, UnusableReplyError, answer_of
+from roleeval.judging import Answer, Case, SeenTurn, UnusableReplyError, View
 from roleeval.types import Persona, Request, Sample, Status, Transcript, Turn
 
 MATERIAL = {
@@ -34,7 +34,12 @@ TALK = "Ada: Who is there?\n\nBen: Only the wind."
 
 
 def scene(text: str = TALK, rounds: int = 11, status: Status = "ok", sample: Sample = SCENE) -> Case:
-    return Case(sample, "m/run", {"m/run": Answer(text, status, rounds)})
+    """A played scene; Ada goes on with "Hm." until the model has had so many rounds."""
+    said = [line.split(": ", 1) for line in text.split("\n\n") if line]
+    said += [["Ada", "Hm."]] * (rounds - sum(name != "Environment" for name, _ in said))
+    parts = ["environment" if name == "Environment" else "model" for name, _ in said]
+    turns = [SeenTurn(n, name, part, words) for n, ((name, words), part) in enumerate(zip(said, parts, strict=True))]
+    return Case(sample, "m/run", {"m/run": Answer(tuple(turns), status, conversation=True)})
 
 
 def asked_about(request: Request) -> str:
@@ -210,7 +215,7 @@ def test_imported_prompts_are_used_to_the_letter(tmp_path: Path) -> None:
     (tmp_path / "critic.json").write_text(json.dumps(OFFICIAL))
     judge = GcaJudge(pack=str(tmp_path))
     (first, talk), _ = prompts(judge, scene())
-    assert talk == TALK
+    assert talk == scene().answers["m/run"].text
     assert first.endswith('||Storyline Consistency|Fits?|Of Ada, Ben alone.|{"Storyline Consistency": {"flaws": []}}')
     continued = replace(SCENE, labels={"continue_from": "3"})
     assert "first 3 messages" in prompts(judge, scene(sample=continued))[0][0]
@@ -236,7 +241,7 @@ def test_a_damaged_pack_says_what_is_wrong(tmp_path: Path, file: str, text: str,
 
 
 def turn(speaker: str, text: str, part: Any = "model") -> Turn:
-    return Turn(speaker, (), text, text, "", "ok", "stop", 1, 1, "", part=part)
+    return Turn(speaker, (), text, text, "", "ok", "stop", 1, 1, "", part=part, aside=part == "next_speaker")
 
 
 def test_rounds_are_turns_in_which_the_model_said_something() -> None:
@@ -247,7 +252,7 @@ def test_rounds_are_turns_in_which_the_model_said_something() -> None:
         turn("Environment", "Rain.", "environment"),
         turn("Ada", " "),
     )
-    answer = answer_of(Transcript("x", "ok", turns), "hidden")
+    answer = View().of(Transcript("x", "ok", turns))
     assert answer.rounds == 1 and answer.text == "Ada: As written.\n\nBen: Hm.\n\nEnvironment: Rain."
 
 

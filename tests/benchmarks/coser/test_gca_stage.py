@@ -13,8 +13,10 @@ from roleeval.benchmarks.coser import Coser, GcaJudge
 from roleeval.benchmarks.coser.rules import Rules
 from roleeval.config import RunConfig, RunOptions
 from roleeval.engines import ModelSource
+from roleeval.judging import load_faults
 from roleeval.models import Base
 from roleeval.report import write_report
+from roleeval.report.judge_card import judge_cards, write_cards
 from roleeval.results import read_judgements, read_transcripts
 from roleeval.stages.run import Outcome
 from roleeval.types import Request
@@ -40,7 +42,6 @@ def configured(folder: Path, judge: GcaJudge, rules: Rules, scenes: int = 6) -> 
         engine=scripted("actors", plays),
         metrics={},
         options=RunOptions(results_dir=str(folder / "results"), progress="quiet"),
-        resolved={"benchmark": {"protocol": rules.average}, "model": {"name": "stub"}, "engine": {}, "metrics": []},
         judge=judge,
     )
 
@@ -100,3 +101,49 @@ def test_a_report_has_the_points_in_its_headline_and_bounds_for_what_is_missing(
     headline = text.partition("### Headline: all")[2].partition("### ")[0]
     assert "/avg" in headline and "(worst)" in headline and "/flaws" not in headline
     assert "not what was planned" not in text and "do not use" not in text and "Reported elsewhere" in text
+
+
+def attentive(request: Request) -> str:
+    """Finds a flaw of severity 2 for every fault that was put into a scene, and one that is there anyway."""
+    assert request.messages is not None
+    talk = request.messages[1].content
+    there = sum(phrase in talk for fault in load_faults() for each in fault.phrases.values() for phrase in each)
+    said = [line.partition(": ")[2] for line in talk.splitlines() if ": " in line]
+    there += sum(line.count("Good evening.") > 1 for line in said)
+    there += sum("(nods)" in line and "Good evening." not in line for line in said)  # a sentence that was replaced
+    return flaws(asked_about(request), 1, *[2] * there)
+
+
+def controlled(folder: Path, script: Any, count: int, scenes: int = 6) -> dict[str, Any]:
+    outcome = execute(configured(folder, judged(script, controls=count), Rules(rounds=ROUNDS), scenes))
+    manifest = json.loads((outcome.folder.path / "manifest.json").read_text(encoding="utf-8"))
+    (record,) = manifest["judges"].values()
+    found: dict[str, Any] = record["controls"]
+    return found
+
+
+def test_controls_put_faults_into_the_scenes_themselves_and_a_judge_that_reads_is_in_order(tmp_path: Path) -> None:
+    record = controlled(tmp_path, attentive, 5)
+    assert (record["asked"], record["answers"], record["base"], record["metric"]) == (5, 5, "transcript", "avg")
+    assert record["questions"] == 5 * 4 * (1 + 2 * len(load_faults())) and record["statuses"] == {"ok": 260}
+    assert set(record["faults"]) == {fault.name for fault in load_faults()}
+    for name, fault in record["faults"].items():
+        assert fault["verdict"] == "in order", (name, fault)
+        none, one, three = (fault["doses"][dose]["mean"] for dose in ("0", "1", "3"))
+        assert none > one > three and fault["ordered"]["mean"] == 1, (name, fault)
+
+
+def test_a_judge_of_scenes_that_does_not_read_is_found_out(tmp_path: Path) -> None:
+    record = controlled(tmp_path, lambda request: flaws(asked_about(request), 3), 4)
+    assert {fault["verdict"] for fault in record["faults"].values()} == {"not in order"}
+    assert {fault["reason"] for fault in record["faults"].values()} == {"dose 3 not separable"}
+
+
+def test_the_card_of_a_judge_of_scenes_shows_its_controls(tmp_path: Path) -> None:
+    controlled(tmp_path, attentive, 4)
+    (card,) = judge_cards([tmp_path / "results"])
+    assert card.controls is not None and card.controls["answers"] == 4
+    write_cards([card], tmp_path / "card")
+    text = (tmp_path / "card" / "card.md").read_text(encoding="utf-8")
+    part = text.partition("Positive controls of")[2]
+    assert "speaks for user" in part and "in order" in part and "4 transcripts of the run itself" in part

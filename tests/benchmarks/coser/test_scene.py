@@ -83,7 +83,7 @@ def play(benchmark: Coser, script: Script, model: Base | None = None) -> tuple[T
 
 
 def said(transcript: Transcript) -> list[tuple[str, str]]:
-    return [(turn.speaker, turn.visible) for turn in transcript.turns if turn.part != "next_speaker"]
+    return [(turn.speaker, turn.visible) for turn in transcript.turns if not turn.aside]
 
 
 def notes(transcript: Transcript) -> list[str]:

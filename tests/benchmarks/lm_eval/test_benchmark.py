@@ -18,6 +18,7 @@ from roleeval.errors import ConfigError
 from roleeval.models import Base, IndependentLora, SharedLora
 from roleeval.report import collect
 from roleeval.results import ResultFolder, read_transcripts
+from roleeval.results.manifest import SampleCounts
 from roleeval.stages.run import Outcome, run
 from roleeval.stages.runtime import Runtime
 from roleeval.types import Sampling, Transcript
@@ -58,7 +59,6 @@ def make(
         engine=engine or HfOptions(dtype="float32", device="cpu"),
         metrics={},
         options=RunOptions(results_dir=str(results), progress="quiet", limit=limit, stages=stages),
-        resolved={"benchmark": {**task, "tasks": list(task["tasks"])}, "model": {"name": model.name}, "metrics": {}},
     )
 
 
@@ -122,7 +122,7 @@ def test_every_number_is_stock_lm_evals(
                 continue
             entry = summary["metrics"][metric][task if way == "none" else f"{task}/{way}"]
             assert entry["mean"] == pytest.approx(value, rel=1e-4), key
-            assert manifest["benchmark"]["lm_eval_results"][task][key] == pytest.approx(value, rel=1e-4)
+            assert manifest.benchmark.more["lm_eval_results"][task][key] == pytest.approx(value, rel=1e-4)
             compared.add((metric, way))
     assert compared == {
         ("acc", "none"),
@@ -145,8 +145,8 @@ def test_every_number_is_stock_lm_evals(
 def test_the_folder_is_an_ordinary_one(chat_run: ResultFolder) -> None:
     manifest, summary = chat_run.manifest(), chat_run.summary()
     assert manifest is not None and summary is not None
-    assert manifest["samples"] == {"planned": 24, "statuses": {"ok": 24}}
-    assert manifest["benchmark"]["splits"] == dict.fromkeys(ALL, 8)
+    assert manifest.samples == SampleCounts(planned=24, statuses={"ok": 24})
+    assert manifest.benchmark.splits == dict.fromkeys(ALL, 8)
     scores = pd.read_parquet(chat_run.scores)
     rows = scores[(scores.metric == "acc") & (scores.group == "local_choose")]
     assert len(rows) == 8 and set(rows["value"]) <= {0.0, 1.0} and rows["sample"].is_unique
@@ -168,7 +168,7 @@ def test_a_run_that_is_done_is_skipped_and_an_unscored_one_is_scored_from_the_st
     second, third = execute(scoring), execute(scoring)
     assert (second.skipped, third.skipped) == (False, True) and first.folder == third.folder
     manifest = second.folder.manifest()
-    assert manifest is not None and manifest["session"]["generated"] == 0
+    assert manifest is not None and manifest.session["generated"] == 0
     assert set(played(second.folder)) == {f"{task}/{number:05d}" for task in ALL for number in (0, 1)}
     with pytest.raises(ConfigError, match="scores while it generates"):
         execute(replace(config, options=replace(config.options, stages=("score",))))
@@ -220,7 +220,7 @@ def test_a_failed_document_is_missing_and_never_counted_as_wrong(model_folder: P
     folder = execute(replace(config, options=replace(config.options, fail_on_error=1.0))).folder
     manifest, summary = folder.manifest(), folder.summary()
     assert manifest is not None and summary is not None
-    failed = manifest["samples"]["statuses"]["engine_failed"]
+    failed = manifest.failed_samples
     entry = summary["metrics"]["acc"]["local_choose"]
     assert 0 < failed < 8 and (entry["n"], entry["missing"]) == (8 - failed, failed)
     scores = pd.read_parquet(folder.scores)

@@ -95,7 +95,7 @@ def test_every_row_has_the_numbers_of_our_own_runner(
 def test_the_shared_run_has_answers_of_every_kind(embedded_run: ResultFolder) -> None:
     manifest = embedded_run.manifest()
     assert manifest is not None
-    assert manifest["samples"]["statuses"] == {"no_answer": 40, "ok": 320, "truncated_reasoning": 40}
+    assert manifest.samples.statuses == {"no_answer": 40, "ok": 320, "truncated_reasoning": 40}
 
 
 def test_the_means_are_those_of_the_summary(embedded_run: ResultFolder, tasks_folder: Path) -> None:

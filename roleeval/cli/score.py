@@ -1,0 +1,94 @@
+"""roleeval score: scores of any file of predictions."""
+
+import json
+import sys
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from roleeval.cli._columns import OPTIONS, print_columns
+
+if TYPE_CHECKING:
+    from roleeval.integrations.rolebench_files import Coverage, FileScores
+
+score = typer.Typer(help="Score a file of predictions, whoever made it.", **OPTIONS)
+
+
+class LanguageName(StrEnum):
+    """The languages that metrics know."""
+
+    en = "en"
+    zh = "zh"
+
+
+@score.command("rolebench")
+def score_rolebench(
+    references: Annotated[Path, typer.Option(help="JSON lines with role, question, generated: [reference, ...].")],
+    predictions: Annotated[Path, typer.Option(help="JSON lines with role, question, generated: [prediction].")],
+    language: Annotated[LanguageName, typer.Option(help="Language of the texts.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Also write the JSON into this file.")] = None,
+) -> None:
+    """Score predictions in RoleBench's row format, joined on the exact role and question."""
+    from roleeval.integrations.rolebench_files import score_rolebench as score_files
+
+    scores = score_files(references, predictions, language.value)
+    text = json.dumps(scores.to_json(), ensure_ascii=False, indent=2, allow_nan=False)
+    for warning in _warnings(scores.coverage):
+        print(f"roleeval: {warning}", file=sys.stderr)
+    if out is not None:
+        from roleeval.results import write_atomically
+
+        write_atomically(out, f"{text}\n".encode())
+    if as_json:
+        print(text)
+        return
+    _print_scores(scores)
+    _print_unmatched(scores.coverage)
+
+
+def _warnings(coverage: "Coverage") -> list[str]:
+    found = {
+        "hold reasoning, which was removed up to the last </think>": coverage.reasoning_removed,
+        "open <think> and never close it: no answer, scored 0": coverage.reasoning_unclosed,
+        "hold no answer and are scored 0": coverage.no_answer,
+        "hold several texts; the first of each is scored": coverage.further_texts,
+        "without a reference differ from one only in outer white space; keys are compared exactly": (
+            coverage.differ_in_white_space
+        ),
+    }
+    return [f"warning: {count} predictions {what}" for what, count in found.items() if count]
+
+
+def _print_scores(scores: "FileScores") -> None:
+    from roleeval.report import number, ordered
+
+    coverage = scores.coverage
+    print(f"matched {coverage.matched} of {coverage.references} references and {coverage.predictions} predictions")
+    rows = [("metric", "mean", "95 % interval", "n", "missing")]
+    for name in ordered(scores.metrics):
+        entry = scores.metrics[name]
+        mean = "–" if entry["mean"] is None else number(name, entry["mean"])
+        interval = (
+            "–" if entry["ci_low"] is None else f"[{number(name, entry['ci_low'])}, {number(name, entry['ci_high'])}]"
+        )
+        rows.append((name, mean, interval, str(entry["n"]), str(entry["missing"])))
+    print_columns(rows)
+
+
+def _print_unmatched(coverage: "Coverage") -> None:
+    counts: Mapping[str, int] = {
+        "unmatched_references": coverage.unmatched_references,
+        "unmatched_predictions": coverage.unmatched_predictions,
+    }
+    for side, count in counts.items():
+        if not count:
+            continue
+        keys = coverage.examples[side]
+        first = f" (the first {len(keys)})" if count > len(keys) else ""
+        print(f"{side.replace('_', ' ')}: {count}{first}", file=sys.stderr)
+        for role, question in keys:
+            print(f"  {role!r} {question!r}", file=sys.stderr)

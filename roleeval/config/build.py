@@ -1,0 +1,131 @@
+"""A node of the configuration becomes the dataclass that its `_target_` names; mistakes become one sentence."""
+
+import dataclasses
+import importlib
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from roleeval.errors import ConfigError
+
+T = TypeVar("T")
+
+
+def build_target(node: Mapping[str, Any], key: str) -> Any:
+    """Builds the dataclass that a node's `_target_` names from the node's other keys."""
+    if not isinstance(node, Mapping) or not isinstance(node.get("_target_"), str):
+        raise ConfigError(f"{key}._target_: missing; name a class as package.module.Class")
+    module, _, name = node["_target_"].rpartition(".")
+    try:
+        target = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(f"{key}._target_: cannot load {node['_target_']!r} ({error})") from error
+    if not dataclasses.is_dataclass(target) or not isinstance(target, type):
+        raise ConfigError(f"{key}._target_: {node['_target_']} is not a dataclass")
+    return build(target, {k: v for k, v in node.items() if k != "_target_"}, key)
+
+
+def build(cls: type[T], values: Mapping[str, Any], key: str) -> T:
+    """Builds a dataclass from a dictionary, strictly: no unknown key, no wrong type."""
+    from pydantic import ValidationError
+
+    known = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
+    for name in values:
+        if name not in known:
+            raise ConfigError(f"{_join(key, name)}: unknown key; allowed keys: {', '.join(sorted(known))}")
+    for name, field in known.items():
+        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        if values.get(name, "???" if required else None) == "???":
+            raise ConfigError(f"{_join(key, name)}: not set; give it as {_join(key, name)}=VALUE")
+    hints = get_type_hints(cls)
+    arguments = {}
+    for name, value in values.items():
+        hint = hints[name]
+        if _names_targets(value):
+            arguments[name] = _built_targets(value, _join(key, name))
+            continue
+        if get_origin(hint) in (Union, UnionType) and isinstance(value, Mapping):  # an object that may be null
+            if all(part is None for part in value.values()):
+                value = None
+            else:
+                hint = next((part for part in get_args(hint) if dataclasses.is_dataclass(part)), hint)
+        if dataclasses.is_dataclass(hint) and isinstance(hint, type) and isinstance(value, Mapping):
+            arguments[name] = build(hint, value, _join(key, name))
+            continue
+        try:
+            arguments[name] = _adapter(hint).validate_python(_tuples(value))
+        except ValidationError as error:
+            raise ConfigError(_sentence(error, _join(key, name))) from error
+    return cls(**arguments)
+
+
+def _names_targets(value: Any) -> bool:
+    """Whether a node is an object of its own, or a mapping of nothing but such (a panel's judges)."""
+    if not isinstance(value, Mapping) or not value:
+        return False
+    return "_target_" in value or all(isinstance(part, Mapping) and "_target_" in part for part in value.values())
+
+
+def _built_targets(node: Mapping[str, Any], key: str) -> Any:
+    if "_target_" in node:
+        return build_target(node, key)
+    return {name: build_target(part, _join(key, str(name))) for name, part in node.items()}
+
+
+@lru_cache(maxsize=256)
+def _adapter(hint: Any) -> Any:
+    from pydantic import ConfigDict, TypeAdapter
+
+    if dataclasses.is_dataclass(hint):
+        return TypeAdapter(hint)
+    return TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
+
+
+def _sentence(error: Any, key: str) -> str:
+    first = error.errors()[0]
+    where = ".".join([key, *(str(part) for part in first["loc"] if not str(part).startswith("function"))])
+    given = first.get("input")
+    kind = first["type"]
+    if kind == "literal_error":
+        return f"{where}: {given!r} is not possible; allowed values: {first['ctx']['expected']}"
+    if kind in ("unexpected_keyword_argument", "extra_forbidden"):
+        return f"{where}: unknown key"
+    shown = "" if isinstance(given, (Mapping, Sequence)) and not isinstance(given, str) else f" (given: {given!r})"
+    return f"{where}: {first['msg'][0].lower()}{first['msg'][1:]}{shown}"
+
+
+def _join(key: str, name: str) -> str:
+    return f"{key}.{name}" if key else name
+
+
+def as_node(thing: Any, hint: Any = None) -> Any:
+    """The configuration that `build_target` makes an object of: its options, and its class as `_target_`.
+
+    Args:
+        thing: an object, or a value of an option.
+        hint: the option's type; where it names the object's class, `_target_` is left out.
+    """
+    if dataclasses.is_dataclass(thing) and not isinstance(thing, type):
+        cls = type(thing)
+        hints = get_type_hints(cls)
+        values = {f.name: as_node(getattr(thing, f.name), hints[f.name]) for f in dataclasses.fields(thing) if f.init}
+        return values if cls in (hint, *get_args(hint)) else {"_target_": _target(cls), **values}
+    if isinstance(thing, Mapping):
+        part = next(iter(get_args(hint)[1:]), None)
+        return {str(name): as_node(value, part) for name, value in thing.items()}
+    return [as_node(value) for value in thing] if isinstance(thing, (list, tuple)) else thing
+
+
+def _target(cls: type[Any]) -> str:
+    """A class by the shortest package that exports it: roleeval.models.Base, not roleeval.models.families.Base."""
+    package = ""
+    for part in cls.__module__.split("."):
+        package = f"{package}.{part}" if package else part
+        if getattr(importlib.import_module(package), cls.__qualname__, None) is cls:
+            return f"{package}.{cls.__qualname__}"
+    return f"{cls.__module__}.{cls.__qualname__}"

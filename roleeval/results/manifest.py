@@ -1,0 +1,306 @@
+"""manifest.json: what a result folder was made from, typed, with a format version; the one place that reads it.
+
+    format 1   without a version: what was written before there was one; read, and brought into format 2's shape
+    format 2   identities name classes (`class`), not the modules they lie in (`_target_`)
+
+A format that is newer than this version of roleeval is refused. Keys that are not known here are kept in `more`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import lru_cache
+from typing import Any, Literal
+
+from roleeval.errors import ResultError
+
+FORMAT = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pack:
+    """A prompt pack or a judge's pack; `name` is empty where the key it stands under is its name."""
+
+    version: str
+    sha256: str
+    name: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkRecord:
+    """What was asked; `Benchmark.describe` of the run.
+
+    Attributes:
+        data, data_hash: source and hash of the data.
+        splits: rows of each split.
+        rows_skipped: malformed rows that were left out.
+        prompt_packs: name -> pack.
+        descriptions: language -> whether role descriptions are at hand.
+        setup: what else has to be the same in one table, in words.
+        more: the benchmark's own facts.
+    """
+
+    name: str
+    data: str = "unknown"
+    data_hash: str = ""
+    splits: Mapping[str, int] = field(default_factory=dict)
+    rows_skipped: int = 0
+    prompt_packs: Mapping[str, Pack] = field(default_factory=dict)
+    descriptions: Mapping[str, bool] = field(default_factory=dict)
+    setup: Mapping[str, str] = field(default_factory=dict)
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdapterCounts:
+    """Trained parameters that a family adds to its base; None where they are not known."""
+
+    total: int | None = None
+    per_added_role: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParameterCounts:
+    """Parameters of the base and of what the family adds; None where they are not known."""
+
+    base: int | None = None
+    adapters: AdapterCounts = field(default_factory=AdapterCounts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelRecord:
+    """The model under test. `source` and `sampling` are the options of ModelSource and Sampling."""
+
+    name: str
+    family: str = ""
+    source: Mapping[str, Any] = field(default_factory=dict)
+    adapters: Mapping[str, str] = field(default_factory=dict)
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    parameters: ParameterCounts = field(default_factory=ParameterCounts)
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleCounts:
+    """Samples planned, and how their episodes ended: status -> count."""
+
+    planned: int
+    statuses: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeModel:
+    """Who judged: the model's source (its options, or words), fingerprint, parameters and adapter."""
+
+    source: Mapping[str, Any] | str
+    fingerprint: str = ""
+    parameters: int | None = None
+    adapter: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeRecord:
+    """What one judge was asked about a folder, and what came of it.
+
+    Attributes:
+        judge: its name.
+        prefix: beginning of its metrics' names; the column's name, with the hash of the runs compared behind it.
+        work: hash of everything that it was asked about; another hash is work to do.
+        opponents: labels of the runs compared.
+        questions, statuses, unanswered, failures, unusable_replies, tokens, cost: what became of the questions.
+        ranges: metric behind the prefix -> (worst, best) possible value.
+        controls: what positive controls found; None where there were none.
+    """
+
+    judge: str
+    prefix: str
+    work: str
+    pack: Pack
+    model: JudgeModel
+    ranges: Mapping[str, tuple[float, float]]
+    questions: int
+    statuses: Mapping[str, int]
+    unanswered: int = 0
+    engine: Mapping[str, Any] = field(default_factory=dict)
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    attempts: int = 1
+    samples_per_item: int = 1
+    aggregate: Literal["median", "mean"] = "median"
+    seed: int = 0
+    opponents: tuple[str, ...] = ()
+    failures: Mapping[str, int] = field(default_factory=dict)
+    unusable_replies: Mapping[str, int] = field(default_factory=dict)
+    tokens: Mapping[str, int] = field(default_factory=dict)
+    cost: float | None = None
+    controls: Mapping[str, Any] | None = None
+    session: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as it stands in the file."""
+        data: dict[str, Any] = _json(self)
+        return data
+
+
+@dataclass(frozen=True, kw_only=True)
+class PanelRecord:
+    """A panel's pooled column: whose scores it is the mean of."""
+
+    judge: str
+    prefix: str
+    members: tuple[str, ...]
+    ranges: Mapping[str, tuple[float, float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """A finished run.
+
+    Attributes:
+        identity: everything that determines its transcripts (stages/identity.py); compared, never taken apart.
+        engine: facts of the engine that served the model under test, with its fingerprint.
+        tokens: read and written, in the transcripts.
+        session: time and counts of the session that generated it.
+        provenance: versions, machine and commit.
+        stages: stage -> "done", or the hash of what it was done with.
+        judges: column -> record.
+        more: what importers say of their source.
+    """
+
+    format: int = FORMAT
+    identity: Mapping[str, Any]
+    benchmark: BenchmarkRecord
+    model: ModelRecord
+    engine: Mapping[str, Any] = field(default_factory=dict)
+    samples: SampleCounts
+    tokens: Mapping[str, int] = field(default_factory=dict)
+    session: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    stages: Mapping[str, str] = field(default_factory=dict)
+    judges: Mapping[str, JudgeRecord | PanelRecord] = field(default_factory=dict)
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def seed(self) -> int | None:
+        """The run's seed; None where it is not known."""
+        seed = self.identity.get("seed")
+        return None if seed is None else int(seed)
+
+    @property
+    def limit(self) -> int | None:
+        """Samples per split at most; None is all."""
+        limit = self.identity.get("limit")
+        return None if limit is None else int(limit)
+
+    @property
+    def helpers(self) -> Mapping[str, Any]:
+        """What determines the texts of the benchmark's other models, by name."""
+        return dict(self.identity.get("helpers", {}))
+
+    @property
+    def failed_samples(self) -> int:
+        """Samples whose engine call failed for good; the same command asks for them again."""
+        return self.samples.statuses.get("engine_failed", 0)
+
+    @property
+    def judge_records(self) -> dict[str, JudgeRecord]:
+        """Column -> record, of single judges."""
+        return {column: record for column, record in self.judges.items() if isinstance(record, JudgeRecord)}
+
+    def to_json(self) -> dict[str, Any]:
+        """The file's content."""
+        data: dict[str, Any] = _json(self)
+        return data
+
+
+def read_manifest(data: Mapping[str, Any], where: str) -> Manifest:
+    """Takes a manifest.json's content.
+
+    Args:
+        data: the JSON object.
+        where: the file, for messages.
+
+    Raises:
+        ResultError: it is of a newer format, or not what a run writes; names the key.
+    """
+    written = data.get("format", 1)
+    if not isinstance(written, int) or written > FORMAT:
+        raise ResultError(
+            f"{where}: format {written}, written by a newer version of roleeval; this one reads up to {FORMAT}."
+            " Update roleeval"
+        )
+    if written == 1:
+        data = {**data, "identity": _without_modules(data.get("identity", {}))}
+    manifest: Manifest = _typed(Manifest, {**data, "format": FORMAT}, where, "")
+    return manifest
+
+
+def _without_modules(node: Any) -> Any:
+    """Format 1 named classes by `_target_`, with the module they lay in; format 2 by `class`, without."""
+    if isinstance(node, Mapping):
+        return {
+            "class" if key == "_target_" else key: (
+                str(value).rpartition(".")[2] if key == "_target_" else _without_modules(value)
+            )
+            for key, value in node.items()
+        }
+    return [_without_modules(part) for part in node] if isinstance(node, list) else node
+
+
+def _typed(cls: type[Any], node: Any, where: str, key: str) -> Any:
+    """A record out of a JSON object; what the record has no field for goes into its `more`."""
+    if not isinstance(node, Mapping):
+        raise ResultError(f"{where}: {key or 'the file'} is not what a run writes (a JSON object is expected)")
+    known = {f.name for f in fields(cls)} - {"more"}
+    values = {name: value for name, value in node.items() if name in known}
+    for name, part in _PARTS.get(cls, {}).items():
+        if name in values:
+            values[name] = _typed(part, values[name], where, name)
+    if cls is Manifest:
+        judges = values.get("judges", {})
+        values["judges"] = {c: _typed(_judge_kind(r), r, where, f"judges.{c}") for c, r in dict(judges).items()}
+    if "more" in {f.name for f in fields(cls)}:
+        values["more"] = {name: value for name, value in node.items() if name not in known}
+    return _validated(cls, values, where, key)
+
+
+_PARTS: Mapping[type[Any], Mapping[str, type[Any]]] = {
+    Manifest: {"benchmark": BenchmarkRecord, "model": ModelRecord, "samples": SampleCounts}
+}
+
+
+def _judge_kind(record: Any) -> type[Any]:
+    return PanelRecord if isinstance(record, Mapping) and "members" in record else JudgeRecord
+
+
+def _validated(cls: Any, values: Mapping[str, Any], where: str, key: str) -> Any:
+    from pydantic import ValidationError
+
+    try:
+        return _adapter(cls).validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in (key, *first["loc"]) if part != "")
+        if first["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
+            raise ResultError(f"{where}: lacks the key {place!r}") from error
+        raise ResultError(f"{where}: {place} is not what a run writes ({first['msg'].lower()})") from error
+
+
+@lru_cache(maxsize=32)
+def _adapter(cls: Any) -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(cls)
+
+
+def _json(record: Any) -> Any:
+    """A record as JSON; `more` is spread out, and an empty name of a pack is left out."""
+    if is_dataclass(record) and not isinstance(record, type):
+        data = {f.name: _json(getattr(record, f.name)) for f in fields(record)}
+        more = data.pop("more", {})
+        if isinstance(record, Pack) and not record.name:
+            del data["name"]
+        return data | more
+    if isinstance(record, Mapping):
+        return {key: _json(value) for key, value in record.items()}
+    if isinstance(record, Sequence) and not isinstance(record, str):
+        return [_json(part) for part in record]
+    return record

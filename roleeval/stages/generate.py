@@ -1,0 +1,189 @@
+"""The generate stage: plays a benchmark's episodes and writes the result folder, its scores with it."""
+
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from roleeval.benchmarks import Actor, SelfScored
+from roleeval.config import RunConfig, as_config, masked
+from roleeval.engines import Engine, Usage
+from roleeval.errors import ConfigError, EngineError
+from roleeval.models import base_parameters
+from roleeval.results import ResultFolder
+from roleeval.results.folder import TranscriptWriter
+from roleeval.results.manifest import FORMAT, Manifest, read_manifest
+from roleeval.results.provenance import provenance
+from roleeval.stages import cast
+from roleeval.stages.ahead import JudgingAhead
+from roleeval.stages.outcome import Outcome
+from roleeval.stages.progress import make_progress
+from roleeval.stages.runtime import Runtime
+from roleeval.stages.score import Scoring, metrics_hash
+from roleeval.types import Sample, Score, Transcript
+from roleeval.workers import in_flight
+
+# Takes a finished episode; the scores are those of a benchmark that scores itself.
+Finished = Callable[[Sample, Transcript, tuple[Score, ...] | None], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run that is known by its identity, and the folder that it belongs into."""
+
+    config: RunConfig
+    runtime: Runtime
+    engine: Engine
+    identity: Mapping[str, Any]
+    folder: ResultFolder
+
+
+@dataclass
+class _Tally:
+    """What became of the episodes so far; raises where more calls failed than `fail_on_error` allows."""
+
+    planned: int
+    fail_on_error: float
+    statuses: Counter[str] = field(default_factory=Counter)
+    tokens: Counter[str] = field(default_factory=Counter)
+
+    def add(self, transcript: Transcript) -> None:
+        self.statuses[transcript.status] += 1
+        for turn in transcript.turns:
+            self.tokens["prompt"] += turn.prompt_tokens
+            self.tokens["output"] += turn.output_tokens
+        failed = self.statuses["engine_failed"]
+        if transcript.status == "engine_failed" and failed > int(self.fail_on_error * self.planned):
+            raise EngineError(_too_many(failed, self.planned, self.fail_on_error, transcript))
+
+
+async def generate(job: Job) -> Outcome:
+    """Plays every sample and writes the folder; its manifest comes last.
+
+    Raises:
+        ConfigError: the benchmark has no samples.
+        RoleEvalError: an engine is dead, too many samples failed, a file could not be written.
+    """
+    config, begin = job.config, time.perf_counter()
+    tally = _Tally(_planned(config), config.options.fail_on_error)
+    parameters = {"base": base_parameters(config.model.source), "adapters": asdict(config.model.adapter_parameters())}
+    scoring = Scoring(config)
+    async with _actor(job) as (actor, usage):
+        await _play(job, actor, usage, tally, scoring)
+    job.folder.judgements.unlink(missing_ok=True)  # of older answers
+    stages = {"generate": "done"}
+    if "score" in config.options.stages:
+        scoring.write(job.folder)
+        stages["score"] = metrics_hash(config)
+    session = _session(tally, usage, time.perf_counter() - begin)
+    job.folder.write_manifest(_manifest(job, tally, parameters, session, stages))
+    return Outcome(job.folder, skipped=False, failed_samples=tally.statuses["engine_failed"])
+
+
+def _planned(config: RunConfig) -> int:
+    total = config.benchmark.count(limit=config.options.limit)
+    if total == 0:
+        raise ConfigError("nothing to do: the benchmark has no samples")
+    return total
+
+
+@asynccontextmanager
+async def _actor(job: Job) -> AsyncIterator[tuple[Actor, Usage]]:
+    """The model under test with the benchmark's helpers; all of them count into one usage."""
+    config, usage = job.config, Usage()
+    model = await job.runtime.stored(config.engine, config.model, config.options, usage)
+    helpers: dict[str, Actor] = {}
+    for name, (options, helper) in cast.helpers(config).items():
+        engine = await job.runtime.stored(options, helper, config.options, usage)
+        helpers[name] = Actor(helper, engine, config.options.seed)
+    try:
+        yield Actor(config.model, model, config.options.seed, helpers), usage
+    finally:
+        for each in (model, *(helper.engine for helper in helpers.values())):
+            await each.close()
+
+
+async def _play(job: Job, actor: Actor, usage: Usage, tally: _Tally, scoring: Scoring) -> None:
+    """Plays all episodes, with judges of single answers asked meanwhile, and writes config.yaml and the transcripts."""
+    config = job.config
+    ahead = await JudgingAhead.of(config, job.runtime)
+    title = f"{config.benchmark.name} {config.model.name}"
+    progress = make_progress(config.options.progress, title, tally.planned)
+    job.folder.write_yaml("config.yaml", masked(as_config(config)))
+    try:
+        with TranscriptWriter(job.folder.transcripts) as writer, progress:
+
+            def finished(sample: Sample, transcript: Transcript, scores: tuple[Score, ...] | None = None) -> None:
+                writer.add(sample, transcript)
+                scoring.add(sample, transcript, scores)
+                tally.add(transcript)
+                progress.done(transcript, usage)
+                ahead.add(sample, transcript)
+
+            await _episodes(config, actor, finished)
+            writer.finish()
+        await ahead.close()
+    finally:
+        await ahead.cancel()
+
+
+async def _episodes(config: RunConfig, actor: Actor, finished: Finished) -> None:
+    benchmark, limit, most = config.benchmark, config.options.limit, config.options.max_in_flight
+    if isinstance(benchmark, SelfScored):
+        async for played in benchmark.evaluate(actor, limit=limit, in_flight=most):
+            finished(*played)
+        return
+
+    async def play(sample: Sample) -> None:
+        finished(sample, await benchmark.episode(sample, actor), None)
+
+    await in_flight(benchmark.samples(limit=limit), play, most=most)
+
+
+def _manifest(
+    job: Job, tally: _Tally, parameters: Mapping[str, Any], session: Mapping[str, Any], stages: Mapping[str, str]
+) -> Manifest:
+    benchmark, model = job.config.benchmark, job.config.model
+    return read_manifest(
+        {
+            "format": FORMAT,
+            "identity": job.identity,
+            "benchmark": {"name": benchmark.name, **benchmark.describe()},
+            "model": {
+                "name": model.name,
+                "family": model.family,
+                "source": masked(asdict(model.source)),
+                "adapters": {a.name: a.fingerprint for a in model.adapters()},
+                "sampling": asdict(model.sampling),
+                "parameters": parameters,
+            },
+            "engine": {"fingerprint": job.engine.fingerprint, **job.engine.describe()},
+            "samples": {"planned": tally.planned, "statuses": dict(sorted(tally.statuses.items()))},
+            "tokens": dict(sorted(tally.tokens.items())),
+            "session": session,
+            "provenance": provenance(),
+            "stages": stages,
+        },
+        "the run's manifest",
+    )
+
+
+def _session(tally: _Tally, usage: Usage, seconds: float) -> dict[str, Any]:
+    return {
+        "seconds": round(seconds, 2),
+        "samples_per_s": round(tally.planned / seconds, 2),
+        "from_store": usage.stored,
+        "generated": usage.requests - usage.stored - usage.failed,
+        "generated_output_tokens": usage.output_tokens,
+        "output_tokens_per_s": round(usage.output_tokens / seconds, 1),
+    }
+
+
+def _too_many(failed: int, total: int, share: float, transcript: Transcript) -> str:
+    why = transcript.turns[-1].error if transcript.turns else ""
+    return (
+        f"{failed} of {total} samples failed, more than fail_on_error={share} allows; the last one: {why}."
+        " What was generated is kept; run the same command again when the cause is mended"
+    )

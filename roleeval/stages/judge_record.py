@@ -1,0 +1,141 @@
+"""What is kept of a judge's work on a folder: its record in the manifest, and a panel's pooled column."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from roleeval.config import masked
+from roleeval.engines import StoredEngine
+from roleeval.judging import Judge, Judgement, Price, mean_or_none
+from roleeval.results.manifest import JudgeModel, JudgeRecord, Manifest, Pack
+from roleeval.stages.opponents import Opponents
+from roleeval.types import AdapterRef, Sample, Score, Status
+
+# What a judge has to say of each sample.
+JudgeRows = list[tuple[Sample, list[Score]]]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A judge and all that it needs for one folder.
+
+    Attributes:
+        column: "judge/<judge>@<pack hash>-<model and settings hash>".
+        prefix: of its metrics: the column, with the hash of the runs compared where it compares.
+        work: hash of everything that it is asked about.
+        parameters: of the judge model; None where not known.
+    """
+
+    judge: Judge
+    engine: StoredEngine
+    adapter: AdapterRef | None
+    opponents: Opponents
+    column: str
+    prefix: str
+    work: str
+    parameters: int | None
+
+    @property
+    def price(self) -> Price | None:
+        """Of the judge model's tokens."""
+        return self.judge.prices.get(self.judge.source.path) if self.judge.source else None
+
+    def is_done(self, manifest: Manifest, summary: Mapping[str, Any] | None) -> bool:
+        """Whether the folder holds all that the judge would say, controls included."""
+        rows = (summary or {}).get("metrics", {})
+        if not any(name.startswith(f"{self.prefix}/") for name in rows):
+            return False
+        record = manifest.judge_records.get(self.column)
+        if record is None or record.work != self.work or record.unanswered:
+            return False
+        controls = record.controls or {"asked": 0, "unanswered": 0}
+        return not self.judge.controls or (controls["asked"] == self.judge.controls and not controls["unanswered"])
+
+
+def judge_record(
+    task: Task,
+    judgements: Sequence[Judgement],
+    *,
+    candidates: int,
+    controls: Mapping[str, Any] | None,
+    session: Mapping[str, Any],
+) -> JudgeRecord:
+    """The judge's record.
+
+    Args:
+        task: what was asked.
+        judgements: of the folder's samples, without controls.
+        candidates: runs compared; 1 for a judge of single answers.
+        controls: what the positive controls found.
+        session: time and calls of this session.
+    """
+    judge, pack = task.judge, task.judge.prompts
+    ranges = dict(judge.ranges(candidates))
+    if "overall/win" in ranges and len(task.opponents.labels) > 1:
+        ranges |= {f"overall/win_against/{label}": ranges["overall/win"] for label in task.opponents.labels}
+    return JudgeRecord(
+        judge=judge.name,
+        prefix=task.prefix,
+        work=task.work,
+        pack=Pack(name=pack.name, version=pack.version, sha256=pack.sha256),
+        model=JudgeModel(
+            source=masked(asdict(judge.source)) if judge.source else "the run's own base model",
+            fingerprint=task.engine.fingerprint,
+            parameters=task.parameters,
+            adapter=task.adapter.fingerprint if task.adapter else None,
+        ),
+        engine=dict(task.engine.describe()),
+        sampling=asdict(judge.sampling),
+        attempts=judge.attempts,
+        samples_per_item=judge.samples_per_item,
+        aggregate=judge.aggregate,
+        seed=judge.seed,
+        opponents=tuple(task.opponents.labels),
+        **counted(judgements, task.price),
+        ranges=ranges,
+        controls=controls,
+        session=session,
+    )
+
+
+def counted(judgements: Sequence[Judgement], price: Price | None) -> dict[str, Any]:
+    """What became of judgements, and what they took."""
+    attempts = [attempt for judgement in judgements for attempt in judgement.attempts]
+    prompt, output = sum(a.prompt_tokens for a in attempts), sum(a.output_tokens for a in attempts)
+    failures = Counter(j.reason for j in judgements if j.status != "ok")
+    unusable = Counter(a.error for a in attempts if a.error and a.finish_reason != "error")
+    return {
+        "questions": len(judgements),
+        "statuses": dict(sorted(Counter(j.status for j in judgements).items())),
+        "unanswered": sum(not j.answered for j in judgements),
+        "failures": dict(sorted(failures.items())),
+        "unusable_replies": dict(sorted(unusable.items())),
+        "tokens": {"prompt": prompt, "output": output},
+        "cost": None if price is None else (prompt * price.input + output * price.output) / 1e6,
+    }
+
+
+def shared_ranges(ranges: Sequence[Mapping[str, tuple[float, float]]]) -> dict[str, tuple[float, float]]:
+    """What all of a panel's judges score on the same scale."""
+    return {name: ends for name, ends in ranges[0].items() if all(each.get(name) == ends for each in ranges)}
+
+
+def pooled_rows(found: Mapping[str, JudgeRows], names: Iterable[str], column: str) -> JudgeRows:
+    """The mean over a panel's judges; missing where one of them has none.
+
+    Args:
+        found: prefix -> rows of each judge, all in the same order.
+        names: metrics behind the prefix that are pooled.
+        column: beginning of the pooled metrics' names.
+    """
+    pooled: JudgeRows = []
+    for parts in zip(*found.values(), strict=True):
+        by_judge = [{score.metric: score for score in scores} for _, scores in parts]
+        rows = []
+        for name in names:
+            each = [scores[f"{prefix}/{name}"] for prefix, scores in zip(found, by_judge, strict=True)]
+            status: Status = next((score.status for score in each if score.status != "ok"), "ok")
+            rows.append(Score(f"{column}/{name}", mean_or_none([score.value for score in each]), status))
+        pooled.append((parts[0][0], rows))
+    return pooled
