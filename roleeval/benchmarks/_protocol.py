@@ -42,6 +42,7 @@ class Benchmark(Protocol):
         """Facts for the manifest: data source, revision and hash, prompt pack and hash, rows skipped.
 
         "setup", name -> text, is what else has to be the same in one table; helpers stand in it under their names.
+        "cluster", (singular, plural), is what tables call the unit that intervals are clustered by ("role", "roles").
         """
         ...
 
@@ -58,7 +59,8 @@ class Benchmark(Protocol):
 class SelfScored(Protocol):
     """A benchmark that plays and scores its samples by itself, in the place of `samples` and `episode`.
 
-    It has the other members of a Benchmark. The run's metrics are not used, and nothing is scored without it.
+    It has the other members of a Benchmark, and `infos() -> Sequence[MetricInfo]`, which declares every metric that it
+    scores (asked for once its samples are counted). The run's metrics are not used, and nothing is scored without it.
     """
 
     def evaluate(self, actor: Actor, *, limit: int | None, in_flight: int) -> AsyncIterator[Scored]:

@@ -69,11 +69,11 @@ def _print_scores(scores: "FileScores") -> None:
     coverage = scores.coverage
     print(f"matched {coverage.matched} of {coverage.references} references and {coverage.predictions} predictions")
     rows = [("metric", "mean", "95 % interval", "n", "missing")]
-    for name in ordered(scores.metrics):
-        entry = scores.metrics[name]
-        mean = "–" if entry["mean"] is None else number(name, entry["mean"])
+    for name in ordered(scores.metrics, scores.infos):
+        entry, unit = scores.metrics[name], scores.infos[name].unit
+        mean = "–" if entry["mean"] is None else number(unit, entry["mean"])
         interval = (
-            "–" if entry["ci_low"] is None else f"[{number(name, entry['ci_low'])}, {number(name, entry['ci_high'])}]"
+            "–" if entry["ci_low"] is None else f"[{number(unit, entry['ci_low'])}, {number(unit, entry['ci_high'])}]"
         )
         rows.append((name, mean, interval, str(entry["n"]), str(entry["missing"])))
     print_columns(rows)

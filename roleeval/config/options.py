@@ -16,7 +16,7 @@ from roleeval.config.secrets import refuse_secrets
 from roleeval.engines import EngineOptions
 from roleeval.errors import ConfigError
 from roleeval.judging import Judge, Panel, members
-from roleeval.metrics import Metric
+from roleeval.metrics import CorpusMetric, Metric
 from roleeval.models import PersonaModel
 
 Stage = Literal["generate", "score", "judge"]
@@ -93,7 +93,7 @@ class RunConfig:
     benchmark: Benchmark
     model: PersonaModel
     engine: EngineOptions
-    metrics: Mapping[str, Metric]
+    metrics: Mapping[str, Metric | CorpusMetric]
     options: RunOptions
     judge: Judge | Panel | None = None
 
@@ -125,12 +125,17 @@ def parse_config(config: Mapping[str, Any]) -> RunConfig:
         model=_checked(build_target(config["model"], "model"), PersonaModel, "model"),
         engine=_checked(build_target(config["engine"], "engine"), EngineOptions, "engine"),
         metrics={
-            name: _checked(build_target(node, f"metrics.{name}"), Metric, f"metrics.{name}")
-            for name, node in metrics.items()
+            name: _metric(build_target(node, f"metrics.{name}"), f"metrics.{name}") for name, node in metrics.items()
         },
         options=options,
         judge=judge,
     )
+
+
+def _metric(thing: Any, key: str) -> Metric | CorpusMetric:
+    """A metric of samples, of clusters, or both."""
+    found: Metric | CorpusMetric = _checked(thing, CorpusMetric if hasattr(thing, "collector") else Metric, key)
+    return found
 
 
 def _benchmark(thing: Any) -> Benchmark:

@@ -102,6 +102,29 @@ class Engine(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What a server says of the model that it serves under a name.
+
+    Attributes:
+        name: of the model.
+        facts: fact -> the values that were said for it.
+    """
+
+    name: str
+    facts: Mapping[str, tuple[str, ...]]
+
+
+@runtime_checkable
+class ServedElsewhere(Protocol):
+    """An engine whose weights lie with a server, where they may be exchanged under the same name."""
+
+    @property
+    def served(self) -> Served:
+        """What is known by now; the same object until more is known."""
+        ...
+
+
 @runtime_checkable
 class EngineOptions(Protocol):
     """The options of one kind of engine: a frozen dataclass that Hydra reaches by `_target_`."""

@@ -1,15 +1,19 @@
 """Durable completions in front of any engine: one SQLite file that survives kill -9.
 
-    <results>/.store/completions.sqlite     completions(key, value, checksum), WAL mode
+    <results>/.store/completions.sqlite     completions(key, value, checksum), served(engine, fact, value); WAL mode
 
 The key is a hash of everything that determines a text. A completion is committed before anyone sees it, so a run that
 is killed at any moment resumes without losing or repeating a call. Commits are grouped: all completions that arrive in
 one turn of the event loop share a transaction. With synchronous=NORMAL a commit survives the death of the process; a
 power cut may drop the newest commits, which are then asked for again, and never corrupts the file.
+
+Of engines that are reached over a network the store also keeps what their servers said of the weights, next to the
+texts that were made with them: a server that says something else later is noticed.
 """
 
 import asyncio
 import hashlib
+import logging
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, fields, replace
@@ -18,9 +22,11 @@ from typing import Any, TypeVar
 
 import orjson
 
-from roleeval.engines._protocol import Engine
+from roleeval.engines._protocol import Engine, ServedElsewhere
 from roleeval.errors import StoreError
 from roleeval.types import AdapterRef, Completion, Likelihood, LikelihoodRequest, Message, Request
+
+_log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer", Completion, Likelihood)
 
@@ -110,6 +116,9 @@ class CompletionStore:
         db.execute(
             "CREATE TABLE IF NOT EXISTS completions (key BLOB PRIMARY KEY, value BLOB NOT NULL, checksum BLOB NOT NULL)"
         )
+        db.execute(
+            "CREATE TABLE IF NOT EXISTS served (engine TEXT, fact TEXT, value TEXT, PRIMARY KEY (engine, fact, value))"
+        )
 
     def get(self, key: bytes, kind: type[Answer]) -> Answer | None:
         """Returns what is stored under a key, or None.
@@ -183,6 +192,34 @@ class CompletionStore:
             )
         return kind(**dict(zip(_columns(kind), orjson.loads(value), strict=True)), stored=True)
 
+    def remember(self, engine: str, facts: Mapping[str, tuple[str, ...]]) -> list[tuple[str, str, str]]:
+        """Keeps what is said of an engine's weights.
+
+        Args:
+            engine: its fingerprint.
+            facts: fact -> the values said for it.
+
+        Returns:
+            Of every value that is new where another one was known: the fact, the last one known before, the new one.
+
+        Raises:
+            StoreError: the file cannot be read or written.
+        """
+        changes = []
+        try:
+            for fact, values in facts.items():
+                rows = self._db.execute(
+                    "SELECT value FROM served WHERE engine = ? AND fact = ? ORDER BY rowid", (engine, fact)
+                )
+                known = [str(value) for (value,) in rows.fetchall()]
+                for value in values:
+                    if value not in known:
+                        self._db.execute("INSERT OR IGNORE INTO served VALUES (?, ?, ?)", (engine, fact, value))
+                        changes += [(fact, known[-1], value)] if known else []
+        except sqlite3.Error as error:
+            raise self._explain(error) from error
+        return changes
+
     def count(self) -> int:
         """Number of stored answers."""
         (count,) = self._db.execute("SELECT count(*) FROM completions").fetchone()
@@ -232,6 +269,8 @@ class StoredEngine:
         self._engine = engine
         self._store = store
         self._running: dict[bytes, asyncio.Task[Any]] = {}
+        self._served = engine if isinstance(engine, ServedElsewhere) else None
+        self._compared: object = None
         self.usage = Usage() if usage is None else usage
 
     @property
@@ -287,7 +326,9 @@ class StoredEngine:
     async def _ask(self, key: bytes, ask: Callable[[], Awaitable[Answer]]) -> Answer:
         try:
             await self._engine.start()
+            self._compare_served()
             answer = await ask()
+            self._compare_served()
         except BaseException:
             self.usage.failed += 1
             raise
@@ -295,6 +336,21 @@ class StoredEngine:
         if isinstance(answer, Completion):
             self.usage.output_tokens += answer.output_tokens
         return await self._store.put(key, replace(answer, served_by=self._engine.fingerprint))
+
+    def _compare_served(self) -> None:
+        """Says where a server's words about its weights are not those that stored texts were made under."""
+        if self._served is None or self._served.served is self._compared:
+            return
+        served = self._compared = self._served.served
+        for fact, before, now in self._store.remember(self._engine.fingerprint, served.facts):
+            _log.warning(
+                "%s: the server says %s=%r, and said %r when earlier texts in the store were made. If it serves other"
+                " weights or settings now, set engine.served_as=NAME: they then get texts of their own",
+                served.name,
+                fact,
+                now,
+                before,
+            )
 
     async def close(self) -> None:
         """Cancels what is under way and waits for it."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from roleeval.benchmarks.rolebench.data import Row, read_rows
 from roleeval.errors import DataError
-from roleeval.metrics import CorpusMetric, Metric, default_metrics
+from roleeval.metrics import CorpusMetric, Metric, MetricInfo, default_metrics, infos_of
 from roleeval.models import parse_plain
 from roleeval.results import ScoreBook, summarise
 from roleeval.types import Language, Persona, Sample, Status, Transcript, Turn
@@ -59,10 +59,11 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class FileScores:
-    """Metric -> mean, ci_low, ci_high, n, missing; and the coverage they rest on."""
+    """Metric -> mean, ci_low, ci_high, n, missing; the coverage they rest on; and what the metrics are."""
 
     metrics: Mapping[str, Mapping[str, Any]]
     coverage: Coverage
+    infos: Mapping[str, MetricInfo]
 
     def to_json(self) -> dict[str, Any]:
         """The form that `roleeval score rolebench --json` prints."""
@@ -85,7 +86,7 @@ class _Prediction:
 
 
 def score_rolebench(
-    references: Path, predictions: Path, language: Language, *, metrics: Sequence[Metric] | None = None
+    references: Path, predictions: Path, language: Language, *, metrics: Sequence[Metric | CorpusMetric] | None = None
 ) -> FileScores:
     """Scores the predictions that have references, with role-clustered intervals.
 
@@ -132,7 +133,9 @@ def score_rolebench(
         },
     )
     pairs = _episodes(matched, united, answers, language)
-    return FileScores(_scores(pairs, default_metrics() if metrics is None else metrics), coverage)
+    chosen = default_metrics() if metrics is None else metrics
+    infos = {name: info for metric in chosen for name, info in infos_of(metric).items()}
+    return FileScores(_scores(pairs, chosen, infos), coverage, infos)
 
 
 def _rows(file: Path) -> list[Row]:
@@ -211,16 +214,23 @@ def _episodes(
         yield sample, Transcript(name, answer.status, (turn,))
 
 
-def _scores(episodes: Iterator[tuple[Sample, Transcript]], metrics: Sequence[Metric]) -> dict[str, dict[str, Any]]:
+def _scores(
+    episodes: Iterator[tuple[Sample, Transcript]],
+    metrics: Sequence[Metric | CorpusMetric],
+    infos: Mapping[str, MetricInfo],
+) -> dict[str, dict[str, Any]]:
     book = ScoreBook()
+    of_answers = [metric for metric in metrics if isinstance(metric, Metric)]
+    collectors = [metric.collector() for metric in metrics if isinstance(metric, CorpusMetric)]
     for sample, transcript in episodes:
-        for metric in metrics:
+        for metric in of_answers:
             book.add(sample, metric.score(sample, transcript))
-    for metric in metrics:
-        if isinstance(metric, CorpusMetric):
-            for split, cluster, score in metric.finish():
-                book.add_cluster(cluster, split, score)
-    summary = summarise(book, {})["metrics"]
+        for collector in collectors:
+            collector.add(sample, transcript)
+    for collector in collectors:
+        for split, cluster, score in collector.rows():
+            book.add_cluster(cluster, split, score)
+    summary = summarise(book, {}, infos)["metrics"]
     return {
         name: {field: entry[field] for field in _FIELDS}
         for name, groups in summary.items()

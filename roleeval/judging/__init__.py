@@ -8,6 +8,7 @@ from roleeval.judging._calls import ask
 from roleeval.judging._controls import Control, control_record, controls
 from roleeval.judging._faults import Fault, load_faults, spoil
 from roleeval.judging._fence import disarmed, echoes, fence_token, fenced, quoted
+from roleeval.judging._infos import criterion_title, points_info, share_info
 from roleeval.judging._json import check_schema, read_verdict
 from roleeval.judging._protocol import (
     REFERENCES,
@@ -55,6 +56,7 @@ __all__ = [
     "control_record",
     "controls",
     "criteria_schema",
+    "criterion_title",
     "disarmed",
     "echoes",
     "fence_token",
@@ -64,8 +66,10 @@ __all__ = [
     "load_rubric",
     "mean_or_none",
     "members",
+    "points_info",
     "quoted",
     "read_verdict",
     "reference",
+    "share_info",
     "spoil",
 ]

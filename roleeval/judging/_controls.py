@@ -14,6 +14,7 @@ from roleeval.judging._faults import DOSES, Fault, load_faults, spoil
 from roleeval.judging._protocol import Case, Judge, Judgement
 from roleeval.judging._rubric import reference
 from roleeval.judging._view import Answer
+from roleeval.metrics import MetricInfo, primary
 from roleeval.seeds import derive_seed
 from roleeval.stats import Estimate, cluster_codes, clustered_mean
 from roleeval.types import Sample
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 IN_ORDER, NOT_IN_ORDER, NOT_MEASURED = "in order", "not in order", "not measured"
-_HEADLINES = ("overall", "overall/win", "overall/beats", "avg")
 # What faults are put into: a reference answer, or what the run itself has said.
 Base = Literal["reference", "transcript"]
 
@@ -106,15 +106,13 @@ def control_record(judge: Judge, judged: Sequence[tuple[Control, Sequence[Judgem
         that the unspoilt answer won against it. `ordered` is the share of samples whose doses stand in order, with at
         least one step.
     """
-    metric, values, clusters = "", {}, {}
-    worst = best = 0.0
+    info: MetricInfo | None = None
+    values, clusters = {}, {}
     for control, judgements in judged:
         rows = {row.metric: row.value for _, scores in judge.scores([(control.case, judgements)]) for row in scores}
-        if not metric:
-            ranges = judge.ranges(2)
-            metric = next(name for name in (*_HEADLINES, *ranges) if name in rows)
-            worst, best = ranges.get(metric, (0.0, 1.0))
-        values[control.fault, control.dose, control.sample.id] = rows[metric]
+        if info is None:
+            info = primary([each for each in judge.infos(control.case.opponents) if each.name in rows])
+        values[control.fault, control.dose, control.sample.id] = rows[info.name]
         clusters[control.sample.id] = control.sample.cluster
     names = list(clusters)
     codes = cluster_codes([clusters[name] for name in names])
@@ -130,12 +128,12 @@ def control_record(judge: Judge, judged: Sequence[tuple[Control, Sequence[Judgem
             faults[fault] = _wins([column(fault, dose) for dose in DOSES[1:]], codes)
         else:
             doses = [column("", 0), *(column(fault, dose) for dose in DOSES[1:])]
-            faults[fault] = _points(doses, codes, best >= worst)
+            faults[fault] = _points(doses, codes, info is None or info.higher_is_better is not False)
     return {
         "asked": judge.controls,
         "answers": len(names),
         "base": judged[0][0].base if judged else None,
-        "metric": metric,
+        "metric": info.name if info else "",
         "kind": "wins" if judge.compares else "points",
         "faults": faults,
     }

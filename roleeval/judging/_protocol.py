@@ -11,6 +11,7 @@ from roleeval.engines import EngineOptions, ModelSource
 from roleeval.errors import ConfigError
 from roleeval.identity import OUTSIDE_IDENTITY, options
 from roleeval.judging._view import Answer, View
+from roleeval.metrics import MetricInfo
 from roleeval.prompts import PromptPack, load_prompt_pack
 from roleeval.types import FinishReason, Message, Sample, Sampling, Score
 
@@ -209,9 +210,16 @@ class Judge:
         """The rows of all cases; a Score's metric is the part behind the judge's column name."""
         raise NotImplementedError
 
-    def ranges(self, candidates: int) -> Mapping[str, tuple[float, float]]:
-        """Metric -> (worst, best) possible value, for bounds where judgements are missing."""
-        raise NotImplementedError
+    def infos(self, opponents: Sequence[str]) -> Sequence[MetricInfo]:
+        """Declares every metric that `scores` may return a row of.
+
+        Those with a worst and a best possible value (and no habits) get bounds where judgements are missing, and are
+        pooled by a panel.
+
+        Args:
+            opponents: labels of the runs that a judged run is compared with; empty for judges of single answers.
+        """
+        return ()
 
     def aggregated(self, values: Sequence[float]) -> float | None:
         """One value for several answers to the same question; None for none."""

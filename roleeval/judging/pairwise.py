@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 from roleeval.identity import OUTSIDE_IDENTITY
 from roleeval.judging._fence import echoes, fence_token, fenced
+from roleeval.judging._infos import FIRST_SLOT, FLIP, criterion_title, share_info
 from roleeval.judging._json import read_verdict
 from roleeval.judging._protocol import (
     REPEATS_SETTLED,
@@ -26,6 +27,7 @@ from roleeval.judging._protocol import (
     mean_or_none,
 )
 from roleeval.judging._rubric import criteria_schema, judge_messages, load_rubric
+from roleeval.metrics import MetricInfo
 from roleeval.stats import Settled, length_controlled, settled
 from roleeval.types import Sample, Score, Status
 
@@ -158,9 +160,19 @@ class PairwiseJudge(Judge):
             rows.append(Score("first_slot", mean_or_none([pair.first for pair in asked]), failed))
         return rows
 
-    def ranges(self, candidates: int) -> Mapping[str, tuple[float, float]]:
-        wins = [f"{name}/win" for name in (*self._criteria, "overall")]
-        return dict.fromkeys([*wins, "overall/win_length_controlled"], (0.0, 1.0))
+    def infos(self, opponents: Sequence[str]) -> Sequence[MetricInfo]:
+        found = []
+        for name, text in self._criteria.items():
+            what = f"Mean win over the opponents, a tie is half: {text}"
+            found.append(share_info(f"{name}/win", f"{criterion_title(name)}: win rate", what, headline=True))
+        over = "Mean win over the criteria and the opponents, a tie is half"
+        found.append(share_info("overall/win", "Win rate", f"{over}.", headline=True, primary=True))
+        controlled = f"{over}, as it would be for answers of equal length."
+        found.append(share_info("overall/win_length_controlled", "Win rate at equal length", controlled))
+        for label in opponents if len(opponents) > 1 else ():
+            against = f"Mean win over the criteria against {label}, a tie is half."
+            found.append(share_info(f"overall/win_against/{label}", f"Win rate against {label}", against))
+        return [*found, FLIP, FIRST_SLOT]
 
 
 def _item(sample: Sample, first: str, second: str) -> str:

@@ -7,9 +7,11 @@ from typing import Any
 
 from roleeval.errors import ConfigError
 from roleeval.judging._fence import fence_token, fenced, quoted
+from roleeval.judging._infos import points_info
 from roleeval.judging._json import read_verdict
 from roleeval.judging._protocol import Case, Judge, Judgement, Question, UnusableReplyError, mean_or_none
 from roleeval.judging._rubric import Rubric, criteria_schema, judge_messages, load_rubric
+from roleeval.metrics import MetricInfo
 from roleeval.types import Sample, Score
 
 _LABEL = "answer"
@@ -78,6 +80,7 @@ class RubricJudge(Judge):
         counted = {"usable": len(verdicts)} if len(verdicts) < len(judgements) else {}
         return [Score(name, value, detail=counted) for name, value in values.items()]
 
-    def ranges(self, candidates: int) -> Mapping[str, tuple[float, float]]:
-        low, high = self._scale
-        return dict.fromkeys((*self._rubric.criteria, "overall"), (float(low), float(high)))
+    def infos(self, opponents: Sequence[str]) -> Sequence[MetricInfo]:
+        low, high = map(float, self._scale)
+        asked = {**self._rubric.criteria, "overall": "Mean over the criteria."}
+        return [points_info(name, text, low=low, high=high, primary=name == "overall") for name, text in asked.items()]

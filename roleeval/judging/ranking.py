@@ -10,9 +10,11 @@ from typing import Any, ClassVar
 from roleeval.errors import ConfigError
 from roleeval.identity import OUTSIDE_IDENTITY
 from roleeval.judging._fence import fence_token, fenced
+from roleeval.judging._infos import FIRST_SLOT, FLIP, criterion_title, share_info
 from roleeval.judging._json import read_verdict
 from roleeval.judging._protocol import Case, Judge, Judgement, Question, UnusableReplyError, mean_or_none
 from roleeval.judging._rubric import criteria_schema, judge_messages, load_rubric
+from roleeval.metrics import MetricInfo
 from roleeval.seeds import derive_seed
 from roleeval.types import Sample, Score
 
@@ -109,12 +111,25 @@ class RankingJudge(Judge):
         places = [[_ranking(j, criterion).index(case.own) + 1 for j in pair] for pair in both]
         return self.aggregated([sum(pair) / 2 for pair in places])
 
-    def ranges(self, candidates: int) -> Mapping[str, tuple[float, float]]:
-        found = {}
-        for name in (*self._criteria, "overall"):
-            found[f"{name}/rank"] = (float(candidates), 1.0)
-            found[f"{name}/beats"] = (0.0, 1.0)
-        return found
+    def infos(self, opponents: Sequence[str]) -> Sequence[MetricInfo]:
+        found = []
+        for name, text in {**self._criteria, "overall": "Mean over the criteria."}.items():
+            rank = MetricInfo(
+                f"{name}/rank",
+                label=f"{criterion_title(name)}: rank",
+                unit="rank",
+                recipe=f"Mean place over both orders, 1 is the best: {text}",
+                low=1.0,
+                high=float(len(opponents) + 1),
+                higher_is_better=False,
+                headline=True,
+            )
+            beats = f"Share of the opponents that are ranked behind: {text}"
+            found += [
+                rank,
+                share_info(f"{name}/beats", f"{criterion_title(name)}: beats", beats, primary=name == "overall"),
+            ]
+        return [*found, FLIP, FIRST_SLOT]
 
 
 def _in_both_orders(judgements: Sequence[Judgement]) -> list[tuple[Judgement, Judgement]]:

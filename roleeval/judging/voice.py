@@ -12,8 +12,10 @@ from typing import Any
 
 from roleeval.errors import ConfigError
 from roleeval.judging._fence import fence_token, fenced
+from roleeval.judging._infos import FIRST_SLOT, share_info
 from roleeval.judging._json import check_schema, read_verdict
 from roleeval.judging._protocol import REPEATS_SETTLED, Case, Judge, Judgement, Question
+from roleeval.metrics import MetricInfo
 from roleeval.prompts import PromptPack, fill
 from roleeval.seeds import derive_seed
 from roleeval.stats import settled
@@ -94,8 +96,11 @@ class VoiceJudge(Judge):
         found = settled(first, second, aggregate=self.aggregate)
         return [Score("in_voice", found.value, detail=counted), Score("first_slot", found.first_slot)]
 
-    def ranges(self, candidates: int) -> Mapping[str, tuple[float, float]]:
-        return {"in_voice": (0.0, 1.0)}
+    def infos(self, opponents: Sequence[str]) -> Sequence[MetricInfo]:
+        what = (
+            "1 where the judge picks the true role of two in both orders of the names, 0.5 where the orders disagree."
+        )
+        return [share_info("in_voice", "In the role's voice", what, headline=True, primary=True), FIRST_SLOT]
 
 
 def _item(sample: Sample, order: tuple[str, str]) -> str:

@@ -3,32 +3,56 @@
 Importing this package is cheap: nltk, rouge-score, rapidfuzz, jieba and yaml are imported where they are first used.
 """
 
-from roleeval.metrics._protocol import ANSWERLESS, CorpusMetric, Metric, TextMetric, score_texts
+from roleeval.metrics._protocol import (
+    ANSWERLESS,
+    Collector,
+    CorpusMetric,
+    Metric,
+    Reads,
+    TextMetric,
+    happened,
+    read,
+    reading,
+    score_texts,
+)
 from roleeval.metrics.bleu import Bleu
 from roleeval.metrics.distinct import DistinctPerRole
+from roleeval.metrics.info import LAST, MetricInfo, Per, Unit, check_declared, infos_of, primary
 from roleeval.metrics.rouge_google import RougeGoogle
 from roleeval.metrics.rouge_pltrdy import RougePltrdy
 from roleeval.metrics.text_stats import AiSelfReferenceRate, AnswerLength, EmptyRate, RefusalRate
 
 __all__ = [
     "ANSWERLESS",
+    "LAST",
     "AiSelfReferenceRate",
     "AnswerLength",
     "Bleu",
+    "Collector",
     "CorpusMetric",
     "DistinctPerRole",
     "EmptyRate",
     "Metric",
+    "MetricInfo",
+    "Per",
+    "Reads",
     "RefusalRate",
     "RougeGoogle",
     "RougePltrdy",
     "TextMetric",
+    "Unit",
+    "check_declared",
     "default_metrics",
+    "happened",
+    "infos_of",
+    "primary",
+    "read",
+    "reading",
     "score_texts",
 ]
 
 
-def default_metrics() -> list[Metric]:
+def default_metrics() -> list[Metric | CorpusMetric]:
     """Returns every metric of single answers that needs no judge, with default options; new objects on each call."""
     return [
         RougePltrdy(),

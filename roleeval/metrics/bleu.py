@@ -6,8 +6,9 @@ from functools import cache
 from typing import ClassVar
 
 from roleeval.errors import ConfigError
-from roleeval.metrics._protocol import score_texts
+from roleeval.metrics._protocol import Reads, reading, score_texts
 from roleeval.metrics._tokens import characters
+from roleeval.metrics.info import MetricInfo
 from roleeval.types import Language, Sample, Score, Transcript
 
 HIGHEST_ORDER = 4
@@ -24,6 +25,7 @@ class Bleu:
 
     Attributes:
         orders: the n of BLEU-n, each 1 to 4.
+        reads: which turns of the model under test.
 
     Raises:
         ConfigError: an order is out of range.
@@ -32,12 +34,17 @@ class Bleu:
     """
 
     orders: tuple[int, ...] = (1, 4)
+    reads: Reads = "last"
     uses_references: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         wrong = [order for order in self.orders if not 1 <= order <= HIGHEST_ORDER]
         if wrong or not self.orders:
             raise ConfigError(f"Bleu.orders holds {list(self.orders)}; give orders from 1 to {HIGHEST_ORDER}.")
+
+    def infos(self) -> Sequence[MetricInfo]:
+        """See Metric.infos."""
+        return reading(self.reads, [_info(order) for order in self.orders])
 
     def values(self, answer: str, references: Sequence[str], language: Language) -> Mapping[str, float]:
         """Returns recipe name -> BLEU; 0 for an answer without tokens, nothing without references.
@@ -64,7 +71,25 @@ class Bleu:
         values = sentence_bleu(references, answer, weights, smoothing_function=smoothing)
         if len(weights) == 1:
             values = [values]
-        return {f"bleu{order}_nltk_smooth3": float(value) for order, value in zip(self.orders, values, strict=True)}
+        return {_name(order): float(value) for order, value in zip(self.orders, values, strict=True)}
+
+
+def _name(order: int) -> str:
+    return f"bleu{order}_nltk_smooth3"
+
+
+def _info(order: int) -> MetricInfo:
+    return MetricInfo(
+        _name(order),
+        label=f"BLEU-{order} (NLTK, smoothed)",
+        unit="fraction",
+        recipe=f"Sentence BLEU over 1- to {order}-grams, smoothing method 3, all references at once.",
+        source="Papineni et al., ACL 2002; Chen and Cherry, WMT 2014; nltk 3.9",
+        low=0.0,
+        high=1.0,
+        higher_is_better=True,
+        position=80 + order,
+    )
 
 
 @cache

@@ -7,13 +7,14 @@ their own. Nothing of rouge-score is imported: its scorer brings in nltk, scipy 
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from itertools import count
 from typing import TYPE_CHECKING, ClassVar
 
-from roleeval.metrics._protocol import score_texts
+from roleeval.metrics._protocol import Reads, reading, score_texts
 from roleeval.metrics._tokens import characters
+from roleeval.metrics.info import MetricInfo
 from roleeval.types import Language, Sample, Score, Transcript
 
 if TYPE_CHECKING:
@@ -34,13 +35,26 @@ class RougeGoogle:
     Attributes:
         stem: also score English with the Porter stemmer (imports nltk: about a second and 200 MB).
         jieba: also score Chinese by jieba word (loads its dictionary: about half a second and 80 MB).
+        reads: which turns of the model under test.
 
     Source: Lin, "ROUGE: A Package for Automatic Evaluation of Summaries", 2004, section 3.1; rouge-score 0.1.2.
     """
 
     stem: bool = True
     jieba: bool = True
+    reads: Reads = "last"
     uses_references: ClassVar[bool] = True
+
+    def infos(self) -> Sequence[MetricInfo]:
+        """See Metric.infos; those of both languages."""
+        plain = _info("rougeL_f1_google_max", "ROUGE-L F1 (Google)", "lower-case runs of a-z and 0-9", 40)
+        by_character = _info("rougeL_f1_google_char_max", "ROUGE-L F1 (Google, by character)", "characters", 50)
+        infos = [replace(info, headline=True, primary=True) for info in (plain, by_character)]
+        if self.stem:
+            infos.append(_info("rougeL_f1_google_stem_max", "ROUGE-L F1 (Google, stemmed)", "Porter stems", 60))
+        if self.jieba:
+            infos.append(_info("rougeL_f1_google_jieba_max", "ROUGE-L F1 (Google, by word)", "jieba's words", 70))
+        return reading(self.reads, infos)
 
     def values(self, answer: str, references: Sequence[str], language: Language) -> Mapping[str, float]:
         """Returns recipe name -> the best F1 over the references; nothing without references.
@@ -69,6 +83,20 @@ class RougeGoogle:
     def score(self, sample: Sample, transcript: Transcript) -> list[Score]:
         """Returns the language's rows for every reference group of the sample."""
         return score_texts(self, sample, transcript)
+
+
+def _info(name: str, label: str, tokens: str, position: int) -> MetricInfo:
+    return MetricInfo(
+        name,
+        label=label,
+        unit="fraction",
+        recipe=f"F1 of the longest common subsequence over {tokens}; best reference.",
+        source="Lin 2004, section 3.1; rouge-score 0.1.2",
+        low=0.0,
+        high=1.0,
+        higher_is_better=True,
+        position=position,
+    )
 
 
 def default_tokens(text: str) -> list[str]:

@@ -9,7 +9,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from roleeval.metrics._protocol import score_texts
+from roleeval.metrics._protocol import Reads, reading, score_texts
+from roleeval.metrics.info import MetricInfo
 from roleeval.types import Language, Sample, Score, Transcript
 
 RECALL = "rougeL_recall_pltrdy_max"
@@ -23,10 +24,45 @@ class RougePltrdy:
     Chinese texts are scored with a space between every two characters. The recall is the number RoleBench publishes;
     it rewards length, so both statistics always come together.
 
+    Attributes:
+        reads: which turns of the model under test.
+
     Source: rolebench.md, "The metric behind the published numbers"; RoleLLM, arXiv 2310.00746.
     """
 
+    reads: Reads = "last"
     uses_references: ClassVar[bool] = True
+
+    def infos(self) -> Sequence[MetricInfo]:
+        """See Metric.infos."""
+        source = "RoleLLM (arXiv 2310.00746); PyPI package rouge 1.0.1"
+        recall = MetricInfo(
+            RECALL,
+            label="ROUGE-L recall (published recipe)",
+            unit="fraction",
+            recipe="Distinct tokens of the longest common subsequences over those of the reference; best reference.",
+            source=source,
+            low=0.0,
+            high=1.0,
+            higher_is_better=True,
+            headline=True,
+            position=10,
+            read_with=(F1, "answer_words"),
+            caution="is the published numbers' recipe; it rewards length: read it with F1 and answer_words.",
+        )
+        f1 = MetricInfo(
+            F1,
+            label="ROUGE-L F1 (published recipe)",
+            unit="fraction",
+            recipe="The F1 that belongs to the published recall, over distinct tokens; best reference.",
+            source=source,
+            low=0.0,
+            high=1.0,
+            higher_is_better=True,
+            headline=True,
+            position=20,
+        )
+        return reading(self.reads, [recall, f1])
 
     def values(self, answer: str, references: Sequence[str], language: Language) -> Mapping[str, float]:
         """Returns the best recall and the best F1; nothing without references.

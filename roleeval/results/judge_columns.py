@@ -1,16 +1,18 @@
-"""Which score rows of a folder are a judge's, their possible values, and which of them are still good."""
+"""Which score rows of a folder are a judge's, what they are, and which of them are still good."""
 
 from collections.abc import Callable
 
+from roleeval.metrics import MetricInfo
 from roleeval.results.manifest import Manifest
 
 # A judge's metric: judge/<judge>@<pack hash>-<model and settings hash>[:<hash of the runs compared>]/<criterion>
 JUDGED = "judge/"
 
 
-def judge_ranges(manifest: Manifest) -> dict[str, tuple[float, float]]:
-    """Metric -> (worst, best) possible value, of all judges of a folder."""
-    return {f"{r.prefix}/{name}": ends for r in manifest.judges.values() for name, ends in r.ranges.items()}
+def judge_infos(manifest: Manifest) -> dict[str, MetricInfo]:
+    """Metric -> what it is, of all judges of a folder."""
+    found = [info.of_judge(record.prefix) for record in manifest.judges.values() for info in record.infos.values()]
+    return {info.name: info for info in found}
 
 
 def kept_rows(manifest: Manifest) -> Callable[[str], bool]:

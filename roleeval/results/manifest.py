@@ -1,7 +1,8 @@
 """manifest.json: what a result folder was made from, typed, with a format version; the one place that reads it.
 
     format 1   without a version: what was written before there was one; read, and brought into format 2's shape
-    format 2   identities name classes (`class`), not the modules they lie in (`_target_`)
+    format 2   identities name classes (`class`), not the modules they lie in (`_target_`); judges' metrics have infos
+               where they had ranges, and the benchmark says what its clusters are called
 
 A format that is newer than this version of roleeval is refused. Keys that are not known here are kept in `more`.
 """
@@ -11,7 +12,9 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
-from roleeval.errors import ResultError
+from roleeval.errors import ConfigError, ResultError
+from roleeval.metrics import MetricInfo
+from roleeval.results.infos import older_cluster, older_judge_infos
 
 FORMAT = 2
 
@@ -36,6 +39,7 @@ class BenchmarkRecord:
         prompt_packs: name -> pack.
         descriptions: language -> whether role descriptions are at hand.
         setup: what else has to be the same in one table, in words.
+        cluster: what the unit of its intervals is called, one and several ("role", "roles").
         more: the benchmark's own facts.
     """
 
@@ -47,6 +51,7 @@ class BenchmarkRecord:
     prompt_packs: Mapping[str, Pack] = field(default_factory=dict)
     descriptions: Mapping[str, bool] = field(default_factory=dict)
     setup: Mapping[str, str] = field(default_factory=dict)
+    cluster: tuple[str, str] = ("cluster", "clusters")
     more: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -107,7 +112,7 @@ class JudgeRecord:
         work: hash of everything that it was asked about; another hash is work to do.
         opponents: labels of the runs compared.
         questions, statuses, unanswered, failures, unusable_replies, tokens, cost: what became of the questions.
-        ranges: metric behind the prefix -> (worst, best) possible value.
+        infos: metric behind the prefix -> what it is.
         controls: what positive controls found; None where there were none.
     """
 
@@ -116,7 +121,7 @@ class JudgeRecord:
     work: str
     pack: Pack
     model: JudgeModel
-    ranges: Mapping[str, tuple[float, float]]
+    infos: Mapping[str, MetricInfo]
     questions: int
     statuses: Mapping[str, int]
     unanswered: int = 0
@@ -147,7 +152,7 @@ class PanelRecord:
     judge: str
     prefix: str
     members: tuple[str, ...]
-    ranges: Mapping[str, tuple[float, float]]
+    infos: Mapping[str, MetricInfo]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,9 +233,24 @@ def read_manifest(data: Mapping[str, Any], where: str) -> Manifest:
             " Update roleeval"
         )
     if written == 1:
-        data = {**data, "identity": _without_modules(data.get("identity", {}))}
+        data = _of_format_2(data)
     manifest: Manifest = _typed(Manifest, {**data, "format": FORMAT}, where, "")
     return manifest
+
+
+def _of_format_2(data: Mapping[str, Any]) -> dict[str, Any]:
+    """A manifest of format 1 in format 2's shape; what is damaged is left for `_typed` to name."""
+    found = {**data, "identity": _without_modules(data.get("identity", {}))}
+    if isinstance(benchmark := data.get("benchmark"), Mapping):
+        found["benchmark"] = {"cluster": older_cluster(str(benchmark.get("name"))), **benchmark}
+    if isinstance(judges := data.get("judges"), Mapping):
+        found["judges"] = {
+            column: {**record, "infos": older_judge_infos(record["prefix"], record["ranges"])}
+            if isinstance(record, Mapping) and {"prefix", "ranges"} <= record.keys()
+            else record
+            for column, record in judges.items()
+        }
+    return found
 
 
 def _without_modules(node: Any) -> Any:
@@ -276,6 +296,8 @@ def _validated(cls: Any, values: Mapping[str, Any], where: str, key: str) -> Any
 
     try:
         return _adapter(cls).validate_python(values)
+    except ConfigError as error:
+        raise ResultError(f"{where}: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in (key, *first["loc"]) if part != "")

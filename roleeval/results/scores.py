@@ -38,6 +38,11 @@ class ScoreBook:
         self._sample_clusters = array("i")
         self._odd: dict[tuple[str, str, int], tuple[str, str]] = {}
 
+    @property
+    def metrics(self) -> set[str]:
+        """Names of all metrics that have rows."""
+        return {metric for metric, _ in self._columns}
+
     def add(self, sample: Sample, scores: Iterable[Score]) -> None:
         """Adds the rows of one sample."""
         self._add(sample.id, sample.index, sample.cluster, ((sample.split, score) for score in scores))

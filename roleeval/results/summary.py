@@ -1,9 +1,10 @@
-"""summary.json: every metric in every group with its interval, n and what is missing."""
+"""summary.json: every metric in every group with its interval, n and what is missing; and what every metric is."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from roleeval.metrics import MetricInfo
 from roleeval.results.scores import ScoreBook
 from roleeval.stats import clustered_mean, mean_of_means, pooled
 
@@ -11,7 +12,7 @@ from roleeval.stats import clustered_mean, mean_of_means, pooled
 def summarise(
     book: ScoreBook,
     averages: Mapping[str, tuple[tuple[str, ...], ...]],
-    ranges: Mapping[str, Sequence[float]] | None = None,
+    infos: Mapping[str, MetricInfo],
 ) -> dict[str, Any]:
     """Means with 95 % intervals, clustered.
 
@@ -19,18 +20,19 @@ def summarise(
         book: the scores.
         averages: name -> alternatives (see Benchmark.averages); left out for metrics that have none of them whole.
             Entries have "mean_of", and "over_rows" where the groups' rows are pooled.
-        ranges: metric -> (worst, best) possible value; such metrics get "bounds": what their mean would be if every
-            missing value were the worst or the best one.
+        infos: metric -> what it is, of all metrics in the book. Judges' opinions get "bounds": what their mean would
+            be if every missing value were the worst or the best possible one.
 
     Returns:
-        {"metrics": {metric: {group: {"mean", "ci_low", "ci_high", "n", "missing", "clusters", "statuses"}}}}
+        {"metrics": {metric: {group: {"mean", "ci_low", "ci_high", "n", "missing", "clusters", "statuses"}}},
+        "info": {metric: see MetricInfo.to_json}}
     """
     metrics: dict[str, dict[str, Any]] = {}
     columns: dict[str, dict[str, Any]] = {}
     for metric, group, values, clusters, statuses in book.columns():
         entry = asdict(clustered_mean(values, clusters)) | {"statuses": dict(sorted(statuses.items()))}
-        if ranges and metric in ranges:
-            entry["bounds"] = _bounds(entry, ranges[metric])
+        if (ends := infos[metric].ends) and infos[metric].bounds_apply:
+            entry["bounds"] = _bounds(entry, ends)
         metrics.setdefault(metric, {})[group] = entry
         columns.setdefault(metric, {})[group] = (values, clusters)
     for metric, groups in columns.items():
@@ -49,7 +51,7 @@ def summarise(
                         for end in (0, 1)
                     ]
                 metrics[metric][name] = entry
-    return {"metrics": metrics}
+    return {"metrics": metrics, "info": {metric: infos[metric].to_json() for metric in metrics}}
 
 
 def _bounds(entry: Mapping[str, Any], ends: Sequence[float]) -> list[float]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from roleeval.errors import ResultError
 from roleeval.judging import REFERENCES, Answer, View, reference
+from roleeval.metrics import MetricInfo
 from roleeval.results import ResultFolder, read_judgements, read_transcripts
 from roleeval.results.manifest import JudgeRecord, Manifest
 from roleeval.stats import Aggregate, Outcome, Verdict, Winner, settle
@@ -80,10 +81,16 @@ class Column:
     runs: Mapping[str, Run]
     judgements: tuple[Mapping[str, Any], ...]
 
-    @property
+    @cached_property
+    def infos(self) -> Mapping[str, MetricInfo]:
+        """Metric without the column's name -> what it is."""
+        return {name: info for record in self.records.values() for name, info in record.infos.items()}
+
+    @cached_property
     def ranges(self) -> Mapping[str, tuple[float, float]]:
-        """Metric -> (worst, best) possible value."""
-        return {name: ends for record in self.records.values() for name, ends in record.ranges.items()}
+        """Metric -> (worst, best) possible value; habits of the judge are left out."""
+        infos = self.infos.values()
+        return {info.name: info.ends for info in infos if info.ends is not None and not info.habit}
 
     @property
     def aggregate(self) -> Aggregate:

@@ -28,12 +28,22 @@ from roleeval.judging import (
     controls,
     members,
 )
+from roleeval.metrics import check_declared, infos_of
 from roleeval.models import base_parameters
-from roleeval.results import ResultFolder, ScoreBook, judgement_line, read_transcripts, summarise, write_judgements
-from roleeval.results.judge_columns import JUDGED, judge_ranges, kept_rows
+from roleeval.results import (
+    ResultFolder,
+    ScoreBook,
+    infos_for,
+    judgement_line,
+    read_transcripts,
+    summarise,
+    summary_infos,
+    write_judgements,
+)
+from roleeval.results.judge_columns import JUDGED, judge_infos, kept_rows
 from roleeval.results.manifest import JudgeRecord, Manifest, PanelRecord
 from roleeval.stages.cast import judge_model
-from roleeval.stages.judge_record import JudgeRows, Task, counted, judge_record, pooled_rows, shared_ranges
+from roleeval.stages.judge_record import JudgeRows, Task, counted, judge_record, pooled_rows, shared_infos
 from roleeval.stages.opponents import Opponents
 from roleeval.stages.progress import make_progress
 from roleeval.stages.runtime import Runtime
@@ -79,10 +89,9 @@ async def judge_folder(config: RunConfig, runtime: Runtime, folder: ResultFolder
     for task in tasks:
         found[task.prefix], judges[task.column] = await _judged(task, config.options, folder, played)
     if panel is not None:
-        ranges = shared_ranges([judges[task.column].ranges for task in tasks])
-        members_of = tuple(sorted(found))
-        judges[pooled] = PanelRecord(judge=panel.name, prefix=pooled, members=members_of, ranges=ranges)
-        found[pooled] = pooled_rows(found, ranges, pooled)
+        infos = shared_infos([judges[task.column].infos for task in tasks])
+        judges[pooled] = PanelRecord(judge=panel.name, prefix=pooled, members=tuple(sorted(found)), infos=infos)
+        found[pooled] = pooled_rows(found, infos, pooled)
     _write(config, folder, replace(manifest, judges=judges), [sample for sample, _ in played], found)
     return True
 
@@ -107,6 +116,7 @@ async def _judged(
 ) -> tuple[JudgeRows, JudgeRecord]:
     """Asks one judge about everything; writes its judgements, returns its rows and its record for the manifest."""
     judge, begin = task.judge, time.perf_counter()
+    infos = infos_of(judge, tuple(task.opponents.labels))
     cases = _cases(task, folder, played)
     spoilt = _controls(judge, folder, cases)
     try:
@@ -123,7 +133,7 @@ async def _judged(
     record = judge_record(
         task,
         [judgement for per_case in judged for judgement in per_case],
-        candidates=len(task.opponents.labels) + 1,
+        infos=infos,
         controls=found,
         session={
             "seconds": round(time.perf_counter() - begin, 2),
@@ -133,6 +143,7 @@ async def _judged(
     )
     _write_judgements(task, folder, record, judged, controlled)
     rows = judge.scores(list(zip(cases, judged, strict=True)))
+    check_declared(judge, (row for _, each in rows for row in each), infos)
     return [(s, [replace(r, metric=f"{task.prefix}/{r.metric}") for r in each]) for s, each in rows], record
 
 
@@ -243,7 +254,9 @@ def _write(
         for sample, scores in rows:
             book.add(sample, scores)
     book.write(folder.scores, benchmark=config.benchmark.name, model=config.model.name)
-    folder.write_json("summary.json", summarise(book, config.benchmark.averages(), judge_ranges(manifest)))
+    scored = {name: info for metric in config.metrics.values() for name, info in infos_of(metric).items()}
+    infos = infos_for(book.metrics, judge_infos(manifest), summary_infos(folder.summary()), scored)
+    folder.write_json("summary.json", summarise(book, config.benchmark.averages(), infos))
     folder.write_manifest(manifest)
 
 

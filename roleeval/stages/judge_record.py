@@ -8,6 +8,7 @@ from typing import Any
 from roleeval.config import masked
 from roleeval.engines import StoredEngine
 from roleeval.judging import Judge, Judgement, Price, mean_or_none
+from roleeval.metrics import MetricInfo
 from roleeval.results.manifest import JudgeModel, JudgeRecord, Manifest, Pack
 from roleeval.stages.opponents import Opponents
 from roleeval.types import AdapterRef, Sample, Score, Status
@@ -57,7 +58,7 @@ def judge_record(
     task: Task,
     judgements: Sequence[Judgement],
     *,
-    candidates: int,
+    infos: Mapping[str, MetricInfo],
     controls: Mapping[str, Any] | None,
     session: Mapping[str, Any],
 ) -> JudgeRecord:
@@ -66,14 +67,11 @@ def judge_record(
     Args:
         task: what was asked.
         judgements: of the folder's samples, without controls.
-        candidates: runs compared; 1 for a judge of single answers.
+        infos: metric -> what it is, as the judge declares it.
         controls: what the positive controls found.
         session: time and calls of this session.
     """
     judge, pack = task.judge, task.judge.prompts
-    ranges = dict(judge.ranges(candidates))
-    if "overall/win" in ranges and len(task.opponents.labels) > 1:
-        ranges |= {f"overall/win_against/{label}": ranges["overall/win"] for label in task.opponents.labels}
     return JudgeRecord(
         judge=judge.name,
         prefix=task.prefix,
@@ -93,7 +91,7 @@ def judge_record(
         seed=judge.seed,
         opponents=tuple(task.opponents.labels),
         **counted(judgements, task.price),
-        ranges=ranges,
+        infos=infos,
         controls=controls,
         session=session,
     )
@@ -116,9 +114,10 @@ def counted(judgements: Sequence[Judgement], price: Price | None) -> dict[str, A
     }
 
 
-def shared_ranges(ranges: Sequence[Mapping[str, tuple[float, float]]]) -> dict[str, tuple[float, float]]:
-    """What all of a panel's judges score on the same scale."""
-    return {name: ends for name, ends in ranges[0].items() if all(each.get(name) == ends for each in ranges)}
+def shared_infos(infos: Sequence[Mapping[str, MetricInfo]]) -> dict[str, MetricInfo]:
+    """What all of a panel's judges score on the same scale, as the first of them has it."""
+    scales = [{name: info.ends for name, info in each.items() if info.ends and not info.habit} for each in infos]
+    return {name: infos[0][name] for name, ends in scales[0].items() if all(each.get(name) == ends for each in scales)}
 
 
 def pooled_rows(found: Mapping[str, JudgeRows], names: Iterable[str], column: str) -> JudgeRows:

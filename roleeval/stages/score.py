@@ -1,7 +1,8 @@
 """The score stage: metrics over transcripts, as they come or from a finished folder."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from roleeval.benchmarks import SelfScored
 from roleeval.config import RunConfig
@@ -9,9 +10,9 @@ from roleeval.engines import Usage
 from roleeval.errors import ResultError
 from roleeval.hashing import digest
 from roleeval.identity import identity_of
-from roleeval.metrics import CorpusMetric
-from roleeval.results import ResultFolder, ScoreBook, read_transcripts, summarise
-from roleeval.results.judge_columns import JUDGED, judge_ranges, kept_rows
+from roleeval.metrics import CorpusMetric, Metric, MetricInfo, check_declared, infos_of
+from roleeval.results import ResultFolder, ScoreBook, infos_for, read_transcripts, summarise, summary_infos
+from roleeval.results.judge_columns import JUDGED, judge_infos, kept_rows
 from roleeval.results.manifest import Manifest
 from roleeval.stages.outcome import Outcome
 from roleeval.stages.progress import make_progress
@@ -19,38 +20,64 @@ from roleeval.types import Sample, Score, Transcript
 
 
 class Scoring:
-    """Scores transcripts as they come, or takes the scores that came with them."""
+    """Scores transcripts as they come, or takes the scores that came with them; every row's metric is declared."""
 
     def __init__(self, config: RunConfig) -> None:
+        """Raises:
+        ConfigError: a metric, or a benchmark that scores itself, declares nothing.
+        """
         self._config = config
-        scores_itself = isinstance(config.benchmark, SelfScored)
-        self._metrics = [] if scores_itself or "score" not in config.options.stages else list(config.metrics.values())
         self.book = ScoreBook()
+        itself = isinstance(config.benchmark, SelfScored)
+        scorers: list[Any] = [config.benchmark] if itself else list(config.metrics.values())
+        scorers = scorers if "score" in config.options.stages else []
+        self._infos = {name: info for scorer in scorers for name, info in infos_of(scorer).items()}
+        self._metrics = [scorer for scorer in scorers if isinstance(scorer, Metric)]
+        self._collectors = [(scorer, scorer.collector()) for scorer in scorers if isinstance(scorer, CorpusMetric)]
 
     def add(self, sample: Sample, transcript: Transcript, scores: tuple[Score, ...] | None = None) -> None:
-        """Takes a finished episode; `scores` are those of a benchmark that scores itself."""
-        if scores is not None:
-            self.book.add(sample, scores)
-            return
-        for metric in self._metrics:
-            self.book.add(sample, metric.score(sample, transcript))
-
-    def write(self, folder: ResultFolder, ranges: Mapping[str, tuple[float, float]] | None = None) -> None:
-        """Writes scores.parquet and summary.json.
+        """Takes a finished episode; `scores` are those of a benchmark that scores itself.
 
         Raises:
-            ResultError: one of them could not be written.
+            ConfigError: a score's metric is not declared.
+        """
+        if scores is not None and self._infos:
+            self._add(self._config.benchmark, sample, scores)
+            return
+        for metric in self._metrics:
+            self._add(metric, sample, metric.score(sample, transcript))
+        for _, collector in self._collectors:
+            collector.add(sample, transcript)
+
+    def _add(self, scorer: Any, sample: Sample, scores: Sequence[Score]) -> None:
+        check_declared(scorer, scores, self._infos)
+        self.book.add(sample, scores)
+
+    def write(self, folder: ResultFolder, kept: Mapping[str, MetricInfo] | None = None) -> None:
+        """Writes scores.parquet and summary.json.
+
+        Args:
+            folder: where to.
+            kept: metric -> what it is, of rows that were taken over.
+
+        Raises:
+            ConfigError: the metric of a corpus metric's row is not declared.
+            ResultError: a file could not be written.
         """
         config = self._config
-        if isinstance(config.benchmark, SelfScored):
-            for split, cluster, score in config.benchmark.corpus_scores():
+        for scorer, rows in self._corpus_rows():
+            check_declared(scorer, (score for _, _, score in rows), self._infos)
+            for split, cluster, score in rows:
                 self.book.add_cluster(cluster, split, score)
-        for metric in self._metrics:
-            if isinstance(metric, CorpusMetric):
-                for split, cluster, score in metric.finish():
-                    self.book.add_cluster(cluster, split, score)
         self.book.write(folder.scores, benchmark=config.benchmark.name, model=config.model.name)
-        folder.write_json("summary.json", summarise(self.book, config.benchmark.averages(), ranges))
+        infos = infos_for(self.book.metrics, self._infos, kept or {})
+        folder.write_json("summary.json", summarise(self.book, config.benchmark.averages(), infos))
+
+    def _corpus_rows(self) -> Iterator[tuple[Any, list[tuple[str, str, Score]]]]:
+        if isinstance(self._config.benchmark, SelfScored):
+            yield self._config.benchmark, list(self._config.benchmark.corpus_scores())
+        for metric, collector in self._collectors:
+            yield metric, collector.rows()
 
 
 def rescore(config: RunConfig, folder: ResultFolder) -> Outcome:
@@ -76,7 +103,7 @@ def rescore(config: RunConfig, folder: ResultFolder) -> Outcome:
             progress.done(transcript, usage)
     kept = kept_rows(manifest)
     scoring.book.take_over(folder.scores, samples, lambda metric: metric.startswith(JUDGED) and kept(metric))
-    scoring.write(folder, judge_ranges(manifest))
+    scoring.write(folder, {**summary_infos(folder.summary()), **judge_infos(manifest)})
     folder.write_manifest(replace(manifest, stages={**manifest.stages, "score": metrics_hash(config)}))
     return Outcome(folder, skipped=False)
 

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from roleeval import __version__
 from roleeval.cli.main import app
+from roleeval.metrics import AnswerLength, RougePltrdy, infos_of
 from roleeval.results import ScoreBook, summarise
 from roleeval.types import Persona, Sample, Score
 from roleeval.zoo.build import RECIPES
@@ -107,9 +108,10 @@ def results(tmp_path: Path) -> Path:
         sample = Sample(f"eng_specific/{number}", number, "eng_specific", role, Persona(role, "", "en"), "q", {})
         book.add(sample, [Score("answer_words", float(number))])
         book.add(sample, [Score(f"rougeL_{name}_pltrdy_max", number / 20, group="SPE") for name in ("recall", "f1")])
+    infos = {**infos_of(AnswerLength()), **infos_of(RougePltrdy())}
     folder = tmp_path / "results" / "rolebench" / "stub" / "seed1-x"
     folder.mkdir(parents=True)
-    (folder / "summary.json").write_text(json.dumps(summarise(book, {})))
+    (folder / "summary.json").write_text(json.dumps(summarise(book, {}, infos)))
     manifest = {
         "benchmark": {"name": "rolebench", "data_hash": "0" * 64, "splits": {"eng_specific": 10}},
         "model": {"name": "stub", "family": "base"},

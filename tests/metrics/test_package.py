@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roleeval.metrics import Metric, TextMetric, default_metrics
+from roleeval.metrics import CorpusMetric, Metric, TextMetric, default_metrics
 from roleeval.types import Sample, Score, Status, Transcript
 
 Make = Callable[..., Sample]
@@ -18,7 +18,8 @@ HEAVY = ["nltk", "rouge_score", "rouge", "jieba", "rapidfuzz", "numpy", "pandas"
 
 
 def rows(sample: Sample, transcript: Transcript) -> dict[tuple[str, str], Score]:
-    return {(row.metric, row.group): row for metric in default_metrics() for row in metric.score(sample, transcript)}
+    metrics = [metric for metric in default_metrics() if isinstance(metric, Metric)]
+    return {(row.metric, row.group): row for metric in metrics for row in metric.score(sample, transcript)}
 
 
 def text_metrics() -> list[TextMetric]:
@@ -43,11 +44,10 @@ def test_scoring_english_without_the_stemmer_does_not_import_nltk() -> None:
 
 def test_defaults_are_metrics_with_frozen_options() -> None:
     for metric in default_metrics():
-        assert isinstance(metric, Metric)
+        assert isinstance(metric, Metric | CorpusMetric)
         assert dataclasses.is_dataclass(metric)
-    for text_metric in text_metrics():
         with pytest.raises(dataclasses.FrozenInstanceError):
-            text_metric.anything = 1  # type: ignore[attr-defined]
+            metric.anything = 1  # type: ignore[union-attr]
 
 
 def test_thoughts_never_reach_a_metric(sample: Make, transcript: Say) -> None:

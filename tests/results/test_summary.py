@@ -2,8 +2,13 @@
 
 import pytest
 
+from roleeval.metrics import MetricInfo
 from roleeval.results import ScoreBook, summarise
 from roleeval.types import Persona, Sample, Score
+
+OPINION = MetricInfo(
+    "m", label="M", unit="points", recipe="Given.", low=0.0, high=20.0, higher_is_better=True, judged=True
+)
 
 
 def book() -> ScoreBook:
@@ -16,7 +21,7 @@ def book() -> ScoreBook:
 
 def test_a_mean_of_means_and_a_mean_over_rows_are_two_numbers() -> None:
     averages = {"groups": (("id", "ood"),), "cases": (("id+ood",),)}
-    metric = summarise(book(), averages, {"m": (0.0, 20.0)})["metrics"]["m"]
+    metric = summarise(book(), averages, {"m": OPINION})["metrics"]["m"]
     assert metric["groups"]["mean"] == pytest.approx(7.0) and metric["cases"]["mean"] == pytest.approx(5.0)
     assert metric["cases"]["n"] == 4 and metric["cases"]["mean_of"] == ["id", "ood"] and metric["cases"]["over_rows"]
     assert "over_rows" not in metric["groups"]
@@ -25,5 +30,5 @@ def test_a_mean_of_means_and_a_mean_over_rows_are_two_numbers() -> None:
 
 
 def test_an_average_of_a_group_that_is_missing_is_left_out() -> None:
-    metric = summarise(book(), {"cases": (("id+far",),)})["metrics"]["m"]
+    metric = summarise(book(), {"cases": (("id+far",),)}, {"m": OPINION})["metrics"]["m"]
     assert set(metric) == {"id", "ood"}

@@ -53,8 +53,12 @@ RESET = Fault(reset=True)
 class Endpoint:
     """A server on a free port that answers from a script, then well; keeps what it was asked."""
 
-    def __init__(self, *script: Fault | dict[str, Any], delay_s: float = 0.0) -> None:
+    def __init__(
+        self, *script: Fault | dict[str, Any], delay_s: float = 0.0, models: Fault | dict[str, Any] | None = None
+    ) -> None:
         self.script = list(script)
+        self.models = Fault(404, b"{}") if models is None else models
+        self.listed = 0
         self.bodies: list[dict[str, Any]] = []
         self.paths: list[str] = []
         self.keys: list[str] = []
@@ -64,6 +68,7 @@ class Endpoint:
     async def __aenter__(self) -> "Endpoint":
         app = web.Application()
         app.router.add_post("/v1/{path:.*}", self._answer)
+        app.router.add_get("/v1/models", self._list)
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -78,6 +83,10 @@ class Endpoint:
         """What a request is answered with."""
         return self.script.pop(0) if self.script else reply()
 
+    async def _list(self, request: web.Request) -> web.StreamResponse:
+        self.listed += 1
+        return await self._send(request, self.models)
+
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
@@ -87,17 +96,19 @@ class Endpoint:
             self.paths.append(request.match_info["path"])
             self.keys.append(request.headers["authorization"])
             await asyncio.sleep(self.delay_s)
-            answer = self.choose(body)
-            if isinstance(answer, dict):
-                return web.json_response(answer)
-            await asyncio.sleep(answer.hang_s)
-            if answer.reset:
-                assert request.transport is not None
-                request.transport.abort()
-            headers = {"content-type": "application/json", **(answer.headers or {})}
-            return web.Response(status=answer.status, body=answer.body, headers=headers)
+            return await self._send(request, self.choose(body))
         finally:
             self.in_flight -= 1
+
+    async def _send(self, request: web.Request, answer: "Fault | dict[str, Any]") -> web.StreamResponse:
+        if isinstance(answer, dict):
+            return web.json_response(answer)
+        await asyncio.sleep(answer.hang_s)
+        if answer.reset:
+            assert request.transport is not None
+            request.transport.abort()
+        headers = {"content-type": "application/json", **(answer.headers or {})}
+        return web.Response(status=answer.status, body=answer.body, headers=headers)
 
 
 def options(*urls: str, **fields: Any) -> OpenAIOptions:

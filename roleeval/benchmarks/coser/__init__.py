@@ -1,7 +1,16 @@
 """CoSER: scenes with several characters, played turn by turn and judged for flaws. See docs/coser.md."""
 
 from roleeval.benchmarks.coser.benchmark import Coser
-from roleeval.benchmarks.coser.gca import GcaJudge, gca_points, read_severity
+from roleeval.benchmarks.coser.gca import GcaJudge, gca_infos, gca_points, read_severity
 from roleeval.benchmarks.coser.metrics import CoserOverlap, NextSpeaker, SceneFacts
 
-__all__ = ["Coser", "CoserOverlap", "GcaJudge", "NextSpeaker", "SceneFacts", "gca_points", "read_severity"]
+__all__ = [
+    "Coser",
+    "CoserOverlap",
+    "GcaJudge",
+    "NextSpeaker",
+    "SceneFacts",
+    "gca_infos",
+    "gca_points",
+    "read_severity",
+]

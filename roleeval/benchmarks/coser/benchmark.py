@@ -14,7 +14,6 @@ from roleeval.benchmarks._spread import spread
 from roleeval.benchmarks.actor import Actor, Helper
 from roleeval.benchmarks.coser.data import ENVIRONMENT, SPLITS, Scene, read_scenes
 from roleeval.benchmarks.coser.memory import Memory, Retrieval
-from roleeval.benchmarks.coser.next import DRAWN, NOTES
 from roleeval.benchmarks.coser.prompts import ScenePrompts
 from roleeval.benchmarks.coser.rules import Rules
 from roleeval.benchmarks.coser.scene import Play
@@ -27,9 +26,6 @@ from roleeval.resources import resource
 from roleeval.types import Persona, Sample, Transcript
 
 SplitName = Literal["id", "ood"]
-# What the notes of next-speaker turns can be, and those whose speaker was drawn although the reply did not ask for it.
-NSP_NOTES = NOTES
-NSP_UNASKED = tuple(note for note in DRAWN if note != "random")
 _EMBEDDED = "tasks/coser/embedded/test_set.json"
 
 
@@ -186,6 +182,7 @@ class Coser:
         speakers = [(scene, name) for scene in self.scenes for name in scene.characters]
         return {
             "data": self.data_file or "embedded",
+            "cluster": ("book", "books"),
             "data_hash": self.data_hash,
             "splits": {split: sum(scene.split == split for scene in self.scenes) for split in self.splits},
             "rows_skipped": len(self._skipped),

@@ -6,8 +6,8 @@ Source: CoSER (arXiv 2502.09082), section on evaluation; spec/coser.md, section 
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from roleeval.benchmarks.coser.critic import OWN_PACK, Dimension, critic_messages, load_critic, pack_file
@@ -20,12 +20,15 @@ from roleeval.judging import (
     Question,
     UnusableReplyError,
     check_schema,
+    criterion_title,
     disarmed,
     fence_token,
     fenced,
     mean_or_none,
+    points_info,
     read_verdict,
 )
+from roleeval.metrics import MetricInfo
 from roleeval.prompts import fill
 from roleeval.types import Sample, Sampling, Score, Status
 
@@ -81,6 +84,44 @@ def gca_points(severities: Sequence[float], rounds: int, *, cap: float | None) -
     """
     points = _START - _PER_SEVERITY * sum(severities) + _PER_ROUND * rounds
     return max(LOWEST, points if cap is None else min(points, cap))
+
+
+def gca_infos(briefs: Mapping[str, str], *, rounds: int, cap: float | None) -> list[MetricInfo]:
+    """The points of every dimension, and their mean.
+
+    Args:
+        briefs: dimension's metric -> what it is about.
+        rounds, cap: of the best possible scene; see `gca_points`.
+    """
+    best = gca_points([], rounds, cap=cap)
+    asked = {**briefs, "avg": "Mean over the dimensions."}
+    infos = [points_info(name, brief, low=LOWEST, high=best, primary=name == "avg") for name, brief in asked.items()]
+    return [replace(info, source="CoSER (arXiv 2502.09082)") for info in infos]
+
+
+def _flaw_infos(dimensions: Iterable[str]) -> list[MetricInfo]:
+    flaws = [
+        MetricInfo(
+            f"{name}/flaws",
+            label=f"{criterion_title(name)}: flaws",
+            unit="count",
+            recipe="Flaws that the judge lists.",
+            low=0.0,
+            higher_is_better=False,
+        )
+        for name in dimensions
+    ]
+    severity = MetricInfo(
+        "severity",
+        label="Mean severity of flaws",
+        unit="number",
+        recipe="Mean severity of a scene's flaws; none without a flaw.",
+        low=float(MILDEST),
+        high=float(WORST_FLAW),
+        higher_is_better=False,
+        habit=True,
+    )
+    return [*flaws, severity]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,9 +216,9 @@ class GcaJudge(Judge):
     def _point_names(self) -> tuple[str, ...]:
         return (*(dimension.metric for dimension in self._dimensions), "avg")
 
-    def ranges(self, candidates: int) -> Mapping[str, tuple[float, float]]:
-        best = gca_points([], self.max_rounds, cap=self.cap)
-        return dict.fromkeys(self._point_names, (LOWEST, best))
+    def infos(self, opponents: Sequence[str]) -> Sequence[MetricInfo]:
+        briefs = {dimension.metric: dimension.brief for dimension in self._dimensions}
+        return [*gca_infos(briefs, rounds=self.max_rounds, cap=self.cap), *_flaw_infos(briefs)]
 
 
 def _played(answer: Answer) -> bool:

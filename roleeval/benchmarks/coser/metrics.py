@@ -6,11 +6,12 @@ were given (continue_from) are left out on both sides. Source: spec/coser.md, se
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from roleeval.metrics._protocol import ANSWERLESS
+from roleeval.benchmarks.coser.next import NOTES, UNASKED
+from roleeval.metrics import MetricInfo, happened
 from roleeval.types import Sample, Score, Transcript
 
 # Where rouge_chinese 1.0.3 ends a sentence: (what ends it, what may come next), one pass over the text for each.
@@ -21,6 +22,62 @@ _SENTENCE_ENDS = (
     (r"[。！？?][”’]", r"[^，。！？?]"),
 )
 _BREAKS = tuple(re.compile(f"({end})({following})") for end, following in _SENTENCE_ENDS)
+
+BLEU4, BLEU4_UNTRAINED, ROUGE_L = "coser/bleu4", "coser/bleu4_untrained", "coser/rougeL_f1_rouge_chinese"
+
+
+def _overlap(name: str, label: str, recipe: str, source: str, position: int) -> MetricInfo:
+    return MetricInfo(
+        name,
+        label=label,
+        unit="fraction",
+        recipe=recipe,
+        source=source,
+        low=0.0,
+        high=1.0,
+        higher_is_better=True,
+        headline=True,
+        primary=name == ROUGE_L,
+        position=position,
+    )
+
+
+_BLEU = "Sentence BLEU over 1- to 4-grams of the simulated conversation against the book's, lower-case"
+_OVERLAP = (
+    _overlap(BLEU4, "BLEU-4 (CoSER's recipe)", f"{_BLEU}.", "CoSER (arXiv 2502.09082); nltk", 200),
+    _overlap(
+        BLEU4_UNTRAINED,
+        "BLEU-4 (CoSER's recipe, untrained sentence splitter)",
+        f"{_BLEU}; sentences by Punkt without training.",
+        "CoSER (arXiv 2502.09082); nltk",
+        201,
+    ),
+    _overlap(
+        ROUGE_L,
+        "ROUGE-L F1 (CoSER's recipe)",
+        "F1 of the longest common subsequence over tokens between white space, broken at ends of sentences.",
+        "CoSER (arXiv 2502.09082); rouge_chinese 1.0.3",
+        210,
+    ),
+)
+_FACTS = (
+    MetricInfo("coser/actor_turns", label="Turns of actors", unit="count", recipe="Turns of the model.", low=0.0),
+    MetricInfo(
+        "coser/words_per_turn",
+        label="Words per turn",
+        unit="rate",
+        recipe="Words between white space, over actor turns that said something.",
+        low=0.0,
+    ),
+    MetricInfo(
+        "coser/unanswered_turns",
+        label="Turns without a word",
+        unit="count",
+        recipe="Actor turns in which nobody heard a word.",
+        low=0.0,
+        higher_is_better=False,
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -36,16 +93,20 @@ class CoserOverlap:
     Source: spec/coser.md, section 3; Papineni et al., ACL 2002; rouge_chinese 1.0.3.
     """
 
+    def infos(self) -> Sequence[MetricInfo]:
+        """See Metric.infos; both names of BLEU-4, of which one machine has one."""
+        return _OVERLAP
+
     def score(self, sample: Sample, transcript: Transcript) -> list[Score]:
         """Returns both rows; missing where the scene did not happen."""
         tokenise, name = _word_tokeniser()
         status = transcript.status
-        if status != "ok" and status not in ANSWERLESS:
-            return [Score(metric, None, status) for metric in (name, "coser/rougeL_f1_rouge_chinese")]
+        if not happened(status):
+            return [Score(metric, None, status) for metric in (name, ROUGE_L)]
         said, reference = _compared(sample, transcript)
         return [
             Score(name, sentence_bleu4(tokenise(said.lower()), tokenise(reference.lower())), status),
-            Score("coser/rougeL_f1_rouge_chinese", rouge_l(said, reference), status),
+            Score(ROUGE_L, rouge_l(said, reference), status),
         ]
 
 
@@ -57,6 +118,10 @@ class SceneFacts:
     said something. Unanswered are actor turns in which nobody heard a word (cut in the plan, only a thought, refused).
     """
 
+    def infos(self) -> Sequence[MetricInfo]:
+        """See Metric.infos."""
+        return _FACTS
+
     def score(self, sample: Sample, transcript: Transcript) -> list[Score]:
         """Returns the rows; missing where the scene did not happen."""
         status = transcript.status
@@ -67,28 +132,39 @@ class SceneFacts:
             "coser/words_per_turn": sum(words) / len(words) if words else 0.0,
             "coser/unanswered_turns": float(sum(not turn.visible for turn in turns)),
         }
-        happened = status == "ok" or status in ANSWERLESS
-        return [Score(metric, value if happened else None, status) for metric, value in values.items()]
+        return [Score(metric, value if happened(status) else None, status) for metric, value in values.items()]
 
 
 @dataclass(frozen=True)
 class NextSpeaker:
     """How the next-speaker predictor's replies were read: `coser/nsp_<step>`, a count per scene for every step.
 
-    The steps are those of benchmarks/_coser_next.py. `coser/nsp_drawn_unasked` sums those whose speaker was drawn
+    The steps are those of next.py beside this file. `coser/nsp_drawn_unasked` sums those whose speaker was drawn
     although nobody asked for it: replies that could not be followed.
     """
 
+    def infos(self) -> Sequence[MetricInfo]:
+        """See Metric.infos."""
+        steps = {note: f"Next speakers read by the step {note!r}." for note in NOTES}
+        steps["drawn_unasked"] = "Next speakers who were drawn although nobody asked for it."
+        return [
+            MetricInfo(
+                f"coser/nsp_{step}",
+                label=f"Next speaker: {step.replace('_', ' ')}",
+                unit="count",
+                recipe=recipe,
+                low=0.0,
+            )
+            for step, recipe in steps.items()
+        ]
+
     def score(self, sample: Sample, transcript: Transcript) -> list[Score]:
         """Returns a row per step; missing where the scene did not happen."""
-        from roleeval.benchmarks.coser.benchmark import NSP_NOTES, NSP_UNASKED
-
         status = transcript.status
         seen = Counter(turn.note for turn in transcript.turns if turn.part == "next_speaker")
-        values = {f"coser/nsp_{note}": float(seen[note]) for note in NSP_NOTES}
-        values["coser/nsp_drawn_unasked"] = float(sum(seen[note] for note in NSP_UNASKED))
-        happened = status == "ok" or status in ANSWERLESS
-        return [Score(metric, value if happened else None, status) for metric, value in values.items()]
+        values = {f"coser/nsp_{note}": float(seen[note]) for note in NOTES}
+        values["coser/nsp_drawn_unasked"] = float(sum(seen[note] for note in UNASKED))
+        return [Score(metric, value if happened(status) else None, status) for metric, value in values.items()]
 
 
 def _compared(sample: Sample, transcript: Transcript) -> tuple[str, str]:
@@ -141,5 +217,5 @@ def _word_tokeniser() -> tuple[Callable[[str], list[str]], str]:
         nltk.data.find("tokenizers/punkt_tab/english/")
     except LookupError:
         words, sentences = NLTKWordTokenizer(), PunktSentenceTokenizer()
-        return lambda text: [w for s in sentences.tokenize(text) for w in words.tokenize(s)], "coser/bleu4_untrained"
-    return nltk.word_tokenize, "coser/bleu4"
+        return lambda text: [w for s in sentences.tokenize(text) for w in words.tokenize(s)], BLEU4_UNTRAINED
+    return nltk.word_tokenize, BLEU4

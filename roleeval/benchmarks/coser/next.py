@@ -27,6 +27,7 @@ END, RANDOM = "<END CHAT>", "random"
 READ = ("exact", "markdown", "quotes", "case", "prefix")
 DRAWN = ("random", "same_speaker", "early_end", "unknown", "empty")
 NOTES = (*READ, *DRAWN, "end", "reference")
+UNASKED = DRAWN[1:]  # drawn although the reply did not ask for it
 
 _FIELD = re.compile(r"next[ _]speaker\W*?[:：](.*)", re.IGNORECASE)
 _MARKS = "*_`#>~ \t\n"

@@ -10,7 +10,7 @@ import json
 import math
 import random
 import re
-from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,6 +22,7 @@ from roleeval.benchmarks.rolebench import RoleBench
 from roleeval.errors import ConfigError, DataError, UnsupportedRoleError
 from roleeval.hashing import digest
 from roleeval.identity import OUTSIDE_IDENTITY, options
+from roleeval.metrics import MetricInfo, Per
 from roleeval.models import PersonaModel
 from roleeval.prompts import load_prompt_pack
 from roleeval.types import Language, Persona, Sample, Score, Status, Transcript, Turn
@@ -242,6 +243,19 @@ class LmEval:
                 failed = name in self._results["failed"]
                 yield name, name, _score(metric, way, None if failed else value, "engine_failed" if failed else "ok")
 
+    def infos(self) -> Sequence[MetricInfo]:
+        """See SelfScored: every metric of every task, with the direction that lm-eval gives."""
+        directions: dict[str, set[bool | None]] = {}
+        means: set[str] = set()
+        for task in self._loaded["tasks"].values():
+            means |= _means(task)
+            for metric in task.aggregation():
+                directions.setdefault(metric, set()).add(task.higher_is_better().get(metric))
+        return [
+            _info(metric, found.pop() if len(found) == 1 else None, per="sample" if metric in means else "cluster")
+            for metric, found in directions.items()
+        ]
+
     def averages(self) -> Mapping[str, tuple[tuple[str, ...], ...]]:
         return {}
 
@@ -337,6 +351,19 @@ def _score(metric: str, way: str, value: Any, status: Status) -> Score:
         detail = {} if value is None else {"lm_eval": str(value)}
         return Score(metric, None, "no_answer" if status == "ok" else status, group, detail)
     return Score(metric, float(value), status, group)
+
+
+def _info(metric: str, higher_is_better: bool | None, *, per: Per) -> MetricInfo:
+    return MetricInfo(
+        metric,
+        label=metric.replace("_", " "),
+        unit="number",
+        recipe="As the task defines it, averaged over documents." if per == "sample" else "One value for the task.",
+        source="lm-eval",
+        higher_is_better=higher_is_better,
+        headline=True,
+        per=per,
+    )
 
 
 def _means(task: Any) -> set[str]:

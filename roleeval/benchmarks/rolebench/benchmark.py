@@ -164,6 +164,7 @@ class RoleBench:
         languages: list[Language] = sorted({SPLITS[s].language for s in self.splits})
         return {
             "data": self.data_dir or "embedded",
+            "cluster": ("role", "roles"),
             "data_hash": self.data_hash,
             "splits": {s: self._counts[s] for s in self.splits},
             "rows_skipped": self._counts["skipped"],

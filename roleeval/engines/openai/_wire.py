@@ -1,7 +1,10 @@
 """The wire format of OpenAI-compatible servers: from a Request to a body, from a reply's bytes to a Completion."""
 
 import json
+import math
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from roleeval.errors import EngineError
@@ -59,8 +62,11 @@ def named_and_extra(body: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, 
     return named, {name: value for name, value in body.items() if name not in _NAMED}
 
 
-def read_completion(content: bytes, request: Request) -> Completion:
+def read_completion(content: bytes, request: Request) -> tuple[Completion, str]:
     """Reads a reply. A refusal in a field of its own is a filtered completion with the refusal as its text.
+
+    Returns:
+        The completion, and the reply's system_fingerprint ("" for none).
 
     Raises:
         BrokenReplyError: it is not JSON, has no choice, or its message is missing or was aborted.
@@ -83,13 +89,35 @@ def read_completion(content: bytes, request: Request) -> Completion:
     if not isinstance(text, str) or reason in ("abort", "error"):
         raise BrokenReplyError(f"a reply without a finished message (finish_reason {reason!r})")
     usage = data.get("usage")
-    return Completion(
+    completion = Completion(
         text=request.prefill + text,
         finish_reason=_finish_reason(reason),
         prompt_tokens=_count(usage, "prompt_tokens"),
         output_tokens=_count(usage, "completion_tokens"),
         reasoning=reasoning if isinstance(reasoning, str) else json.dumps(reasoning, ensure_ascii=False),
     )
+    fingerprint = data.get("system_fingerprint")
+    return completion, fingerprint if isinstance(fingerprint, str) else ""
+
+
+def server_message(body: object, text: str) -> str:
+    """What a server says of an error: the message in its JSON, or its text as it is."""
+    message = body.get("message") if isinstance(body, Mapping) else None
+    return str(message or text).strip() or "no message"
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Seconds that a Retry-After header (seconds or an HTTP date) asks to wait; None without a readable one."""
+    value = headers.get("retry-after", "").strip()
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            when = parsedate_to_datetime(value)
+        except ValueError:
+            return None
+        seconds = (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+    return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
 def _extended_sampling(request: Request, *, extended: bool) -> dict[str, Any]:

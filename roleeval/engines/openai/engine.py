@@ -9,19 +9,25 @@ import hashlib
 import importlib.metadata
 import itertools
 import logging
-import math
 import os
 import random
-import re
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from roleeval.engines._protocol import LoraNeed, ModelSource
-from roleeval.engines.openai._wire import BrokenReplyError, named_and_extra, read_completion, request_body
+from roleeval.engines._protocol import LoraNeed, ModelSource, Served
+from roleeval.engines.openai._checks import check_extra_body, check_key_variable, check_name, checked_url
+from roleeval.engines.openai._served import Servers, model_facts
+from roleeval.engines.openai._wire import (
+    BrokenReplyError,
+    named_and_extra,
+    read_completion,
+    request_body,
+    retry_after_s,
+    server_message,
+)
 from roleeval.errors import AdapterError, ConfigError, EngineError
 from roleeval.hashing import digest
 from roleeval.types import AdapterRef, Completion, Likelihood, LikelihoodRequest, Request
@@ -33,8 +39,8 @@ _log = logging.getLogger(__name__)
 
 # A URL that refused a connection is asked again by others only after this many seconds.
 _DOWN_S = 10.0
-_KEY_PREFIXES = ("sk-", "sk_", "hf_", "gsk_", "ghp_", "AIza")
-_SECRET_FIELD = re.compile(r"api_?key|secret|password|authorization|access_?token|bearer", re.IGNORECASE)
+# Nobody waits longer for a list of models, which is only for a check.
+_MODELS_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,12 @@ class OpenAIOptions:
     """Options of the openai engine (conf/engine/openai.yaml). None of them may hold a secret.
 
     Attributes:
-        base_urls: of equal servers, each with its path ("http://127.0.0.1:8000/v1").
+        base_urls: of equal servers, each with its path ("http://127.0.0.1:8000/v1"). No part of the fingerprint: a
+            server that is restarted elsewhere, and a second one, find the same texts in the store.
+        provider: whose endpoint it is. Part of the fingerprint together with the model's served name: two providers'
+            models of one name are two models.
+        served_as: a name of your own for the weights and settings behind the endpoint, in the place of `provider`. A
+            new one keeps their texts apart from those of other weights that were served under the same name.
         api_key_env: the *name* of the environment variable that holds the key.
         api_key_required: fail where the variable is not set; otherwise such servers get the key "EMPTY".
         max_concurrency: requests under way at most, over all URLs.
@@ -57,10 +68,11 @@ class OpenAIOptions:
         max_tokens_field: some vendors' models only take "max_completion_tokens".
         omit: fields of the body not to send ("temperature", "top_p": some vendors' reasoning models refuse them).
         extra_body: further fields of every body; they win over ours.
-        model_revision_note: what is known of the weights behind the name; part of the fingerprint.
     """
 
     base_urls: tuple[str, ...]
+    provider: str = "openai-compatible"
+    served_as: str | None = None
     api_key_env: str = "OPENAI_API_KEY"
     api_key_required: bool = False
     max_concurrency: int = 64
@@ -74,7 +86,6 @@ class OpenAIOptions:
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     omit: tuple[str, ...] = ()
     extra_body: dict[str, Any] = field(default_factory=dict)
-    model_revision_note: str = ""
 
     def __post_init__(self) -> None:
         """Normalises the URLs and refuses anything that may carry a secret, without repeating it.
@@ -85,16 +96,12 @@ class OpenAIOptions:
         urls = (self.base_urls,) if isinstance(self.base_urls, str) else self.base_urls
         if not urls:
             raise ConfigError("engine.base_urls is empty; give at least one, for example http://127.0.0.1:8000/v1")
-        object.__setattr__(self, "base_urls", tuple(_checked_url(url) for url in urls))
+        object.__setattr__(self, "base_urls", tuple(checked_url(url) for url in urls))
         object.__setattr__(self, "omit", tuple(self.omit))
-        if _looks_like_a_key(self.api_key_env):
-            raise ConfigError(
-                "engine.api_key_env takes the name of an environment variable, not a key; its value is not repeated"
-                " here. Export the key (OPENAI_API_KEY=...) and give the variable's name"
-            )
-        for path, value in _leaves("engine.extra_body", self.extra_body):
-            if _SECRET_FIELD.search(path) or (isinstance(value, str) and value.startswith(_KEY_PREFIXES)):
-                raise ConfigError(f"{path} looks like a secret; the only key sent is the one engine.api_key_env names")
+        check_name("engine.provider", self.provider)
+        check_name("engine.served_as", self.served_as)
+        check_key_variable(self.api_key_env)
+        check_extra_body(self.extra_body)
         if needed := {"model", "messages", "prompt"} & {*self.omit}:
             raise ConfigError(f"engine.omit: no server answers without {sorted(needed)}")
         if self.max_concurrency < 1 or self.max_retries < 0 or self.timeout_s <= 0:
@@ -146,21 +153,28 @@ class OpenAIEngine:
         self._source = source
         self._fingerprint = digest(
             "openai",
-            sorted(options.base_urls),
+            {"served_as": options.served_as} if options.served_as else {"provider": options.provider},
             source.path,
             source.revision,
-            options.model_revision_note,
             options.extra_body,
             [options.extended_sampling, options.send_seed, sorted(options.omit)],
         )
         self._slots = asyncio.Semaphore(options.max_concurrency)
         self._endpoints: list[_Endpoint] = []
+        self._servers = Servers(source.path)
+        self._starting = asyncio.Lock()
+        self._noticed = False
         self._ticks = itertools.count(1)
         self._key = ""
 
     @property
     def fingerprint(self) -> str:
         return self._fingerprint
+
+    @property
+    def served(self) -> Served:
+        """See ServedElsewhere."""
+        return self._servers.served
 
     def check(self, adapter: AdapterRef) -> None:
         """See Engine.check. The server holds its adapters: only their names are known here."""
@@ -171,13 +185,24 @@ class OpenAIEngine:
             )
 
     async def start(self) -> None:
-        """Makes one client for each base URL; later calls return at once.
+        """Makes one client for each base URL and asks each for its list of models; later calls return at once.
 
         Raises:
             EngineError: the API key is required and not set, or cannot be sent in a header.
         """
-        if self._endpoints:
-            return
+        async with self._starting:
+            if not self._endpoints:
+                self._connect()
+                await asyncio.gather(*map(self._ask_models, self._endpoints))
+                for difference in self._servers.differences():
+                    _log.warning(
+                        "%s: %s. engine.base_urls should be equal servers; give other weights or settings a name of"
+                        " their own (engine.served_as)",
+                        self._source.path,
+                        difference,
+                    )
+
+    def _connect(self) -> None:
         from openai import AsyncOpenAI
 
         options = self._options
@@ -195,6 +220,18 @@ class OpenAIEngine:
             for url in options.base_urls
         ]
 
+    async def _ask_models(self, endpoint: _Endpoint) -> None:
+        """Takes what a server says of the model; one that does not answer says nothing."""
+        import openai
+
+        try:
+            async with asyncio.timeout(min(_MODELS_TIMEOUT_S, self._options.timeout_s)):
+                reply = await endpoint.client.models.with_raw_response.list()
+        except (openai.OpenAIError, TimeoutError):
+            return
+        facts = model_facts(bytes(reply.content), self._source.path, now=time.time())
+        self._servers.told(endpoint.url, {self._scrub(fact): self._scrub(value) for fact, value in facts.items()})
+
     async def generate(self, request: Request) -> Completion:
         """See Engine.generate."""
         if not self._endpoints:
@@ -207,8 +244,9 @@ class OpenAIEngine:
             for attempt in range(options.max_retries + 1):
                 endpoint = self._choose(request.affinity, avoid)
                 try:
-                    content = await self._send(endpoint, body)
-                    return replace(read_completion(content, request), served_by=self._fingerprint)
+                    completion, said = read_completion(await self._send(endpoint, body), request)
+                    self._hear(said)
+                    return replace(completion, served_by=self._fingerprint)
                 except BrokenReplyError as broken:
                     failure = _RetryableError(str(broken), elsewhere=True)
                 except _RetryableError as retryable:
@@ -220,6 +258,16 @@ class OpenAIEngine:
                     _log.info("%s; retry %d of %d in %.1f s", last, attempt + 1, options.max_retries, wait_s)
                     await asyncio.sleep(wait_s)
         raise EngineError(f"{self._source.path}: no answer in {options.max_retries + 1} attempts; the last: {last}")
+
+    def _hear(self, system_fingerprint: str) -> None:
+        self._servers.heard(self._scrub(system_fingerprint))
+        if self._servers.silent and not self._noticed and self._options.served_as is None:
+            _log.info(
+                "%s: the server does not say what it serves (no model list, no system_fingerprint), so other weights"
+                " under this name would go unnoticed; if they change, set engine.served_as=NAME",
+                self._source.path,
+            )
+            self._noticed = True
 
     async def likelihood(self, request: LikelihoodRequest) -> Likelihood:
         """Not possible here.
@@ -287,10 +335,10 @@ class OpenAIEngine:
 
     def _status_error(self, endpoint: _Endpoint, error: "APIStatusError") -> Exception:
         status: int = error.status_code
-        message = self._scrub(_server_message(error.body, error.response.text))[:500]
+        message = self._scrub(server_message(error.body, error.response.text))[:500]
         transient = status in (408, 409, 429) or status >= 500
         if transient and error.code != "insufficient_quota":  # a 429 that no waiting heals
-            wait_s = _retry_after_s(error.response.headers)
+            wait_s = retry_after_s(error.response.headers)
             return _RetryableError(f"HTTP {status}: {message}", elsewhere=status >= 500, wait_s=wait_s)
         return EngineError(f"{endpoint.host} refused the request for {self._source.path}: HTTP {status}: {message}")
 
@@ -319,53 +367,5 @@ class OpenAIEngine:
             "package": f"openai=={importlib.metadata.version('openai')}",
             "model": self._source.path,
             "options": asdict(self._options),
+            "server": self._servers.describe(),
         }
-
-
-def _checked_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError("engine.base_urls: expected http(s)://host[:port]/path, for example http://127.0.0.1:8000/v1")
-    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
-        raise ConfigError(
-            f"engine.base_urls: the URL of {parts.hostname} carries credentials or a query; keys go in the environment"
-            " variable that engine.api_key_env names"
-        )
-    return url.rstrip("/")
-
-
-def _looks_like_a_key(name: str) -> bool:
-    if len(name) > 64 or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name.startswith(_KEY_PREFIXES):
-        return True
-    # Keys that are identifiers by chance; environment variables that long are written in capitals.
-    return len(name) >= 20 and bool(re.search("[a-z]", name)) and bool(re.search("[0-9]", name))
-
-
-def _leaves(path: str, value: object) -> Iterator[tuple[str, object]]:
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield from _leaves(f"{path}.{name}", inner)
-    elif isinstance(value, list | tuple):
-        for number, inner in enumerate(value):
-            yield from _leaves(f"{path}[{number}]", inner)
-    else:
-        yield path, value
-
-
-def _server_message(body: object, text: str) -> str:
-    message = body.get("message") if isinstance(body, Mapping) else None
-    return str(message or text).strip() or "no message"
-
-
-def _retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds that a Retry-After header (seconds or an HTTP date) asks to wait; None without a readable one."""
-    value = headers.get("retry-after", "").strip()
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            when = parsedate_to_datetime(value)
-        except ValueError:
-            return None
-        seconds = (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
-    return max(0.0, seconds) if math.isfinite(seconds) else None

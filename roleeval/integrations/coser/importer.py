@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from roleeval.benchmarks.coser import Coser, gca_points, read_severity
+from roleeval.benchmarks.coser import Coser, CoserOverlap, gca_infos, gca_points, read_severity
 from roleeval.benchmarks.coser.scene import ENVIRONMENT_PART, PREDICTOR_PART
 from roleeval.benchmarks.coser.text import character_turn, without_name
 from roleeval.errors import DataError, ResultError
@@ -33,9 +33,11 @@ from roleeval.integrations.coser._official import (
     read_evaluation,
 )
 from roleeval.judging import Judgement, UnusableReplyError, mean_or_none
+from roleeval.metrics import infos_of
 from roleeval.models._her_reply import parse_her
-from roleeval.results import ResultFolder, ScoreBook, judgement_line, summarise, write_judgements
+from roleeval.results import ResultFolder, ScoreBook, infos_for, judgement_line, summarise, write_judgements
 from roleeval.results.folder import TranscriptWriter
+from roleeval.results.judge_columns import judge_infos
 from roleeval.results.manifest import (
     BenchmarkRecord,
     JudgeModel,
@@ -53,7 +55,7 @@ Protocol = Literal["paper", "feb25", "head", "her"]
 _PREFIX = "coser"
 _TOLERANCE = 1e-6  # stored values are sums of halves, and means of them
 _MOST_ROUNDS = 20  # of a scene, in every protocol
-_POINTS = (*DIMENSIONS.values(), AVERAGE)
+_FIRST_PLACE = 130  # of the imported points among a table's columns
 _TITLES = {metric: title for title, metric in {**DIMENSIONS, "average": AVERAGE, **OVERLAPS}.items()}
 # Another way of averaging: over rows where "+" joins the groups (results/summary.py).
 _GROUPS, _CASES = ("id", "ood"), ("id+ood",)
@@ -143,7 +145,7 @@ def import_coser(
     differences = (*_case_differences(scenes), *_mean_differences(found, scenes))
     remarks = tuple(remark for scene in scenes for remark in scene.remarks)
     files = {"evaluation": evaluation, "simulation": simulation, "data": data}
-    record = _judge_record(scenes, judge, best=gca_points([], _MOST_ROUNDS, cap=cap))
+    record = _judge_record(scenes, judge, cap=cap)
     # as prompt packs of measured runs do, another judge or protocol keeps imports out of each other's tables
     who = Pack(version=f"judge {judge}, protocol {protocol}", sha256=digest("official", judge, protocol))
     column = f"{_PREFIX}@{who.sha256[:8]}"
@@ -242,8 +244,11 @@ def _differ(stored: float, recomputed: float | None) -> bool:
     return recomputed is None or abs(stored - recomputed) > _TOLERANCE
 
 
-def _judge_record(scenes: Sequence[_Scene], judge: str, *, best: float) -> JudgeRecord:
-    """What the manifest says of a judge, as far as the file says it."""
+def _judge_record(scenes: Sequence[_Scene], judge: str, *, cap: float | None) -> JudgeRecord:
+    """What the manifest says of a judge, as far as the file says it; its metrics stand first in their tables."""
+    briefs = {metric.removeprefix(f"{_PREFIX}/"): title for title, metric in DIMENSIONS.items()}
+    infos = gca_infos(briefs, rounds=_MOST_ROUNDS, cap=cap)
+    places = {info.name: place for place, info in enumerate([infos[-1], *infos[:-1]], start=_FIRST_PLACE)}
     statuses = Counter(scene.rows[metric].status for scene in scenes for metric in DIMENSIONS.values())
     return JudgeRecord(
         judge="official",
@@ -253,7 +258,7 @@ def _judge_record(scenes: Sequence[_Scene], judge: str, *, best: float) -> Judge
         model=JudgeModel(source={"path": judge}),
         questions=sum(statuses.values()),
         statuses=dict(sorted(statuses.items())),
-        ranges=dict.fromkeys(_POINTS, (0.0, best)),
+        infos={info.name: replace(info, position=places[info.name]) for info in infos},
     )
 
 
@@ -267,6 +272,7 @@ def _manifest(samples: Sequence[Sample], benchmark: Coser | None, model: str, wh
             data_hash=ids,
             splits=dict(sorted(Counter(sample.split for sample in samples).items())),
             prompt_packs={"official evaluation": who},
+            cluster=("book", "books"),
         ),
         model=ModelRecord(name=model, family="imported", source={"path": model}),
         engine={"kind": "imported"},
@@ -301,7 +307,8 @@ def _write(
     folder.judgements.unlink(missing_ok=True)  # of an earlier import
     write_judgements(folder.judgements, column, lines)
     book.write(folder.scores, benchmark="coser", model=manifest.model.name)
-    folder.write_json("summary.json", summarise(book, averages, record.ranges))
+    infos = infos_for(book.metrics, judge_infos(manifest), infos_of(CoserOverlap()))
+    folder.write_json("summary.json", summarise(book, averages, infos))
     folder.write_manifest(manifest)
 
 

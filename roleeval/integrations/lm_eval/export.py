@@ -21,12 +21,13 @@ from roleeval.errors import ConfigError, ResultError
 from roleeval.integrations.lm_eval.tasks import (
     PROTOCOLS,
     TASK_VERSION,
+    directions,
     flat_metrics,
-    higher_is_better,
     mean_of_known,
     task_row,
 )
-from roleeval.results import ResultFolder, read_transcripts, write_atomically
+from roleeval.metrics import MetricInfo
+from roleeval.results import ResultFolder, read_transcripts, summary_infos, write_atomically
 from roleeval.results.manifest import Manifest
 from roleeval.types import Sample, Transcript
 
@@ -56,7 +57,7 @@ def export(folder: Path, out: Path) -> list[Path]:
         raise ResultError(f"{folder}: not scored yet; run the same command with stages=[score]")
     lm_eval = _lm_eval_utils()
     gen_kwargs = _generation_kwargs(manifest.model.sampling)
-    tasks = _tasks(source, manifest, gen_kwargs)
+    tasks = _tasks(source, manifest, gen_kwargs, summary_infos(summary))
     name = manifest.model.name
     stamp = datetime.now().isoformat().replace(":", "-")
     place = out / lm_eval.sanitize_model_name(name)
@@ -66,7 +67,7 @@ def export(folder: Path, out: Path) -> list[Path]:
         "configs": {task.name: task.config(gen_kwargs) for task in tasks},
         "versions": {task.name: TASK_VERSION for task in tasks},
         "n-shot": {task.name: 0 for task in tasks},
-        "higher_is_better": {task.name: {m: higher_is_better(m) for m in task.metrics} for task in tasks},
+        "higher_is_better": {task.name: task.higher_is_better for task in tasks},
         "n-samples": {task.name: task.counts(manifest) for task in tasks},
         **_about_the_run(manifest),
         "task_hashes": {task.name: lm_eval.hash_string("".join(task.hashes)) for task in tasks},
@@ -107,6 +108,7 @@ class _Task:
     lines: list[bytes] = field(default_factory=list)
     hashes: list[str] = field(default_factory=list)
     metrics: dict[str, list[float | None]] = field(default_factory=lambda: defaultdict(list))
+    higher_is_better: dict[str, bool | None] = field(default_factory=dict)
 
     def add(
         self, doc: Mapping[str, Any], transcript: Transcript, metrics: Mapping[str, float | None], kwargs: Any
@@ -165,8 +167,8 @@ class _Task:
             "generation_kwargs": dict(gen_kwargs),
             "repeats": 1,
             "metric_list": [
-                {"metric": metric, "aggregation": "mean_of_known", "higher_is_better": higher_is_better(metric)}
-                for metric in self.metrics
+                {"metric": metric, "aggregation": "mean_of_known", "higher_is_better": direction}
+                for metric, direction in self.higher_is_better.items()
             ],
             "metadata": {"version": TASK_VERSION, "exported_by": f"roleeval {__version__}"},
         }
@@ -176,14 +178,18 @@ class _Task:
         return {"original": manifest.benchmark.splits.get(self.split, effective), "effective": effective}
 
 
-def _tasks(source: ResultFolder, manifest: Manifest, gen_kwargs: Mapping[str, Any]) -> list[_Task]:
+def _tasks(
+    source: ResultFolder, manifest: Manifest, gen_kwargs: Mapping[str, Any], infos: Mapping[str, MetricInfo]
+) -> list[_Task]:
     benchmark = manifest.benchmark.name
     values = _values(source.scores)
     tasks: dict[str, _Task] = {}
     for sample, transcript in read_transcripts(source.transcripts):
         task = tasks.setdefault(sample.split, _Task(f"{benchmark}_{sample.split}", sample.split))
         doc = task_row(sample) if benchmark == "rolebench" else _doc(sample)
-        task.add(doc, transcript, flat_metrics(doc, values.get(sample.id, {})), gen_kwargs)
+        scored = values.get(sample.id, {})
+        task.add(doc, transcript, flat_metrics(doc, scored), gen_kwargs)
+        task.higher_is_better |= directions(doc, scored, infos)
     return list(tasks.values())
 
 

@@ -12,13 +12,14 @@ from typing import Any
 
 from roleeval.benchmarks.rolebench import RoleBench, SplitName
 from roleeval.errors import DataError
-from roleeval.metrics import CorpusMetric, Metric, default_metrics
+from roleeval.metrics import Metric, MetricInfo, default_metrics
 from roleeval.models import parse_plain
 from roleeval.types import Persona, Sample, Transcript, Turn
 
 DATA_DIR = "ROLEEVAL_ROLEBENCH_DIR"
 TASK_VERSION = 1.0
 PROTOCOLS = ("CUS", "RAW", "SPE")
+MISSING_RAW = "missing_rate_RAW"
 
 
 def dataset(*, rolebench_split: SplitName, **_: Any) -> dict[str, Any]:
@@ -112,7 +113,7 @@ def process_results(doc: Mapping[str, Any], results: Sequence[str | None]) -> di
 @cache
 def _metrics() -> tuple[Metric, ...]:
     # A metric over all answers of a role has no value per row.
-    return tuple(metric for metric in default_metrics() if not isinstance(metric, CorpusMetric))
+    return tuple(metric for metric in default_metrics() if isinstance(metric, Metric))
 
 
 def flat_metrics(doc: Mapping[str, Any], values: Mapping[tuple[str, str], float | None]) -> dict[str, float | None]:
@@ -125,12 +126,19 @@ def flat_metrics(doc: Mapping[str, Any], values: Mapping[tuple[str, str], float 
         doc: a row of `dataset`.
         values: (metric, protocol or "") -> value.
     """
-    flat = {metric: value for (metric, protocol), value in values.items() if not protocol}
-    recipes = dict.fromkeys(metric for metric, protocol in values if protocol)
-    for protocol in dict.fromkeys([p for p in PROTOCOLS if p in doc] + [p for _, p in values if p]):
-        flat |= {f"{recipe}_{protocol}": values.get((recipe, protocol)) for recipe in recipes}
+    flat = {name: values.get(key) for name, key in flat_names(doc, values).items()}
     if "RAW" in doc:
-        flat["missing_rate_RAW"] = float(doc["RAW"] is None)
+        flat[MISSING_RAW] = float(doc["RAW"] is None)
+    return flat
+
+
+def flat_names(doc: Mapping[str, Any], keys: Iterable[tuple[str, str]]) -> dict[str, tuple[str, str]]:
+    """Returns lm-eval's flat name -> (metric, protocol or "") of everything that a row has or should have."""
+    found = list(keys)
+    flat = {metric: (metric, "") for metric, protocol in found if not protocol}
+    recipes = dict.fromkeys(metric for metric, protocol in found if protocol)
+    for protocol in dict.fromkeys([p for p in PROTOCOLS if p in doc] + [p for _, p in found if p]):
+        flat |= {f"{recipe}_{protocol}": (recipe, protocol) for recipe in recipes}
     return flat
 
 
@@ -140,8 +148,15 @@ def mean_of_known(values: Iterable[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def higher_is_better(metric: str) -> bool | None:
-    """Returns the direction of a metric; None for lengths, where neither is better."""
-    if metric.startswith("answer_"):
-        return None
-    return "_rate" not in metric
+def directions(
+    doc: Mapping[str, Any], keys: Iterable[tuple[str, str]], infos: Mapping[str, MetricInfo]
+) -> dict[str, bool | None]:
+    """Returns flat name -> whether higher is better; None where neither direction is.
+
+    Args:
+        doc: a row of `dataset`.
+        keys: (metric, protocol or "") of the row's values.
+        infos: metric -> what it is.
+    """
+    found = {name: infos[metric].higher_is_better for name, (metric, _) in flat_names(doc, keys).items()}
+    return found | ({MISSING_RAW: False} if "RAW" in doc else {})

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from roleeval.errors import ResultError
-from roleeval.results import ResultFolder
+from roleeval.metrics import MetricInfo
+from roleeval.results import ResultFolder, summary_infos
 from roleeval.results.manifest import JudgeRecord, Manifest, PanelRecord
 
 _SMALL_JUDGE = 1_000_000_000
@@ -109,13 +110,14 @@ class Facts:
     identity: str  # of everything that determines the answers, except the seed
     judges: Mapping[str, str] = field(default_factory=dict)  # beginning of a metric's name -> who judged, in words
     setup: Mapping[str, str] = field(default_factory=dict)  # the benchmark's protocol and the models that it needs
+    cluster: tuple[str, str] = ("cluster", "clusters")  # what its clusters are called: one, and several
 
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
     """One finished run, or the mean of several that differ only in their seed: its `members`.
 
-    `entries` is metric -> group -> Entry.
+    `entries` is metric -> group -> Entry; `infos` says what each of those metrics is.
     """
 
     path: Path
@@ -125,6 +127,7 @@ class RunResult:
     name: str
     facts: Facts
     entries: Mapping[str, Mapping[str, Entry]]
+    infos: Mapping[str, MetricInfo]
     members: "tuple[RunResult, ...]" = ()
 
 
@@ -222,6 +225,7 @@ def _run(folder: Path, manifest: Manifest, summary: Mapping[str, Any]) -> RunRes
         name=folder.resolve().name,
         facts=_facts(manifest),
         entries=entries,
+        infos=summary_infos(summary),
     )
 
 
@@ -246,6 +250,7 @@ def _facts(manifest: Manifest) -> Facts:
         identity=json.dumps({k: v for k, v in manifest.identity.items() if k != "seed"}, sort_keys=True),
         judges={record.prefix: _judge(record) for record in manifest.judges.values()},
         setup=_setup(benchmark.setup, manifest.helpers),
+        cluster=benchmark.cluster,
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from roleeval.metrics import MetricInfo
 from roleeval.report.found.collect import Facts, RunResult
 from roleeval.stats import FEW_CLUSTERS, LEVEL, RESAMPLES
 
@@ -18,7 +19,6 @@ _SEVERAL_SEEDS = (
     "a row of several seeds holds their mean, an interval of the same kind over each sample's mean over seeds,"
     " and the standard deviation and range of the seeds' means; its n counts the answers of all seeds"
 )
-_CLUSTERS = {"rolebench": ("role", "roles"), "coser": ("book", "books")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,11 @@ class RunSet:
     def runs(self) -> tuple[RunResult, ...]:
         """Every single run behind the rows."""
         return tuple(run for row in self.rows for run in row.members or (row,))
+
+    @property
+    def infos(self) -> dict[str, MetricInfo]:
+        """What the metrics of all rows are; where versions of the program differ, as the first row has it."""
+        return {name: info for row in reversed(self.rows) for name, info in row.infos.items()}
 
 
 def run_sets(runs: Sequence[RunResult]) -> list[RunSet]:
@@ -124,15 +129,15 @@ def decoding(sampling: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def clusters_word(benchmark: str, count: int | None = None) -> str:
-    """What a cluster of a benchmark is called."""
-    singular, plural = _CLUSTERS.get(benchmark, ("cluster", "clusters"))
+def clusters_word(run_set: RunSet, count: int | None = None) -> str:
+    """What a cluster of a set's benchmark is called."""
+    singular, plural = run_set.rows[0].facts.cluster
     return singular if count == 1 else plural
 
 
-def interval_words(benchmark: str) -> str:
+def interval_words(run_set: RunSet) -> str:
     """How intervals are made: "95 % intervals from a bootstrap over roles (10 000 resamples; ...)"."""
-    word = clusters_word(benchmark)
+    word = clusters_word(run_set)
     return (
         f"{LEVEL * 100:.0f} % intervals from a bootstrap over {word} ({RESAMPLES:,} resamples;"
         f" Student's t below {FEW_CLUSTERS} {word} of equal weight)"
@@ -148,7 +153,7 @@ def caption(run_set: RunSet, clusters: Iterable[int]) -> str:
     """
     facts = [run.facts for run in run_set.runs]
     counts = sorted(set(clusters))
-    word = clusters_word(run_set.benchmark, counts[-1] if counts else None)
+    word = clusters_word(run_set, counts[-1] if counts else None)
     many = "" if not counts else f"{counts[0]} {word}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} {word}"
     parts = [
         f"data {_shared(facts, lambda f: data_name(f.data))} (hash {facts[0].data_hash[:_HASH_DIGITS] or 'unknown'})",
@@ -159,7 +164,7 @@ def caption(run_set: RunSet, clusters: Iterable[int]) -> str:
         f"engine {_shared(facts, lambda f: f.engine)}",
         f"decoding {_shared(facts, lambda f: decoding(f.sampling))}",
         many,
-        interval_words(run_set.benchmark),
+        interval_words(run_set),
         _SEVERAL_SEEDS if any(row.members for row in run_set.rows) else "",
         *_warnings(facts),
     ]

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from roleeval.errors import ResultError
+from roleeval.metrics import primary
 from roleeval.results.verdicts import Column, Pairs
 from roleeval.stats import Estimate, VarianceSplit, cluster_codes, clustered_mean, variance_split
 
@@ -16,12 +17,11 @@ if TYPE_CHECKING:
 # metric -> item -> value. Items of single answers are (run, sample), those of comparisons (item, model, model).
 Values = Mapping[str, Mapping[tuple[str, ...], float]]
 _POINTS = {"A": 1.0, "tie": 0.5, "B": 0.0}
-_HEADLINES = ("overall", "overall/win", "overall/beats", "avg")
 
 
 def headline(column: Column) -> str:
     """The metric that stands for a judge."""
-    return next(name for name in (*_HEADLINES, *column.ranges) if name in column.ranges)
+    return primary([column.infos[name] for name in column.ranges]).name
 
 
 def score_values(column: Column) -> dict[str, dict[tuple[str, ...], float]]:

@@ -8,7 +8,7 @@ import io
 
 from roleeval.report.found.collect import Collection, Entry, RunResult
 from roleeval.report.found.groups import planned_rows
-from roleeval.report.tables.columns import is_per_cluster, ordered
+from roleeval.report.tables.columns import ordered
 
 COLUMNS = (
     "benchmark",
@@ -47,7 +47,7 @@ def csv_text(collection: Collection) -> str:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(COLUMNS)
     for run in (*collection.runs, *(row for row in collection.rows if row.members)):
-        for metric in ordered(run.entries):
+        for metric in ordered(run.entries, run.infos):
             for group, entry in sorted(run.entries[metric].items()):
                 writer.writerow(_line(run, metric, group, entry))
     return stream.getvalue()
@@ -55,7 +55,7 @@ def csv_text(collection: Collection) -> str:
 
 def _line(run: RunResult, metric: str, group: str, entry: Entry) -> list[str]:
     facts = run.facts
-    planned = None if is_per_cluster(metric) else planned_rows(run, group, entry)
+    planned = None if run.infos[metric].per == "cluster" else planned_rows(run, group, entry)
     values = {
         "benchmark": run.benchmark,
         "model": run.model,

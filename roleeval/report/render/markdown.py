@@ -35,7 +35,7 @@ def _opening(collection: Collection) -> str:
     missing = f" {left_out} folder(s) are not shown; the last section says why." if left_out else ""
     return (
         f"{shown} run(s), reported by roleeval {__version__}. A cell holds a mean and its interval; values are"
-        f" fractions except lengths and GCA's points (0 to 100). Coverage is scored / planned answers.{missing}"
+        f" fractions except lengths, counts, ranks and points. Coverage is scored / planned answers.{missing}"
     )
 
 

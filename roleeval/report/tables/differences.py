@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from roleeval.errors import ResultError
+from roleeval.metrics import Unit
 from roleeval.report.found.collect import Collection, Entry, RunResult, Test
 from roleeval.report.found.compare import RunSet, clusters_word, interval_words, run_sets
 from roleeval.report.found.groups import cell_entries, splits_of
@@ -128,10 +129,14 @@ def difference_table(comparison: Comparison, group: str, *, title: str, short: b
         {metric: found for metric in row.entries if (found := cell_entries(row, metric, group, splits))}
         for row in comparison.others
     ]
-    metrics = ordered(name for cells in cells_of for name in cells)
-    metrics = headline(metrics) if short and metrics else metrics
+    infos = comparison.run_set.infos
+    metrics = ordered((name for cells in cells_of for name in cells), infos)
+    metrics = headline(metrics, infos) if short and metrics else metrics
     rows = tuple(
-        ((row.model, f"{row.family} {row.name}".strip()), *(_cell(name, cells.get(name, [])) for name in metrics))
+        (
+            (row.model, f"{row.family} {row.name}".strip()),
+            *(_cell(infos[name].unit, cells.get(name, [])) for name in metrics),
+        )
         for row, cells in zip(comparison.others, cells_of, strict=True)
     )
     entries = [entry for cells in cells_of for found in cells.values() for _, entry in found]
@@ -145,56 +150,56 @@ def difference_table(comparison: Comparison, group: str, *, title: str, short: b
     )
 
 
-def _cell(metric: str, found: Sequence[tuple[str, Entry]]) -> Cell:
+def _cell(unit: Unit, found: Sequence[tuple[str, Entry]]) -> Cell:
     lines: list[str] = []
     for label, entry in found:
         if entry.mean is None:
             lines.append(f"{label}: {NOTHING}" if label else NOTHING)
         else:
-            lines += _value(metric, label, entry)
+            lines += _value(unit, label, entry)
         lines.append(_pairs(entry))
     return tuple(lines) or (NOTHING,)
 
 
-def _value(metric: str, label: str, entry: Entry) -> list[str]:
-    value = signed(metric, entry.mean or 0.0)
+def _value(unit: Unit, label: str, entry: Entry) -> list[str]:
+    value = signed(unit, entry.mean or 0.0)
     if entry.ci_low is None or entry.ci_high is None:
         interval = NOTHING
     else:
-        interval = f"[{number(metric, entry.ci_low)}, {number(metric, entry.ci_high)}]"
-    words = _words(metric, entry.test) if entry.test else []
+        interval = f"[{number(unit, entry.ci_low)}, {number(unit, entry.ci_high)}]"
+    words = _words(unit, entry.test) if entry.test else []
     return [f"{label}: {value} {interval}", *words] if label else [value, interval, *words]
 
 
-def _words(metric: str, test: Test) -> list[str]:
+def _words(unit: Unit, test: Test) -> list[str]:
     words = [test.verdict] if test.verdict in ("not separable", "too few clusters") else []
     words += [] if test.p_holm is None else [f"p {test.p_holm:.3f}" if test.p_holm >= 0.001 else "p < 0.001"]
-    return words + ([] if test.detectable is None else [f"detectable {number(metric, test.detectable)}"])
+    return words + ([] if test.detectable is None else [f"detectable {number(unit, test.detectable)}"])
 
 
 def _pairs(entry: Entry) -> str:
     return f"{entry.n} pairs" + (f", {entry.missing} unpaired" if entry.missing else "")
 
 
-def signed(metric: str, value: float) -> str:
+def signed(unit: Unit, value: float) -> str:
     """A difference as tables print it, with its sign."""
-    text = number(metric, value)
+    text = number(unit, value)
     if float(text) == 0:
         return text.removeprefix("-")
     return text if text.startswith("-") else f"+{text}"
 
 
 def _caption(comparison: Comparison) -> str:
-    one = clusters_word(comparison.run_set.benchmark, 1)
+    one = clusters_word(comparison.run_set, 1)
     return (
         f"Model minus {comparison.reference.model} ({comparison.reference.name}), over the samples that both have;"
-        f" {interval_words(comparison.run_set.benchmark)}, paired; p of a test that exchanges the two models"
+        f" {interval_words(comparison.run_set)}, paired; p of a test that exchanges the two models"
         f" {one} by {one}, Holm-corrected for the number of models."
     )
 
 
 def _notes(comparison: Comparison, entries: Sequence[Entry]) -> list[str]:
-    word = clusters_word(comparison.run_set.benchmark)
+    word = clusters_word(comparison.run_set)
     notes = [
         f'"not separable": p is above {1 - LEVEL:.2f} or the interval contains 0. p is corrected for the number of'
         " models, not for the number of metrics.",
@@ -219,7 +224,7 @@ def differences_csv(found: Sequence[Comparison]) -> str:
     writer.writerow(COLUMNS)
     for comparison in found:
         for row in comparison.others:
-            for metric in ordered(row.entries):
+            for metric in ordered(row.entries, row.infos):
                 for group, entry in sorted(row.entries[metric].items()):
                     values = _line(comparison.reference, row, entry) | {"metric": metric, "group": group}
                     writer.writerow("" if values[name] is None else values[name] for name in COLUMNS)

@@ -3,6 +3,7 @@
 results/published/<paper>.yaml
   benchmark, title, source, judge, protocol, remarks
   columns     heading -> metric
+  units       heading -> unit of the metric, where it is no fraction
   times_100   headings whose printed values are 100 times the metric's
   rows        {model, <heading>: value as printed, remark}
 """
@@ -10,9 +11,10 @@ results/published/<paper>.yaml
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from roleeval.errors import DataError
+from roleeval.metrics import Unit
 from roleeval.report.tables.columns import number
 from roleeval.report.tables.tables import NOTHING, Notes, Table
 
@@ -40,15 +42,18 @@ def reported(file: Path) -> Table:
     """
     data = _read(file)
     columns: Mapping[str, str] = data["columns"]
+    units: Mapping[str, Unit] = data.get("units", {})
     scale = {heading: 100.0 if heading in data.get("times_100", ()) else 1.0 for heading in columns}
+    if odd := [unit for unit in units.values() if unit not in get_args(Unit)]:
+        raise DataError(f"{file}: units has {odd[0]!r}; give one of {', '.join(get_args(Unit))}")
     notes, rows = Notes(), []
     for row in data["rows"]:
         if unknown := set(row) - {"model", "remark", *columns}:
             raise DataError(f"{file}: the row of {row.get('model')!r} has {sorted(unknown)[0]!r}, which is no column")
         mark = notes.mark(row["remark"]) if row.get("remark") else ""
         cells = [
-            (number(metric, row[heading] / scale[heading]),) if heading in row else (NOTHING,)
-            for heading, metric in columns.items()
+            (number(units.get(heading, "fraction"), row[heading] / scale[heading]),) if heading in row else (NOTHING,)
+            for heading in columns
         ]
         rows.append(((f"{row['model']}{mark}",), *cells))
     percent = "".join(f"; {heading}, printed times 100 there" for heading in columns if scale[heading] != 1.0)

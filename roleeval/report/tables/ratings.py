@@ -215,13 +215,13 @@ def _caption(found: Rated) -> str:
         return f"{said}No ratings: {found.trouble}"
     return (
         f"{said}Bradley-Terry ratings with ties, {found.ratings.anchor} fixed at 1000; 400 points are odds of 10 to 1;"
-        f" tie strength {found.ratings.tie_strength:.2f}; {interval_words(found.run_set.benchmark)}; for ratings"
+        f" tie strength {found.ratings.tie_strength:.2f}; {interval_words(found.run_set)}; for ratings"
         f" {_RATINGS_RESAMPLES} resamples."
     )
 
 
 def _notes(found: Rated) -> list[str]:
-    word = clusters_word(found.run_set.benchmark)
+    word = clusters_word(found.run_set)
     notes = [
         "An outcome is one sample on one criterion in both orders; orders that disagree are a tie, and so are equal"
         " answers; an answer that was not given loses.",

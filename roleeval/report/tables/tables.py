@@ -6,20 +6,11 @@ A cell is a tuple of lines. Text that comes from models or files is raw here; th
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 
+from roleeval.metrics import MetricInfo, Unit
 from roleeval.report.found.collect import Entry, RunResult
 from roleeval.report.found.compare import RunSet, caption, clusters_word, decoding
 from roleeval.report.found.groups import cell_entries, parts_of, planned_rows, splits_of
-from roleeval.report.tables.columns import (
-    LENGTH,
-    PARITY_RECALL,
-    headline,
-    is_f1,
-    is_habit,
-    is_judged,
-    is_per_cluster,
-    number,
-    ordered,
-)
+from roleeval.report.tables.columns import Infos, headline, number, ordered
 from roleeval.stats import FEW_CLUSTERS
 
 Cell = tuple[str, ...]
@@ -73,13 +64,12 @@ def group_table(run_set: RunSet, group: str, *, title: str, short: bool, notes: 
         short: only the headline's metrics, no check, and a status column only where an answer is not ok.
         notes: footnotes shared with other tables; None is a table with its own.
     """
-    runs, notes = run_set.rows, notes or Notes()
+    runs, infos, notes = run_set.rows, run_set.infos, notes or Notes()
     splits = splits_of(runs, group)
-    metrics = _columns(runs, group, splits)
-    metrics = headline(metrics) if short else metrics
-    hidden = PARITY_RECALL in metrics and not (LENGTH in metrics and any(map(is_f1, metrics)))
-    if hidden:
-        metrics = [name for name in metrics if name != PARITY_RECALL]
+    metrics = _columns(run_set, group, splits)
+    metrics = headline(metrics, infos) if short else metrics
+    hidden = [name for name in metrics if not set(infos[name].read_with).issubset(metrics)]
+    metrics = [name for name in metrics if name not in hidden]
     found = [{name: cell_entries(run, name, group, splits) for name in metrics} for run in runs]
     not_ok = [_not_ok(run, entries) for run, entries in zip(runs, found, strict=True)]
     with_status = not short or any(text not in ("none", NOTHING) for text in not_ok)
@@ -89,7 +79,7 @@ def group_table(run_set: RunSet, group: str, *, title: str, short: bool, notes: 
     columns += ["not ok"] if with_status else []
     rows = []
     for run, entries, status in zip(runs, found, not_ok, strict=True):
-        base = _base(entries)
+        base = _base(entries, infos)
         planned = planned_rows(run, group, base) if base else None
         cells: list[Cell] = [(run.model, f"{run.family} {run.name}".strip())]
         cells += [(text(run),) for _, text in named]
@@ -99,8 +89,9 @@ def group_table(run_set: RunSet, group: str, *, title: str, short: bool, notes: 
         rows.append((*cells, *_metric_cells(run_set, entries, base, notes)))
     clusters = frozenset(entry.clusters for cell in found for pairs in cell.values() for _, entry in pairs if entry.n)
     general = _general_notes(run_set, group, metrics, clusters)
-    if hidden:
-        general.append(f"{PARITY_RECALL} rewards length and is shown only beside an F1 and {LENGTH}: score with both.")
+    for name in hidden:
+        companions = " and ".join(infos[name].read_with)
+        general.append(f"{name} is shown only beside {companions}: score with these as well.")
     return Table(
         title=title,
         caption=caption(run_set, clusters),
@@ -127,28 +118,30 @@ def count(value: int | None) -> str:
     return NOTHING if value is None else f"{value:,}".replace(",", " ")
 
 
-def _columns(runs: Sequence[RunResult], group: str, splits: Sequence[str]) -> list[str]:
-    names = {name for run in runs for name in run.entries}
-    return [name for name in ordered(names) if any(cell_entries(run, name, group, splits) for run in runs)]
+def _columns(run_set: RunSet, group: str, splits: Sequence[str]) -> list[str]:
+    runs, names = run_set.rows, {name for run in run_set.rows for name in run.entries}
+    columns = ordered(names, run_set.infos)
+    return [name for name in columns if any(cell_entries(run, name, group, splits) for run in runs)]
 
 
 def _metric_cells(
     run_set: RunSet, found: Mapping[str, list[tuple[str, Entry]]], base: Entry | None, notes: Notes
 ) -> list[Cell]:
-    has_company = bool(found.get(LENGTH)) and any(entries for name, entries in found.items() if is_f1(name))
+    infos = run_set.infos
     cells: list[Cell] = []
     for name, entries in found.items():
-        if name == PARITY_RECALL and entries and not has_company:
-            cells.append((NOTHING + notes.mark(f"Not shown: this run has no F1 or no {LENGTH} to read it with."),))
+        absent = [other for other in infos[name].read_with if not found.get(other)]
+        if entries and absent:
+            cells.append((NOTHING + notes.mark(f"Not shown: this run has no {absent[0]} to read it with."),))
         else:
-            cells.append(_values(run_set, name, entries, base, notes))
+            cells.append(_values(run_set, infos[name], entries, base, notes))
     return cells
 
 
-def _base(found: Mapping[str, list[tuple[str, Entry]]]) -> Entry | None:
+def _base(found: Mapping[str, list[tuple[str, Entry]]], infos: Infos) -> Entry | None:
     """The entry whose n stands for the row: that of the first metric with one value per answer."""
-    single = [entries[0][1] for name, entries in found.items() if len(entries) == 1 and not is_per_cluster(name)]
-    return single[0] if single else None
+    singles = (entries[0][1] for name, entries in found.items() if len(entries) == 1 and infos[name].per == "sample")
+    return next(singles, None)
 
 
 def _coverage(base: Entry | None, planned: int | None) -> str:
@@ -176,7 +169,7 @@ def _check(group: str, base: Entry | None, planned: int | None, notes: Notes) ->
 
 def _not_ok(run: RunResult, found: Mapping[str, list[tuple[str, Entry]]]) -> str:
     """Statuses other than ok, of the values that stand for the row."""
-    base = _base(found)
+    base = _base(found, run.infos)
     if base is None:
         return NOTHING
     metric = next(name for name, entries in found.items() if entries and entries[0][1] is base)
@@ -188,22 +181,24 @@ def _not_ok(run: RunResult, found: Mapping[str, list[tuple[str, Entry]]]) -> str
     return ", ".join(f"{status} {count}" for status, count in sorted(counts.items()) if status != "ok") or "none"
 
 
-def _values(run_set: RunSet, metric: str, entries: list[tuple[str, Entry]], base: Entry | None, notes: Notes) -> Cell:
+def _values(
+    run_set: RunSet, info: MetricInfo, entries: list[tuple[str, Entry]], base: Entry | None, notes: Notes
+) -> Cell:
     if not entries:
         return (NOTHING,)
     lines: list[str] = []
     for label, entry in entries:
-        value, interval = _value(run_set, metric, entry, notes)
+        value, interval = _value(run_set, info.unit, entry, notes)
         if label:
             lines.append(f"{label}: {value} {interval}".strip())
             continue
         lines += [value, interval] if interval else [value]
-        lines += _spread(metric, entry)
+        lines += _spread(info.unit, entry)
         if entry.bounds is not None and entry.missing:
-            worst, best = (number(metric, end) for end in entry.bounds)
+            worst, best = (number(info.unit, end) for end in entry.bounds)
             lines.append(f"bounds {worst} (worst), {best} (best)")
-        if is_per_cluster(metric):
-            word = clusters_word(run_set.benchmark, entry.n) if entry.spread is None else "values"
+        if info.per == "cluster":
+            word = clusters_word(run_set, entry.n) if entry.spread is None else "values"
             lines.append(f"n {entry.n} {word}" + (f", {entry.missing} missing" if entry.missing else ""))
         elif (
             base is not None
@@ -215,29 +210,29 @@ def _values(run_set: RunSet, metric: str, entries: list[tuple[str, Entry]], base
     return tuple(lines)
 
 
-def _spread(metric: str, entry: Entry) -> list[str]:
+def _spread(unit: Unit, entry: Entry) -> list[str]:
     if entry.spread is None:
         return []
-    low, high = number(metric, entry.spread.low), number(metric, entry.spread.high)
-    return [f"seeds: sd {number(metric, entry.spread.sd)}, {low} to {high}"]
+    low, high = number(unit, entry.spread.low), number(unit, entry.spread.high)
+    return [f"seeds: sd {number(unit, entry.spread.sd)}, {low} to {high}"]
 
 
-def _value(run_set: RunSet, metric: str, entry: Entry, notes: Notes) -> tuple[str, str]:
+def _value(run_set: RunSet, unit: Unit, entry: Entry, notes: Notes) -> tuple[str, str]:
     if entry.mean is None:
         return NOTHING + notes.mark("No value: nothing was scored here."), ""
-    value = number(metric, entry.mean)
+    value = number(unit, entry.mean)
     if entry.ci_low is None or entry.ci_high is None:
-        few, one = clusters_word(run_set.benchmark), clusters_word(run_set.benchmark, 1)
+        few, one = clusters_word(run_set), clusters_word(run_set, 1)
         why = f"No interval: it takes at least two {few} to say how much they differ, and here is one {one}."
         return value, NOTHING + notes.mark(why)
-    return value, f"[{number(metric, entry.ci_low)}, {number(metric, entry.ci_high)}]"
+    return value, f"[{number(unit, entry.ci_low)}, {number(unit, entry.ci_high)}]"
 
 
 def few_clusters_note(run_set: RunSet, clusters: Iterable[int]) -> list[str]:
     """What intervals from few clusters rest on, where there are such."""
     if not any(2 <= count < FEW_CLUSTERS for count in clusters):
         return []
-    few, one = clusters_word(run_set.benchmark), clusters_word(run_set.benchmark, 1)
+    few, one = clusters_word(run_set), clusters_word(run_set, 1)
     return [
         f"Intervals from fewer than {FEW_CLUSTERS} {few} take it that {one} means are roughly normal; where they are"
         " not, as for rare events, they are too narrow."
@@ -245,20 +240,17 @@ def few_clusters_note(run_set: RunSet, clusters: Iterable[int]) -> list[str]:
 
 
 def _general_notes(run_set: RunSet, group: str, metrics: Sequence[str], clusters: Iterable[int]) -> list[str]:
-    notes = few_clusters_note(run_set, clusters)
+    notes, infos = few_clusters_note(run_set, clusters), run_set.infos
     if parts := parts_of(run_set.runs, group):
         over_rows = any(e[group].over_rows for run in run_set.runs for e in run.entries.values() if group in e)
         what = "is over all samples of" if over_rows else "is the plain mean of"
         notes.append(f"{group} {what} {', '.join(parts)}; its n counts scores, not answers.")
         notes.append("In a mean of groups, metrics without references are over the answers of the same splits.")
-    if PARITY_RECALL in metrics:
-        notes.append(
-            f"{PARITY_RECALL} is the published numbers' recipe; it rewards length: read it with F1 and {LENGTH}."
-        )
-    if per_cluster := [name for name in metrics if is_per_cluster(name)]:
-        notes.append(f"One value per {clusters_word(run_set.benchmark, 1)}, not per answer: {', '.join(per_cluster)}.")
+    notes += [f"{name} {infos[name].caution}" for name in metrics if infos[name].caution]
+    if per_cluster := [name for name in metrics if infos[name].per == "cluster"]:
+        notes.append(f"One value per {clusters_word(run_set, 1)}, not per answer: {', '.join(per_cluster)}.")
     said = {(p, w) for run in run_set.runs for p, w in run.facts.judges.items() if _stands(p, metrics)}
-    if said or any(map(is_judged, metrics)):
+    if said or any(infos[name].judged for name in metrics):
         notes.append("Bounds: the mean if every missing judgement were the worst, or the best, possible.")
     by_prefix = {p: [words for prefix, words in sorted(said) if prefix == p] for p, _ in sorted(said)}
     notes += [f"{prefix}: {' | '.join(words)}." for prefix, words in by_prefix.items()]
@@ -306,11 +298,10 @@ def runs_table(run_set: RunSet) -> Table:
 def uneven_groups(run: RunResult) -> list[str]:
     """Metric and group wherever scored + missing is not what was planned; a protocol may lack references."""
     uneven = []
-    for metric, entries in run.entries.items():
+    per_answer = [m for m in run.entries if run.infos[m].per == "sample" and not run.infos[m].habit]
+    for metric, entries in ((metric, run.entries[metric]) for metric in per_answer):
         for group, entry in entries.items():
-            planned = (
-                None if is_per_cluster(metric) or is_habit(metric) or entry.mean_of else planned_rows(run, group, entry)
-            )
+            planned = None if entry.mean_of else planned_rows(run, group, entry)
             if planned is None:
                 continue
             total = entry.n + entry.missing

@@ -17,6 +17,7 @@ from roleeval.benchmarks.coser import GcaJudge, gca_points, read_severity
 from roleeval.config import parse_config
 from roleeval.errors import ConfigError
 from roleeval.judging import Answer, Case, SeenTurn, UnusableReplyError, View
+from roleeval.metrics import infos_of
 from roleeval.types import Persona, Request, Sample, Status, Transcript, Turn
 
 MATERIAL = {
@@ -143,7 +144,7 @@ def test_without_a_flaw_there_is_no_mean_severity_and_nothing_is_missing() -> No
     judge = GcaJudge(cap=None)
     found = scores(judge, scene(), put(judge, lambda request: flaws(asked_about(request)), scene()))
     assert found["avg"].value == 116.5 and "severity" not in found
-    assert judge.ranges(1)["avg"] == (0, 130) and GcaJudge().ranges(1)["avg"] == (0, 100)
+    assert infos_of(judge, ())["avg"].ends == (0, 130) and infos_of(GcaJudge(), ())["avg"].ends == (0, 100)
     with pytest.raises(ConfigError, match=r"judge.max_rounds=20: The Hollow Mill-1-2 has 21 rounds"):
         judge.questions(scene(rounds=21))
 
@@ -220,7 +221,8 @@ def test_imported_prompts_are_used_to_the_letter(tmp_path: Path) -> None:
     continued = replace(SCENE, labels={"continue_from": "3"})
     assert "first 3 messages" in prompts(judge, scene(sample=continued))[0][0]
     judgements = put(judge, lambda request: '{"flaws": []}', scene(rounds=2))
-    assert sorted(judge.ranges(1)) == ["anthropomorphism", "avg", "storyline_consistency"]
+    owed = [name for name, info in infos_of(judge, ()).items() if info.ends and not info.habit]
+    assert sorted(owed) == ["anthropomorphism", "avg", "storyline_consistency"]
     assert scores(judge, scene(rounds=2), judgements)["avg"].value == 100
 
 

@@ -148,16 +148,34 @@ def test_the_fingerprint_tells_texts_apart_and_only_those() -> None:
     def fingerprint(*urls: str, source: ModelSource = SOURCE, **fields: Any) -> str:
         return OpenAIOptions(base_urls=urls or (url,), **fields).build(source, LoraNeed()).fingerprint
 
-    same = {fingerprint(), fingerprint(url + "/"), fingerprint(max_retries=1, timeout_s=5, api_key_env="OTHER")}
+    same = {
+        fingerprint(),
+        fingerprint(url + "/"),
+        fingerprint("http://127.0.0.1:8001/v1"),
+        fingerprint("https://other.host/path/v1", url),
+        fingerprint(max_retries=1, timeout_s=5, api_key_env="OTHER"),
+    }
     assert len(same) == 1
     others = [
-        fingerprint("http://127.0.0.1:8001/v1"),
         fingerprint(source=ModelSource("other")),
         fingerprint(source=ModelSource("role-model", revision="v2")),
-        fingerprint(model_revision_note="weights of May"),
+        fingerprint(provider="a vendor"),
+        fingerprint(served_as="weights of May"),
+        fingerprint(served_as="openai-compatible"),
+        fingerprint(served_as="weights of May", source=ModelSource("other")),
         fingerprint(extra_body={"reasoning_effort": "low"}),
     ]
-    assert len({*same, *others}) == 6
+    assert len({*same, *others}) == 8
+    # A name of one's own stands in the place of the provider.
+    assert fingerprint(served_as="weights of May", provider="a vendor") == others[3]
+
+
+@pytest.mark.parametrize("option", ["provider", "served_as"])
+@pytest.mark.parametrize("name", ["", "  ", "http://127.0.0.1:8000/v1", "sk-canary-0123456789"])
+def test_what_is_served_is_not_named_by_an_address_or_a_key(option: str, name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"engine\.{option}") as caught:
+        options("http://127.0.0.1:8000/v1", **{option: name})
+    assert not name.strip() or name not in str(caught.value)
 
 
 @pytest.mark.parametrize(

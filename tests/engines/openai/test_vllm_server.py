@@ -169,6 +169,23 @@ def test_the_seed_decides_a_sampled_text(server: str) -> None:
     assert one.text == again.text != two.text
 
 
+def test_the_server_says_what_it_serves(server: str, tiny_model: Path, tiny_adapters: list[Path]) -> None:
+    """What a change of weights under the same name is noticed by."""
+
+    async def main() -> dict[str, Any]:
+        engine = OpenAIOptions(base_urls=(server,)).build(ModelSource(SERVED), LoraNeed())
+        await engine.start()
+        await engine.generate(ask(0))
+        await engine.close()
+        return dict(engine.describe()["server"])
+
+    said = asyncio.run(main())
+    adapters = {f"adapter {path.name}: root": str(path) for path in tiny_adapters}
+    expected = {"root": str(tiny_model), "owned_by": "vllm", "max_model_len": "1024"} | adapters
+    assert said["models"][server] == expected
+    assert len(said["system_fingerprints"]) <= 1  # not every vLLM gives one
+
+
 def test_the_servers_refusals_are_named(server: str) -> None:
     with pytest.raises(EngineError, match=r"HTTP 400: .*1024"):
         served(server, [Request(None, GREEDY, seed=0, prompt="Who are you? " * 400)])

@@ -17,6 +17,7 @@ from replay import evaluate, play, replay_lm
 from roleeval.benchmarks.rolebench import RoleBench
 from roleeval.errors import DataError
 from roleeval.integrations.lm_eval import tasks as lm_eval_tasks
+from roleeval.metrics import default_metrics, infos_of
 from roleeval.results import ResultFolder, read_transcripts
 
 EMBEDDED = ("eng_general", "eng_specific", "zh_general", "zh_specific")
@@ -164,6 +165,13 @@ def test_a_missing_plain_answer_is_missing_and_counted(
     assert "rougeL_recall_pltrdy_max_RAW" in make_table(results)
 
 
+def directions(row: dict[str, Any]) -> dict[str, bool | None]:
+    """Of every metric that needs no judge, with each of the row's protocols."""
+    infos = {name: info for metric in default_metrics() for name, info in infos_of(metric).items()}
+    protocols = [protocol for protocol in lm_eval_tasks.PROTOCOLS if protocol in row]
+    return lm_eval_tasks.directions(row, [(name, p) for name in infos for p in ("", *protocols)], infos)
+
+
 def test_the_yaml_files_name_every_metric_with_its_direction(
     tmp_path: Path, tasks_folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -180,7 +188,7 @@ def test_the_yaml_files_name_every_metric_with_its_direction(
         numbers = lm_eval_tasks.process_results(row, ["An answer."])
         assert list(task.aggregation()) and set(task.aggregation()) == set(numbers)
         assert set(task.aggregation().values()) == {lm_eval_tasks.mean_of_known}
-        assert task.higher_is_better() == {name: lm_eval_tasks.higher_is_better(name) for name in numbers}
+        assert task.higher_is_better() == {name: directions(row)[name] for name in numbers}
         assert lm_eval_tasks.TASK_VERSION == task.VERSION
     warnings = [record.getMessage() for record in caplog.records if record.name.startswith("lm_eval")]
     assert len(warnings) == 6 and all("Custom kwargs" in warning for warning in warnings)  # no default was put in

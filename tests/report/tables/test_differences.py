@@ -11,6 +11,7 @@ from rich.console import Console
 from scored import write
 
 from roleeval.errors import ResultError
+from roleeval.metrics import Unit
 from roleeval.report import collect, print_report, write_report
 from roleeval.report.found.seeds import with_rows
 from roleeval.report.tables.differences import Comparison, comparisons, difference_table, signed
@@ -120,11 +121,17 @@ def test_one_role_has_a_difference_and_no_verdict(tmp_path: Path, make_run: Make
 
 
 @pytest.mark.parametrize(
-    ("metric", "value", "text"),
-    [(F1, 0.01234, "+0.0123"), (F1, -0.01, "-0.0100"), (F1, -0.00001, "0.0000"), ("answer_words", 2.04, "+2.0")],
+    ("unit", "value", "text"),
+    [
+        ("fraction", 0.01234, "+0.0123"),
+        ("fraction", -0.01, "-0.0100"),
+        ("fraction", -0.00001, "0.0000"),
+        ("words", 2.04, "+2.0"),
+        ("points", -2.046, "-2.05"),
+    ],
 )
-def test_a_difference_has_a_sign_unless_it_is_zero(metric: str, value: float, text: str) -> None:
-    assert signed(metric, value) == text
+def test_a_difference_has_a_sign_unless_it_is_zero(unit: Unit, value: float, text: str) -> None:
+    assert signed(unit, value) == text
 
 
 def test_p_is_corrected_for_the_number_of_models(tree: Path, tmp_path: Path) -> None:

@@ -1,0 +1,83 @@
+"""Checks of the openai engine's options: nothing in them may be a secret, and no message repeats one."""
+
+import re
+from collections.abc import Iterator, Mapping
+from urllib.parse import urlsplit
+
+from roleeval.engines._secrets import KEY_PREFIXES, secret_name, secret_value
+from roleeval.errors import ConfigError
+
+
+def checked_url(url: str) -> str:
+    """A base URL without a slash at its end.
+
+    Raises:
+        ConfigError: it is none, or carries credentials or a query.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigError("engine.base_urls: expected http(s)://host[:port]/path, for example http://127.0.0.1:8000/v1")
+    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+        raise ConfigError(
+            f"engine.base_urls: the URL of {parts.hostname} carries credentials or a query; keys go in the environment"
+            " variable that engine.api_key_env names"
+        )
+    return url.rstrip("/")
+
+
+def check_key_variable(name: str) -> None:
+    """Checks that engine.api_key_env is the name of a variable and not a key.
+
+    Raises:
+        ConfigError: it looks like a key.
+    """
+    if _looks_like_a_key(name):
+        raise ConfigError(
+            "engine.api_key_env takes the name of an environment variable, not a key; its value is not repeated"
+            " here. Export the key (OPENAI_API_KEY=...) and give the variable's name"
+        )
+
+
+def check_extra_body(extra_body: Mapping[str, object]) -> None:
+    """Checks that engine.extra_body holds no secret.
+
+    Raises:
+        ConfigError: names the field that looks like one.
+    """
+    for path, value in _leaves("engine.extra_body", extra_body):
+        if secret_name(path) or (isinstance(value, str) and value.startswith(KEY_PREFIXES)):
+            raise ConfigError(f"{path} looks like a secret; the only key sent is the one engine.api_key_env names")
+
+
+def check_name(option: str, name: str | None) -> None:
+    """Checks a name for what an endpoint serves: it goes into manifests, and an address changes.
+
+    Raises:
+        ConfigError: it is empty, an address, or looks like a secret.
+    """
+    if name is None:
+        return
+    if not name.strip():
+        raise ConfigError(f"{option} is empty; give a name, or leave it out")
+    if "://" in name or secret_value(name):
+        raise ConfigError(
+            f"{option} takes a name for what is served, such as qwen-7b-may; not an address and not a key"
+        )
+
+
+def _looks_like_a_key(name: str) -> bool:
+    if len(name) > 64 or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name.startswith(KEY_PREFIXES):
+        return True
+    # Keys that are identifiers by chance; environment variables that long are written in capitals.
+    return len(name) >= 20 and bool(re.search("[a-z]", name)) and bool(re.search("[0-9]", name))
+
+
+def _leaves(path: str, value: object) -> Iterator[tuple[str, object]]:
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _leaves(f"{path}.{name}", inner)
+    elif isinstance(value, list | tuple):
+        for number, inner in enumerate(value):
+            yield from _leaves(f"{path}[{number}]", inner)
+    else:
+        yield path, value

@@ -1,0 +1,83 @@
+"""What the metrics of a folder are: read from its summary, for older folders from older.yaml.
+
+Folders written before metrics declared themselves have no "info" in summary.json. older.yaml describes the names that
+were known then; it is used for those folders and for nothing else.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+from roleeval.errors import ConfigError, ResultError
+from roleeval.metrics import MetricInfo
+
+_JUDGED = "judge/"
+_CLUSTER = ("cluster", "clusters")
+
+
+def summary_infos(summary: Mapping[str, Any] | None) -> dict[str, MetricInfo]:
+    """Metric -> info, of all metrics in a folder's summary.json; {} where there is none.
+
+    Raises:
+        ResultError: an info cannot be read.
+        KeyError: a metric has none.
+    """
+    if summary is None:
+        return {}
+    if "info" not in summary:
+        return {metric: older_info(metric) for metric in summary["metrics"]}
+    try:
+        return {metric: MetricInfo.from_json(summary["info"][metric]) for metric in summary["metrics"]}
+    except ConfigError as error:
+        raise ResultError(f"summary.json: {error}") from error
+
+
+def infos_for(metrics: Iterable[str], *known: Mapping[str, MetricInfo]) -> dict[str, MetricInfo]:
+    """Metric -> the first info that is known of it; for rows taken over from an older folder what older.yaml says."""
+    return {
+        metric: next((each[metric] for each in known if metric in each), None) or older_info(metric)
+        for metric in metrics
+    }
+
+
+def older_info(metric: str) -> MetricInfo:
+    """What a metric of an older folder was; a plain diagnostic number where its name is not known."""
+    if metric.startswith(_JUDGED):
+        column, _, name = metric.removeprefix(_JUDGED).partition("/")
+        return _of(name, _matching("judged", name)).of_judge(_JUDGED + column)
+    return _of(metric, _matching("metrics", metric))
+
+
+def older_judge_infos(prefix: str, ranges: Mapping[str, Sequence[float]]) -> dict[str, MetricInfo]:
+    """Metric behind the prefix -> info, for a judge's record of an older folder, which has (worst, best) values."""
+    found = {}
+    for name, (worst, best) in ranges.items():
+        bare = name.removeprefix(f"{prefix}/")
+        ends = {"low": min(worst, best), "high": max(worst, best), "higher_is_better": best > worst}
+        found[bare] = _of(bare, _matching("judged", bare) | ends)
+    return found
+
+
+def older_cluster(benchmark: str) -> tuple[str, str]:
+    """What the clusters of an older folder's benchmark are called, one and several of them."""
+    singular, plural = _older()["clusters"].get(benchmark, _CLUSTER)
+    return str(singular), str(plural)
+
+
+def _of(name: str, node: Mapping[str, Any]) -> MetricInfo:
+    return MetricInfo.from_json({"name": name, "label": name, "unit": "number", "recipe": "", **node})
+
+
+def _matching(kind: str, name: str) -> dict[str, Any]:
+    return next((dict(node) for pattern, node in _older()[kind].items() if re.fullmatch(pattern, name)), {})
+
+
+@lru_cache(maxsize=1)
+def _older() -> Mapping[str, Any]:
+    import yaml
+
+    text = (files("roleeval.results") / "older.yaml").read_text(encoding="utf-8")
+    data: Mapping[str, Any] = yaml.safe_load(text)
+    return data
