@@ -280,6 +280,14 @@ def test_of_a_conversation_the_reference_of_a_single_answer_is_no_base() -> None
     assert found[0].case.answers["dose0"] == SESSION and found[0].base == "transcript"
 
 
+def test_a_judge_that_declares_no_metric_has_no_controls() -> None:
+    class Silent(Judge):
+        pass
+
+    with pytest.raises(ConfigError, match=r"judge.controls: Silent declares no metric; return a MetricInfo"):
+        controls(cases(samples(2)), Silent(name="silent", pack="judges/rubric", controls=1))
+
+
 def test_a_fault_that_needs_a_reference_is_left_out_where_there_is_none(tmp_path: Path) -> None:
     file = tmp_path / "faults.yaml"
     file.write_text("forgets:\n  how: repeat\n  needs: reference\nagain:\n  how: repeat\n")
