@@ -1,4 +1,4 @@
-"""Hydra has refused a command line: which key it was, and which keys there are, in our words."""
+"""Explains a command line that Hydra refuses: the wrong key, and the allowed keys."""
 
 import sys
 from collections.abc import Iterator
@@ -18,13 +18,13 @@ def composing() -> Iterator[None]:
 
 
 def search_path(arguments: list[str]) -> list[str]:
-    """What --config-dir DIR says, as an override."""
+    """--config-dir DIR as an override."""
     folders = [b for a, b in pairwise(arguments) if a in ("--config-dir", "-cd")]
     return [f"hydra.searchpath=[file://{Path(folder).resolve()}]" for folder in folders]
 
 
 def explain_override(arguments: list[str]) -> bool:
-    """Hydra has refused the command line; says in our words which key it was and which keys there are, if it can."""
+    """Prints the key that Hydra refuses, and the allowed keys; False if it is not known which."""
     from hydra import compose
     from hydra.errors import HydraException
     from omegaconf import DictConfig, OmegaConf
