@@ -182,9 +182,9 @@ def test_controls_stand_in_judgements_and_manifest_and_in_no_score(tmp_path: Pat
     outcome = judged(tmp_path / "controlled", "controlled", 3)
     assert entry(outcome, "/overall") == entry(plain, "/overall")
     rows = list(read_judgements(outcome.folder.judgements))
-    control_rows = [row for row in rows if "control" in row]
+    control_rows = [row for row in rows if row.control is not None]
     assert len(rows) - len(control_rows) == 20 and len(control_rows) == 3 * (1 + 2 * len(FAULTS))
-    assert {row["control"]["dose"] for row in control_rows} == set(DOSES)
+    assert {row.control["dose"] for row in control_rows} == set(DOSES)
     manifest = outcome.folder.manifest()
     assert manifest is not None
     (record,) = manifest.judge_records.values()
