@@ -17,7 +17,7 @@ from roleeval.report.found.rows import Rows, cluster_numbers
 from roleeval.report.found.seeds import member_rows
 from roleeval.report.tables.columns import headline, number, ordered
 from roleeval.report.tables.tables import NOTHING, Cell, Table, few_clusters_note
-from roleeval.stats import LEVEL, Difference, Estimate, holm, paired_difference, verdict
+from roleeval.stats import LEVEL, Difference, Estimate, conclusion, holm, paired_difference
 
 COLUMNS = (
     *("benchmark", "reference", "reference_run", "model", "run", "metric", "group"),
@@ -102,7 +102,7 @@ def _tested(differences: Sequence[Differences]) -> list[dict[str, dict[str, Entr
         tests = sum(difference.p is not None for _, difference, _ in those)
         for row, difference, entry in those:
             p_holm = None if difference.p is None else next(corrected)
-            test = Test(difference.p, p_holm, difference.detectable, verdict(difference, p_holm, tests))
+            test = Test(difference.p, p_holm, difference.detectable, conclusion(difference, p_holm, tests))
             entries[row].setdefault(key[0], {})[key[1]] = _entry(difference.estimate, entry, test)
     return entries
 
@@ -172,7 +172,7 @@ def _value(unit: Unit, label: str, entry: Entry) -> list[str]:
 
 
 def _words(unit: Unit, test: Test) -> list[str]:
-    words = [test.verdict] if test.verdict in ("not separable", "too few clusters") else []
+    words = [test.conclusion] if test.conclusion in ("not separable", "too few clusters") else []
     words += [] if test.p_holm is None else [f"p {test.p_holm:.3f}" if test.p_holm >= 0.001 else "p < 0.001"]
     return words + ([] if test.detectable is None else [f"detectable {number(unit, test.detectable)}"])
 
@@ -205,7 +205,7 @@ def _notes(comparison: Comparison, entries: Sequence[Entry]) -> list[str]:
         " models, not for the number of metrics.",
         '"detectable": the true difference that this comparison would find four times out of five.',
     ]
-    if any(entry.test and entry.test.verdict == "too few clusters" for entry in entries):
+    if any(entry.test and entry.test.conclusion == "too few clusters" for entry in entries):
         notes.append(
             f'"too few clusters": with so few {word} and so many models no result could bring p below the limit.'
         )
@@ -247,5 +247,5 @@ def _line(reference: RunResult, row: RunResult, entry: Entry) -> dict[str, str |
         "p": None if entry.test is None else entry.test.p,
         "p_holm": None if entry.test is None else entry.test.p_holm,
         "detectable": None if entry.test is None else entry.test.detectable,
-        "verdict": "" if entry.test is None else entry.test.verdict,
+        "verdict": "" if entry.test is None else entry.test.conclusion,
     }
