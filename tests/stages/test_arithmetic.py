@@ -16,7 +16,7 @@ from roleeval.report.found.seeds import with_rows
 from roleeval.report.judge_card import judge_cards
 from roleeval.report.tables.ratings import rated
 from roleeval.results.verdicts import columns, pairs
-from roleeval.stages.run import Outcome
+from roleeval.stages.run import RunOutcome
 from roleeval.stats import win_rate
 from roleeval.types import Request, Sampling
 
@@ -39,7 +39,7 @@ def repeating(first: Sequence[str], second: Sequence[str]) -> Script:
     return reply
 
 
-def compared(folder: Path, script: Script, **options: Any) -> list[Outcome]:
+def compared(folder: Path, script: Script, **options: Any) -> list[RunOutcome]:
     """Runs "alpha" and "beta" of 20 samples, each judged against the other."""
     engine = scripted(f"repeats {folder.name}", script)
     judge = PairwiseJudge(

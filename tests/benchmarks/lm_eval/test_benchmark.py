@@ -19,7 +19,7 @@ from roleeval.models import Base, IndependentLora, SharedLora
 from roleeval.report import collect, write_report
 from roleeval.results import ResultFolder, read_transcripts, summary_infos
 from roleeval.results.manifest import SampleCounts
-from roleeval.stages.run import Outcome, run
+from roleeval.stages.run import RunOutcome, run
 from roleeval.stages.runtime import Runtime
 from roleeval.types import Sampling, Transcript
 from tests.engines.conftest import make_adapters, make_model
@@ -62,7 +62,7 @@ def make(
     )
 
 
-def execute(config: RunConfig) -> Outcome:
+def execute(config: RunConfig) -> RunOutcome:
     runtime = Runtime()
     try:
         return runtime.execute(lambda: run(config, runtime))
