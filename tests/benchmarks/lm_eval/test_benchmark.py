@@ -250,11 +250,11 @@ def ask(engine: Says, context: str, options: dict[str, Any], **model: Any) -> st
     from types import SimpleNamespace
 
     from roleeval.benchmarks import Actor
-    from roleeval.benchmarks.lm_eval.model import Part, PersonaLM
+    from roleeval.benchmarks.lm_eval.model import PersonaLM, PlayedRole
     from roleeval.types import Persona
 
     actor = Actor(Base(name="b", source=ModelSource("m"), **model), engine, 1)  # type: ignore[arg-type]
-    lm = PersonaLM(actor, Part(Persona("", "", "en"), ""), asyncio.run, in_flight=2)
+    lm = PersonaLM(actor, PlayedRole(Persona("", "", "en"), ""), asyncio.run, in_flight=2)
     request = SimpleNamespace(args=(context, options), task_name="t", doc_id=0, idx=0)
     (text,) = lm.generate_until([request])
     (turn,) = lm.turns["t", 0]
