@@ -102,7 +102,7 @@ def adapters_check(
     runtime = Runtime()
 
     async def check() -> "AdaptersCheck":
-        return await check_adapters(model, await runtime.engine(options, model), data, limit=limit)
+        return await check_adapters(model, await runtime.ready(options, model), data, limit=limit)
 
     try:
         found = runtime.execute(check)
