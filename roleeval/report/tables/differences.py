@@ -13,7 +13,7 @@ from roleeval.metrics import Unit
 from roleeval.report.found.collect import Collection, Entry, RunResult, Test
 from roleeval.report.found.compare import RunSet, clusters_word, interval_words, run_sets
 from roleeval.report.found.groups import cell_entries, splits_of
-from roleeval.report.found.rows import Rows, cluster_numbers
+from roleeval.report.found.rows import MetricFrames, cluster_numbers
 from roleeval.report.found.seeds import member_rows
 from roleeval.report.tables.columns import headline, number, ordered
 from roleeval.report.tables.tables import NOTHING, Cell, Table, few_clusters_note
@@ -65,7 +65,7 @@ def comparisons(collection: Collection, reference: str) -> list[Comparison]:
     return found
 
 
-def _against(reference: RunResult, reference_rows: Rows, other: RunResult) -> Differences:
+def _against(reference: RunResult, reference_rows: MetricFrames, other: RunResult) -> Differences:
     rows = member_rows(other)
     found: Differences = {}
     for metric, groups in other.entries.items():
@@ -83,7 +83,9 @@ def _against(reference: RunResult, reference_rows: Rows, other: RunResult) -> Di
     return found
 
 
-def _difference(reference: Rows, other: Rows, parts: Sequence[tuple[str, str]], *, over_rows: bool) -> Difference:
+def _difference(
+    reference: MetricFrames, other: MetricFrames, parts: Sequence[tuple[str, str]], *, over_rows: bool
+) -> Difference:
     joined = [reference[part].add_suffix("_reference").join(other[part], how="outer").sort_index() for part in parts]
     clusters = cluster_numbers(frame["cluster_reference"].fillna(frame["cluster"]) for frame in joined)
     pairs = [
