@@ -110,7 +110,7 @@ class JudgeRecord:
         judge: its name.
         prefix: beginning of its metrics' names; the column's name, with the hash of the runs compared behind it.
         work: hash of everything that it was asked about; another hash is work to do.
-        opponents: labels of the runs compared.
+        opponents: run ids of the runs compared.
         questions, statuses, unanswered, failures, unusable_replies, tokens, cost: what became of the questions.
         infos: metric behind the prefix -> what it is.
         controls: what positive controls found; None where there were none.

@@ -89,7 +89,7 @@ def judge_record(
         samples_per_item=judge.samples_per_item,
         aggregate=judge.aggregate,
         seed=judge.seed,
-        opponents=tuple(task.opponents.labels),
+        opponents=tuple(task.opponents.ids),
         **counted(judgements, task.price),
         infos=infos,
         controls=controls,

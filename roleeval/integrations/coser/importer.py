@@ -302,7 +302,7 @@ def _write(
     lines = [
         judgement_line(judgement, column=column, source=source, price=None)
         for scene in scenes
-        for judgement in _judgements(scene, folder.label)
+        for judgement in _judgements(scene, folder.run_id)
     ]
     folder.judgements.unlink(missing_ok=True)  # of an earlier import
     write_judgements(folder.judgements, column, lines)
