@@ -22,6 +22,6 @@ def headline(names: Iterable[str], infos: Infos) -> list[str]:
     return [name for name in columns if infos[name].headline] or columns[:_HEADLINE_WIDTH]
 
 
-def number(unit: Unit, value: float, *, decimals: int = _MOST_DECIMALS) -> str:
+def value_text(unit: Unit, value: float, *, decimals: int = _MOST_DECIMALS) -> str:
     """A value as tables print it: lengths with one decimal, points with two, all others with four (or `decimals`)."""
     return f"{value:.{min(decimals, _DECIMALS.get(unit, _MOST_DECIMALS))}f}"
