@@ -15,7 +15,7 @@ T = TypeVar("T")
 def build_target(node: Mapping[str, Any], key: str) -> Any:
     """Builds the dataclass that a node's `_target_` names from the node's other keys."""
     if not isinstance(node, Mapping) or not isinstance(node.get("_target_"), str):
-        raise ConfigError(f"{key}._target_: missing; name a class as package.module.Class")
+        raise ConfigError(f"{key}._target_: missing; give a class as package.module.Class")
     module, _, name = node["_target_"].rpartition(".")
     try:
         target = getattr(importlib.import_module(module), name)
@@ -76,8 +76,8 @@ def checked(thing: Any, protocol: Any, where: str, *, without: Collection[str] =
     if lacking := [name for name in wanted if not hasattr(type(thing), name) and not hasattr(thing, name)]:
         kind = f"{type(thing).__module__}.{type(thing).__qualname__}"
         raise ConfigError(
-            f"{where}: {kind} is no {protocol.__name__}; it lacks {', '.join(lacking)}. Add what is lacking"
-            f" ({protocol.__module__.rpartition('.')[0]}.{protocol.__name__}; docs/extending.md)"
+            f"{where}: {kind} is not a {protocol.__name__}: {', '.join(lacking)} missing; see"
+            f" {protocol.__module__.rpartition('.')[0]}.{protocol.__name__} in docs/extending.md"
         )
     return thing
 
@@ -120,7 +120,7 @@ def _sentence(error: Any, key: str) -> str:
     given = first.get("input")
     kind = first["type"]
     if kind == "literal_error":
-        return f"{where}: {given!r} is not possible; allowed values: {first['ctx']['expected']}"
+        return f"{where}: {given!r} is invalid; allowed values: {first['ctx']['expected']}"
     if kind in ("unexpected_keyword_argument", "extra_forbidden"):
         return f"{where}: unknown key"
     shown = "" if isinstance(given, (Mapping, Sequence)) and not isinstance(given, str) else f" (given: {given!r})"

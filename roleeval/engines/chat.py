@@ -37,7 +37,7 @@ def load_tokenizer(source: ModelSource) -> "PreTrainedTokenizerBase":
             source.path, revision=source.revision, trust_remote_code=source.trust_remote_code
         )
     except (OSError, ValueError, ImportError, KeyError) as error:
-        raise EngineError(f"{source.path}: its tokenizer could not be loaded: {error}") from error
+        raise EngineError(f"{source.path}: the tokenizer cannot be loaded: {error}") from error
     tokenizer.model_max_length = sys.maxsize  # engines check lengths by what they serve; this one only warns
     if source.chat_template:
         try:
@@ -57,7 +57,7 @@ def render_prompt(tokenizer: "PreTrainedTokenizerBase", request: Request) -> str
     from jinja2.exceptions import TemplateError
 
     if (request.messages is None) == (request.prompt is None):
-        raise EngineError("a request needs either messages or a raw prompt, and not both")
+        raise EngineError("a request needs either messages or a raw prompt, not both")
     if request.messages is None:
         return f"{request.prompt}{request.prefill}"
     if not tokenizer.chat_template:
@@ -90,7 +90,7 @@ def prompt_token_ids(tokenizer: "PreTrainedTokenizerBase", request: Request) -> 
     else:
         ids = _segments(tokenizer).ids(text)
     if not ids:
-        raise EngineError(f"{tokenizer.name_or_path}: an empty prompt has nothing to continue")
+        raise EngineError(f"{tokenizer.name_or_path}: the prompt is empty")
     return ids
 
 
@@ -115,7 +115,7 @@ def scored_token_ids(tokenizer: "PreTrainedTokenizerBase", request: LikelihoodRe
         raise EngineError("a likelihood request needs exactly one of messages, prompt and prompt_tokens")
     text = request.continuation
     if isinstance(text, str) == (request.prompt_tokens is not None):
-        raise EngineError("a likelihood request takes token ids for both the prompt and the continuation, or for none")
+        raise EngineError("a likelihood request needs token ids for both prompt and continuation, or for neither")
     if not isinstance(text, str):
         prompt, continuation = list(request.prompt_tokens or ()), list(text)
     else:
@@ -128,7 +128,9 @@ def scored_token_ids(tokenizer: "PreTrainedTokenizerBase", request: LikelihoodRe
         joined = whole[: len(prompt)] == prompt
         continuation = whole[len(prompt) :] if joined else tokenizer.encode(text, add_special_tokens=False)
     if not prompt or not continuation:
-        raise EngineError(f"{tokenizer.name_or_path}: likelihood of nothing: prompt and continuation must not be empty")
+        raise EngineError(
+            f"{tokenizer.name_or_path}: prompt and continuation of a likelihood request must not be empty"
+        )
     return prompt, [int(token) for token in continuation]
 
 

@@ -24,7 +24,7 @@ def load_adapter(path: str | Path, name: str = "") -> AdapterRef:
     folder = Path(path)
     config = _read_config(folder)
     if config.get("peft_type") != "LORA":
-        raise AdapterError(f"adapter {folder}: peft_type is {config.get('peft_type')!r}; only LORA adapters are served")
+        raise AdapterError(f"adapter {folder}: peft_type is {config.get('peft_type')!r}; only LORA is supported")
     if not any((folder / f"adapter_model{ending}").is_file() for ending in (".safetensors", ".bin")):
         raise AdapterError(f"adapter {folder}: no adapter_model.safetensors (or .bin) in the folder")
     rank = config.get("r")
@@ -42,7 +42,9 @@ def vllm_rank_limit(rank: int) -> int:
     for limit in _VLLM_RANKS:
         if rank <= limit:
             return limit
-    raise AdapterError(f"adapter rank {rank} is larger than {_VLLM_RANKS[-1]}, the largest that vLLM serves; merge it")
+    raise AdapterError(
+        f"adapter rank {rank} is above {_VLLM_RANKS[-1]}, vLLM's largest; merge the adapter into the base"
+    )
 
 
 def check_adapter(adapter: AdapterRef, source: ModelSource, *, max_rank: int) -> None:
@@ -52,7 +54,7 @@ def check_adapter(adapter: AdapterRef, source: ModelSource, *, max_rank: int) ->
         AdapterError: names the adapter and the module, rank or option that does not fit.
     """
     if not adapter.path:
-        raise AdapterError(f"adapter {adapter.name} is held by a server (model.served=true): use engine=openai")
+        raise AdapterError(f"adapter {adapter.name} is served elsewhere (model.served=true); use engine=openai")
     folder = Path(adapter.path)
     config = _read_config(folder)
     if adapter.rank > max_rank:
@@ -62,11 +64,11 @@ def check_adapter(adapter: AdapterRef, source: ModelSource, *, max_rank: int) ->
         )
     for key in _IGNORED_BY_VLLM:
         if config.get(key):
-            raise AdapterError(f"adapter {folder}: {key} is set, which serving would ignore; export a plain LoRA")
+            raise AdapterError(f"adapter {folder}: {key} is set, which the engines would ignore; export a plain LoRA")
     if config.get("use_dora"):
-        raise AdapterError(f"adapter {folder}: DoRA adapters are not served; merge it into the base")
+        raise AdapterError(f"adapter {folder}: DoRA is not supported; merge the adapter into the base")
     if config.get("bias", "none") != "none":
-        raise AdapterError(f"adapter {folder}: bias={config['bias']!r} is not served; train with bias='none'")
+        raise AdapterError(f"adapter {folder}: bias={config['bias']!r} is not supported; train with bias='none'")
     weights = folder / "adapter_model.safetensors"
     base = safetensors_shapes(Path(source.path))  # {} for a hub id: then the engine itself checks on loading
     if base and weights.is_file():
@@ -115,7 +117,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
     file = folder / "adapter_config.json"
     if not file.is_file():
         raise AdapterError(
-            f"adapter {folder}: no adapter_config.json there; give a folder that PEFT's save_pretrained wrote"
+            f"adapter {folder}: no adapter_config.json in it; give a folder written by PEFT's save_pretrained"
         )
     try:
         config = json.loads(file.read_text())

@@ -108,7 +108,7 @@ class CompletionStore:
         (owner,) = db.execute("PRAGMA application_id").fetchone()
         (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if owner != _APPLICATION_ID and tables:
-            raise StoreError(f"{self._path}: a database of another program; set store=FILE to another")
+            raise StoreError(f"{self._path}: a database of another program; set store=FILE to another file")
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=NORMAL")
         if owner != _APPLICATION_ID:
@@ -188,7 +188,7 @@ class CompletionStore:
         if _checksum(key, value) != checksum:
             raise StoreError(
                 f"{self._path}: the entry {key.hex()[:16]} does not match its checksum; the file is damaged."
-                " Move it away (texts are then generated again) or restore it from a backup"
+                " Move it away (its texts are then generated again) or restore it from a backup"
             )
         return kind(**dict(zip(_columns(kind), orjson.loads(value), strict=True)), stored=True)
 
@@ -236,8 +236,8 @@ class CompletionStore:
             return StoreError(f"{self._path}: locked by another process ({text}); wait for it, or set store=FILE")
         if "malformed" in text or "not a database" in text or "corrupt" in text:
             return StoreError(
-                f"{self._path}: not a usable store ({text}). Move it away (texts are then generated again)"
-                " or restore it from a backup"
+                f"{self._path}: not a usable store ({text}). Move it away (its texts are then generated again) or"
+                " restore it from a backup"
             )
         return StoreError(f"{self._path}: {text}")
 
@@ -344,8 +344,8 @@ class StoredEngine:
         served = self._compared = self._served.served
         for fact, before, now in self._store.remember(self._engine.fingerprint, served.facts):
             _log.warning(
-                "%s: the server says %s=%r, and said %r when earlier texts in the store were made. If it serves other"
-                " weights or settings now, set engine.served_as=NAME: they then get texts of their own",
+                "%s: the server reports %s=%r, but reported %r for earlier texts in the store. If it now serves other"
+                " weights or settings, set engine.served_as=NAME to store their texts separately",
                 served.name,
                 fact,
                 now,

@@ -110,7 +110,8 @@ def score_rolebench(
     if not matched:
         hint = f"; {nearly} would match without outer white space, which belongs to the key" if nearly else ""
         raise DataError(
-            f"{predictions}: no (role, question) of it stands in {references}{hint}; are these the same split?"
+            f"{predictions}: none of its (role, question) pairs is in {references}{hint}; are both files of the same"
+            " split?"
         )
     answers = [_answer(predicted[key]) for key in matched]
     statuses = [answer.status for answer in answers]

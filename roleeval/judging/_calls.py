@@ -42,7 +42,7 @@ async def ask(
         try:
             verdict = question.read(_reply(done, whole=question.schema is None))
         except UnusableReplyError as error:
-            cut = "; cut off, raise judge.sampling.max_tokens" if done.finish_reason == "length" else ""
+            cut = "; cut off, so raise judge.sampling.max_tokens" if done.finish_reason == "length" else ""
             attempts.append(_attempt(request, done, f"{error}{cut}"))
             continue
         attempts.append(_attempt(request, done, ""))
@@ -75,7 +75,7 @@ def _reply(done: Completion, *, whole: bool) -> str:
     if reply.status != "ok":
         raise UnusableReplyError("the judge's reply is empty or was cut off while it reasoned")
     if whole and done.finish_reason == "length":
-        raise UnusableReplyError("the judge's reply has no end")
+        raise UnusableReplyError("the judge's reply was cut off")
     return reply.visible
 
 

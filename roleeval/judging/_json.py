@@ -29,7 +29,7 @@ def check_schema(schema: Schema, where: str) -> None:
         ConfigError: names the keyword.
     """
     if unknown := set(schema) - _KNOWN:
-        raise ConfigError(f"{where}: the keyword {sorted(unknown)[0]!r} is not checked here; use {sorted(_CHECKED)}")
+        raise ConfigError(f"{where}: the keyword {sorted(unknown)[0]!r} is not supported; use {sorted(_CHECKED)}")
     for name, part in schema.get("properties", {}).items():
         check_schema(part, f"{where}.{name}")
     if "items" in schema:
@@ -117,7 +117,7 @@ def _refuse(constant: str) -> Any:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError("a key stands twice")
+        raise ValueError("duplicate key")
     return found
 
 

@@ -55,7 +55,9 @@ def load_rubric(pack: PromptPack) -> Rubric:
     if not isinstance(criteria, dict) or not criteria or not all(isinstance(v, str) for v in criteria.values()):
         raise ConfigError(f"{file}: needs criteria, a mapping of names to texts")
     if bad := [name for name in criteria if not str(name).replace("_", "").isalnum() or name == "overall"]:
-        raise ConfigError(f"{file}: {bad[0]!r} cannot name a criterion; use letters, digits and _ (not 'overall')")
+        raise ConfigError(
+            f"{file}: {bad[0]!r} is not a valid name of a criterion; use letters, digits and _ (not 'overall')"
+        )
     scale = data.get("scale")
     if scale is not None and not (
         isinstance(scale, list)

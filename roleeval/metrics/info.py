@@ -63,7 +63,7 @@ class MetricInfo:
             if value not in allowed:
                 raise ConfigError(f"MetricInfo {self.name!r}: {key} is {value!r}; give one of {', '.join(allowed)}")
         if self.low is not None and self.high is not None and self.low > self.high:
-            raise ConfigError(f"MetricInfo {self.name!r}: low={self.low} is above high={self.high}; exchange them")
+            raise ConfigError(f"MetricInfo {self.name!r}: low={self.low} is above high={self.high}; swap them")
 
     @property
     def ends(self) -> tuple[float, float] | None:

@@ -21,7 +21,9 @@ def role_folder(role: str) -> str:
     """
     name = _UNSAFE.sub(lambda match: f"%{ord(match[0]):02X}", role)
     if not name or len(name.encode()) > _LONGEST:
-        raise AdapterError(f"role {role!r}: cannot name a folder ({len(name.encode())} bytes, 1 to {_LONGEST} fit)")
+        raise AdapterError(
+            f"role {role!r}: not a valid folder name ({len(name.encode())} bytes; 1 to {_LONGEST} are possible)"
+        )
     return name
 
 

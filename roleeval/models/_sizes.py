@@ -62,5 +62,5 @@ def _json(file: Path) -> dict[str, object]:
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(f"{file}: not readable JSON ({error})") from error
+        raise DataError(f"{file}: cannot be read as JSON ({error})") from error
     return data if isinstance(data, dict) else {}

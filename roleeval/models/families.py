@@ -37,7 +37,7 @@ class Base:
 
     def __post_init__(self) -> None:
         if not self.name or "/" in self.name or self.name.startswith("."):
-            raise ConfigError(f"model.name: {self.name!r} cannot name a folder; give a name without '/'")
+            raise ConfigError(f"model.name: {self.name!r} is not a valid folder name; give a name without '/'")
         if self.source.path.startswith(_ZOO):
             path = str(zoo_path(self.source.path.removeprefix(_ZOO)))
             source = ModelSource(path, None, self.source.chat_template, self.source.trust_remote_code)

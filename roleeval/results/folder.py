@@ -171,13 +171,15 @@ def read_transcripts(file: Path) -> Iterator[tuple[Sample, Transcript]]:
         ResultError: the file is missing or a line is damaged; names the line.
     """
     if not file.is_file():
-        raise ResultError(f"{file}: nothing generated there yet; run with stages=[generate,score]")
+        raise ResultError(f"{file}: does not exist; generate first, with stages=[generate,score]")
     with file.open("rb") as stream:
         for number, line in enumerate(stream, start=1):
             try:
                 yield _restore(orjson.loads(line))
             except (ValueError, KeyError, TypeError) as error:
-                raise ResultError(f"{file}, line {number}: damaged ({error}); delete the folder, run again") from error
+                raise ResultError(
+                    f"{file}, line {number}: damaged ({error}); delete the folder and run again"
+                ) from error
 
 
 def _restore(data: dict[str, Any]) -> tuple[Sample, Transcript]:

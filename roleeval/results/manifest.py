@@ -247,12 +247,14 @@ def benchmark_record(name: str, facts: Mapping[str, Any], where: str) -> Benchma
         ResultError: it lacks what every benchmark describes, or is nothing that a manifest can hold; names the key.
     """
     if absent := [key for key in _DESCRIBED if key not in facts]:
-        raise ResultError(f"{where}: lacks the key {absent[0]!r}; each benchmark describes {', '.join(_DESCRIBED)}")
+        raise ResultError(
+            f"{where}: lacks the key {absent[0]!r}; every benchmark must describe {', '.join(_DESCRIBED)}"
+        )
     record: BenchmarkRecord = _typed(BenchmarkRecord, {"name": name, **facts}, where, "")
     try:
         json.dumps(_json(record), allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise ResultError(f"{where}: no JSON ({error}); give texts, numbers, lists and mappings") from error
+        raise ResultError(f"{where}: not valid for JSON ({error}); use texts, numbers, lists and mappings") from error
     return record
 
 

@@ -58,7 +58,9 @@ class JudgedRun:
             ResultError: the transcripts do not have it.
         """
         if name not in self.items:
-            raise ResultError(f"{self.folder.judgements}: judges {name}, which transcripts.jsonl lacks; judge again")
+            raise ResultError(
+                f"{self.folder.judgements}: judges {name}, which is not in transcripts.jsonl; judge again"
+            )
         return self.items[name][0]
 
 

@@ -85,7 +85,7 @@ def find_folder(config: RunConfig, identity: Mapping[str, Any]) -> ResultFolder:
     manifest = folder.manifest()
     if manifest is not None and (keys := _differing(manifest.identity, identity, config)):
         raise ResultError(
-            f"{folder.path} holds another run (different: {', '.join(keys)}); choose another run_name or move the"
+            f"{folder.path} contains another run (different: {', '.join(keys)}); choose another run_name or move the"
             " folder away"
         )
     return folder

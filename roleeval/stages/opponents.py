@@ -83,6 +83,6 @@ class Opponents:
             for sample, _ in read_transcripts(self.own.transcripts):
                 text = reference(sample)
                 if not text:
-                    raise ConfigError(f"judge.against: references: {sample.id} has none")
+                    raise ConfigError(f"judge.against: references: sample {sample.id} has none")
                 found[REFERENCES][sample.id] = Answer.said(text)
         return found

@@ -45,11 +45,11 @@ def _refuse_impossible(config: RunConfig) -> None:
     if not isinstance(config.benchmark, SelfScored):
         return
     if config.judge is not None:
-        raise ConfigError(f"judge: {name} scores itself and has nothing for a judge; leave judge=null")
+        raise ConfigError(f"judge: {name} scores itself and cannot be judged; set judge=null")
     if "generate" not in config.options.stages:
         raise ConfigError(
-            f"stages: {name} scores while it generates; use stages=[generate,score] (what was generated comes from the"
-            " store)"
+            f"stages: {name} scores while it generates; use stages=[generate,score] (stored replies are not requested"
+            " again)"
         )
 
 

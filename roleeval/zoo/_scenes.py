@@ -85,7 +85,7 @@ def scene_turns(scene: Scene, *, tagged: Callable[[str, str], str] | None = None
     play = Play(scene, rules, prompts, nsp="model", continue_from=0, attempts=1, actor=actor)
     played = asyncio.run(play.run())
     if [turn.speaker for turn in played.turns if not turn.aside] != [line.speaker for line in scene.lines]:
-        raise DataError(f"train scene {scene.id}: cannot be played by its lines; nobody may speak twice in a row")
+        raise DataError(f"train scene {scene.id}: cannot be played; nobody may speak twice in a row")
     said = [Exchange(messages, reply) for messages, reply in script.sent]
     spoken = list(zip((line.speaker for line in scene.lines), said[::2], strict=True))
     return SceneTurns(

@@ -63,14 +63,16 @@ class Coser:
 
     def __post_init__(self) -> None:
         if not self.splits or len(set(self.splits)) < len(self.splits):
-            raise ConfigError(f"benchmark.splits: {list(self.splits)} is empty or names one twice; there are: id, ood")
+            raise ConfigError(
+                f"benchmark.splits: {list(self.splits)} is empty or has a duplicate; allowed values: id, ood"
+            )
         if not 0 <= self.continue_from < self.protocol.rounds:
             raise ConfigError(
-                f"benchmark.continue_from: {self.continue_from} is not possible with"
+                f"benchmark.continue_from: {self.continue_from} is invalid with"
                 f" benchmark.protocol.rounds={self.protocol.rounds}; give 0 to {self.protocol.rounds - 1}"
             )
         if self.call_attempts < 1:
-            raise ConfigError(f"benchmark.call_attempts: {self.call_attempts} is not possible; give 1 or more")
+            raise ConfigError(f"benchmark.call_attempts: {self.call_attempts} is invalid; give 1 or more")
 
     @property
     def name(self) -> str:

@@ -32,7 +32,7 @@ class Retrieval:
 
     def __post_init__(self) -> None:
         if self.passages < 0:
-            raise ConfigError(f"benchmark.retrieval.passages: {self.passages} is not possible; give 0 (off) or more")
+            raise ConfigError(f"benchmark.retrieval.passages: {self.passages} is invalid; give 0 (off) or more")
 
 
 class Memory:

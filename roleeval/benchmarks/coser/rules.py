@@ -40,4 +40,4 @@ class Rules:
     def __post_init__(self) -> None:
         for key in ("rounds", "word_limit"):
             if getattr(self, key) < 1:
-                raise ConfigError(f"benchmark.protocol.{key}: {getattr(self, key)} is not possible; give 1 or more")
+                raise ConfigError(f"benchmark.protocol.{key}: {getattr(self, key)} is invalid; give 1 or more")

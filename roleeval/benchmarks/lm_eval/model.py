@@ -164,7 +164,7 @@ class PersonaLM(TemplateLM):  # type: ignore[misc]
         return [_pair_of(turn)[0] for turn in self._kept("loglikelihood_rolling", requests, asks)]
 
     def _loglikelihood_tokens(self, requests: list[Any], **_: Any) -> list[tuple[float, bool]]:
-        raise NotImplementedError("loglikelihood asks the engine itself")
+        raise NotImplementedError("not used: loglikelihood calls the engine directly")
 
     # ---- how they are answered
 
@@ -279,7 +279,7 @@ class PersonaLM(TemplateLM):  # type: ignore[misc]
         for name in options.keys() - _SAMPLING_KEYS - self._warned:
             self._warned.add(name)
             log.warning(
-                "lm-eval: the generation argument %s=%r is not known here and has no effect", name, options[name]
+                "lm-eval: the generation argument %s=%r is not supported and has no effect", name, options[name]
             )
         until = options.get("until") or []
         stop = tuple(text for text in ([until] if isinstance(until, str) else until) if text)

@@ -225,7 +225,7 @@ def decided(vllm: Installed, *, stock: bool | None) -> str:
     if stock is None:
         return why_stock(vllm)
     if missing := lacking(vllm):  # outside the tested range is the user's to say; what is missing is not
-        raise EngineError(f"engine.stock=false is not possible with {vllm}: {missing}; leave it unset")
+        raise EngineError(f"engine.stock=false does not work with {vllm}: {missing}; leave it unset")
     return ""
 
 

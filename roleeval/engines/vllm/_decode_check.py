@@ -64,8 +64,8 @@ def require_agreement(gap: float, model: str) -> None:
     """
     if not gap <= _LIMIT:
         raise EngineError(
-            f"vllm writes other tokens than {model} would: the likeliest ones are {gap:.1f} nats likelier than those it"
-            " wrote (a healthy engine: none, but for rounding). One of its kernels is wrong for this model; try"
+            f"vllm's self-check failed for {model}: decoding disagrees with prompt scoring by {gap:.1f} nats a token"
+            " (normal: 0, except for rounding). One of its kernels is wrong for this model; try"
             " engine.enforce_eager=true, another attention backend (+engine.extra.attention_backend=TRITON_ATTN) or"
-            " another vLLM; engine.check_decoding=false runs it all the same"
+            " another version of vLLM; engine.check_decoding=false skips the check"
         )

@@ -51,7 +51,7 @@ def export(folder: Path, out: Path) -> list[Path]:
     source = ResultFolder(folder)
     manifest, summary = source.manifest(), source.summary()
     if manifest is None:
-        raise ResultError(f"{folder}: no manifest.json there, so it is not a finished run")
+        raise ResultError(f"{folder}: no manifest.json, so not a finished run")
     if summary is None or not source.scores.is_file():
         raise ResultError(f"{folder}: not scored yet; run the same command with stages=[score]")
     lm_eval = _lm_eval_utils()
@@ -93,7 +93,7 @@ def _lm_eval_utils() -> Any:
     try:
         import lm_eval.utils
     except ImportError as error:
-        raise ConfigError("the export uses lm-eval, which is not installed: pip install 'roleeval[lm-eval]'") from error
+        raise ConfigError("the export needs lm-eval: pip install 'roleeval[lm-eval]'") from error
     return lm_eval.utils
 
 

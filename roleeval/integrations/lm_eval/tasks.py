@@ -41,7 +41,7 @@ def dataset(*, rolebench_split: SplitName, **_: Any) -> dict[str, Any]:
         rows = [task_row(sample) for sample in benchmark.samples(limit=None)]
     except DataError as error:
         raise DataError(
-            f"lm-eval task rolebench_{rolebench_split}: {error}; {DATA_DIR} names the data's folder"
+            f"lm-eval task rolebench_{rolebench_split}: {error}; set {DATA_DIR} to the data's folder"
         ) from error
     text, texts = Value("string"), List(Value("string"))
     features = Features({name: texts if name in PROTOCOLS else text for name in rows[0]})

@@ -71,5 +71,5 @@ def layout_of(modules: Collection[str], where: str) -> Layout:
             return layout
     known = ", ".join(layout.name for layout in LAYOUTS)
     raise AdapterError(
-        f"{where}: unknown architecture, it adapts {', '.join(sorted(modules)) or 'no module'}; known are {known}"
+        f"{where}: unknown architecture: it adapts {', '.join(sorted(modules)) or 'no module'}; known: {known}"
     )

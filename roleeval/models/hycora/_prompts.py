@@ -24,8 +24,8 @@ def raw_prompt(name: str, history: Sequence[Message]) -> str:
     """
     if len(history) != 1 or history[0].role != "user":
         raise ConfigError(
-            f"model.prompt_format={name}: defined for one question without a history ({len(history)} messages came);"
-            " use prompt_format=chat"
+            f"model.prompt_format={name}: defined for one question without a history (got {len(history)} messages); use"
+            " prompt_format=chat"
         )
     return _formats()[name].replace("{question}", history[0].content, 1)
 

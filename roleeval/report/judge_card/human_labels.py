@@ -53,13 +53,13 @@ def read_human_labels(file: Path) -> list[HumanLabel]:
         key = (label.sample, label.model, label.criterion, label.rater)
         if key in first:
             raise DataError(
-                f"{file}, line {line}: the same sample, model and criterion as line {first[key]}; name the raters in a"
-                " column rater, or leave one out"
+                f"{file}, line {line}: the same sample, model and criterion as line {first[key]}; give raters in a"
+                " column rater, or remove one"
             )
         first[key] = line
         labels.append(label)
     if not labels:
-        raise DataError(f"{file}: holds no labels")
+        raise DataError(f"{file}: contains no labels")
     return labels
 
 
@@ -102,6 +102,6 @@ def _label(file: Path, line: int, row: Mapping[str, Any]) -> HumanLabel:
     except (TypeError, ValueError):
         value = math.nan
     if not math.isfinite(value):
-        raise DataError(f"{file}, line {line}: value is {row['value']!r} and not a number")
+        raise DataError(f"{file}, line {line}: value is {row['value']!r}, not a number")
     sample, model, criterion = (str(row[name]).strip() for name in ("sample", "model", "criterion"))
     return HumanLabel(sample, model, criterion, value, str(row.get("rater") or "").strip(), line)

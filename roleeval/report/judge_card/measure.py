@@ -238,7 +238,7 @@ def _kin(column: JudgeColumn, run_id: str) -> str:
     if mine == theirs:
         return "the same model path"
     shared = sorted(_family_names(mine) & _family_names(theirs))
-    return f"both are called {shared[0]}" if shared else ""
+    return f"both have {shared[0]} in their names" if shared else ""
 
 
 def _family_names(path: str) -> set[str]:
@@ -304,4 +304,6 @@ def _check_labels(columns: Sequence[JudgeColumn], labels: Sequence[HumanLabel], 
         if not any(label.sample in column.runs[run].items for column, run in runs):
             raise DataError(f"{where}: sample {label.sample!r} is not among the answers of {label.model}")
         if not any(_metric(column, label.criterion) for column in named):
-            raise DataError(f"{where}: criterion {label.criterion!r} is no judge's; there are: {', '.join(criteria)}")
+            raise DataError(
+                f"{where}: criterion {label.criterion!r} is not a judge's; there are: {', '.join(criteria)}"
+            )

@@ -51,7 +51,7 @@ def comparisons(collection: Collection, reference: str) -> list[Comparison]:
         same = [row for row in run_set.rows if reference in (row.model, f"{row.model}/{row.name}")]
         if len(same) > 1:
             names = ", ".join(f"{row.model}/{row.name}" for row in same)
-            raise ResultError(f"--reference {reference}: {run_set.title} has several such runs; give one of: {names}")
+            raise ResultError(f"--reference {reference}: {run_set.title} has several runs of it; give one of: {names}")
         if same:
             rows = member_rows(same[0])
             others = [other for other in run_set.rows if other is not same[0]]
@@ -195,8 +195,8 @@ def _caption(comparison: Comparison) -> str:
     one = clusters_word(comparison.run_set, 1)
     return (
         f"Model minus {comparison.reference.model} ({comparison.reference.name}), over the samples that both have;"
-        f" {interval_words(comparison.run_set)}, paired; p of a test that exchanges the two models"
-        f" {one} by {one}, Holm-corrected for the number of models."
+        f" {interval_words(comparison.run_set)}, paired; p of a test that swaps the two models {one} by {one},"
+        " Holm-corrected for the number of models."
     )
 
 
@@ -205,17 +205,15 @@ def _notes(comparison: Comparison, entries: Sequence[Entry]) -> list[str]:
     notes = [
         f'"not separable": p is above {1 - LEVEL:.2f} or the interval contains 0. p is corrected for the number of'
         " models, not for the number of metrics.",
-        '"detectable": the true difference that this comparison would find four times out of five.',
+        '"detectable": the true difference that this comparison would detect four times out of five.',
     ]
     if any(entry.test and entry.test.conclusion == "too few clusters" for entry in entries):
-        notes.append(
-            f'"too few clusters": with so few {word} and so many models no result could bring p below the limit.'
-        )
+        notes.append(f'"too few clusters": with so few {word} and so many models no result could reach the limit of p.')
     if any(entry.missing for entry in entries):
-        notes.append("Unpaired samples lack a value in one of the two runs, or in both, and are in no difference.")
+        notes.append("Unpaired samples lack a value in one of the two runs, or in both, and are excluded.")
     notes += few_clusters_note(comparison.run_set, {entry.clusters for entry in entries})
     if any(row.members for row in (comparison.reference, *comparison.others)):
-        notes.append("Of several seeds the per-sample means are compared.")
+        notes.append("With several seeds, per-sample means are compared.")
     return notes
 
 

@@ -91,7 +91,7 @@ def group_table(run_set: RunSet, group: str, *, title: str, short: bool, notes: 
     general = _general_notes(run_set, group, metrics, clusters)
     for name in hidden:
         companions = " and ".join(infos[name].read_with)
-        general.append(f"{name} is shown only beside {companions}: score with these as well.")
+        general.append(f"{name} is shown only next to {companions}: score with these as well.")
     return Table(
         title=title,
         caption=caption(run_set, clusters),
@@ -132,7 +132,9 @@ def _metric_cells(
     for name, entries in found.items():
         absent = [other for other in infos[name].read_with if not found.get(other)]
         if entries and absent:
-            cells.append((NOTHING + notes.mark(f"Not shown: this run has no {absent[0]} to read it with."),))
+            cells.append(
+                (NOTHING + notes.mark(f"Not shown: this run has no {absent[0]}, which is needed to read it."),)
+            )
         else:
             cells.append(_values(run_set, infos[name], entries, base, notes))
     return cells
@@ -157,14 +159,16 @@ def _check(group: str, base: Entry | None, planned: int | None, notes: Notes) ->
         return NOTHING
     summed = f"{base.n} + {base.missing}"
     if planned is None:
-        return f"{summed} = {base.n + base.missing}" + notes.mark("The run does not say how many answers were planned.")
+        return f"{summed} = {base.n + base.missing}" + notes.mark(
+            "The run does not record how many answers were planned."
+        )
     if base.n + base.missing == planned:
         return f"{summed} = {planned}"
     if base.n + base.missing < planned and "/" in group:
         absent = planned - base.n - base.missing
-        mark = notes.mark("The data holds no reference for this many of the planned answers; they count as not scored.")
+        mark = notes.mark("The data has no reference for this many of the planned answers; they count as not scored.")
         return f"{summed} + {absent}{mark} = {planned}"
-    return f"{summed} ≠ {planned}" + notes.mark("The sum does not come out: do not use this row; score the run again.")
+    return f"{summed} ≠ {planned}" + notes.mark("The sum is wrong: do not use this row; score the run again.")
 
 
 def _not_ok(run: RunResult, found: Mapping[str, list[tuple[str, Entry]]]) -> str:
@@ -222,9 +226,7 @@ def _value(run_set: RunSet, unit: Unit, entry: Entry, notes: Notes) -> tuple[str
         return NOTHING + notes.mark("No value: nothing was scored here."), ""
     value = value_text(unit, entry.mean)
     if entry.ci_low is None or entry.ci_high is None:
-        few, one = clusters_word(run_set), clusters_word(run_set, 1)
-        why = f"No interval: it takes at least two {few} to say how much they differ, and here is one {one}."
-        return value, NOTHING + notes.mark(why)
+        return value, NOTHING + notes.mark(f"No interval: needs at least two {clusters_word(run_set)}.")
     return value, f"[{value_text(unit, entry.ci_low)}, {value_text(unit, entry.ci_high)}]"
 
 
@@ -234,8 +236,8 @@ def few_clusters_note(run_set: RunSet, clusters: Iterable[int]) -> list[str]:
         return []
     few, one = clusters_word(run_set), clusters_word(run_set, 1)
     return [
-        f"Intervals from fewer than {FEW_CLUSTERS} {few} take it that {one} means are roughly normal; where they are"
-        " not, as for rare events, they are too narrow."
+        f"Intervals from fewer than {FEW_CLUSTERS} {few} assume roughly normal {one} means; where that is wrong, for"
+        " example for rare events, they are too narrow."
     ]
 
 
@@ -269,10 +271,10 @@ def runs_table(run_set: RunSet) -> Table:
         ended = sum(facts.statuses.values())
         check = f"{ended} = {facts.planned}" if ended == facts.planned else f"{ended} ≠ {facts.planned}"
         if ended != facts.planned:
-            check += notes.mark("Answers are lost: do not use this run; run it again.")
+            check += notes.mark("Answers are missing from the files: do not use this run; run it again.")
         uneven = uneven_groups(run)
         if uneven:
-            check += notes.mark("Scored + missing is not what was planned in: " + ", ".join(uneven) + ".")
+            check += notes.mark("Scored + missing differs from planned in: " + ", ".join(uneven) + ".")
         rows.append(
             (
                 (run.model,),
