@@ -41,7 +41,8 @@ from roleeval.results import (
     summary_infos,
     write_judgements,
 )
-from roleeval.results.judge_columns import JUDGED, judge_infos, kept_rows
+from roleeval.results.infos import JUDGED
+from roleeval.results.judge_columns import judge_infos, kept_rows
 from roleeval.results.manifest import JudgeRecord, Manifest, PanelRecord
 from roleeval.stages.cast import judge_model
 from roleeval.stages.judge_record import JudgeRows, Task, counted, judge_record, pooled_rows, shared_infos
