@@ -1,4 +1,4 @@
-"""Hydra has refused a command line: which key it was, and which keys there are, in our words."""
+"""Explains a command line that Hydra refuses: the wrong key, and the allowed keys."""
 
 import sys
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ def overrides(arguments: list[str]) -> list[str]:
 
 
 def explain_override(arguments: list[str]) -> bool:
-    """Hydra has refused the command line; says in our words which key it was and which keys there are, if it can."""
+    """Prints the key that Hydra refuses, and the allowed keys; False if it is not known which."""
     from hydra import compose
     from hydra.errors import HydraException
     from omegaconf import DictConfig, OmegaConf

@@ -8,6 +8,7 @@ from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from roleeval.errors import ConfigError
+from roleeval.identity import class_name
 
 T = TypeVar("T")
 
@@ -74,10 +75,10 @@ def checked(thing: Any, protocol: Any, where: str, *, without: Collection[str] =
     """
     wanted = sorted(name for name in vars(protocol) if not name.startswith("_") and name not in without)
     if lacking := [name for name in wanted if not hasattr(type(thing), name) and not hasattr(thing, name)]:
-        kind = f"{type(thing).__module__}.{type(thing).__qualname__}"
+        kind, path = class_name(type(thing)), f"{protocol.__module__.rpartition('.')[0]}.{protocol.__name__}"
         raise ConfigError(
             f"{where}: {kind} is no {protocol.__name__}; it lacks {', '.join(lacking)}. Add what is lacking"
-            f" ({protocol.__module__.rpartition('.')[0]}.{protocol.__name__}; docs/extending.md)"
+            f" ({path}; docs/extending.md)"
         )
     return thing
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from roleeval.errors import ConfigError
 from roleeval.judging._faults import DOSES, Fault, load_faults, spoil
 from roleeval.judging._protocol import Case, Judge, Judgement
 from roleeval.judging._rubric import reference
@@ -61,7 +62,14 @@ def controls(cases: Sequence[Case], judge: Judge, faults: Sequence[Fault] | None
         cases: all of the run's.
         judge: whose.
         faults: None are those of judges/controls/faults.yaml.
+
+    Raises:
+        ConfigError: the judge declares no metric that could stand in the order of doses.
     """
+    if not judge.infos(()):
+        raise ConfigError(
+            f"judge.controls: {type(judge).__name__} declares no metric; return a MetricInfo for each from infos()"
+        )
     base, good = _good_answers(cases)
     drawn = sorted(good, key=lambda pair: (derive_seed(judge.seed, pair[0].id), pair[0].id))
     chosen = sorted(drawn[: judge.controls], key=lambda pair: pair[0].index)

@@ -18,7 +18,7 @@ from roleeval.metrics import MetricInfo
 from roleeval.results.infos import older_cluster, older_judge_infos
 
 FORMAT = 2
-_DESCRIBED = ("data", "data_hash", "prompt_packs")
+_DESCRIBED = ("data_hash", "prompt_packs")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,7 +235,7 @@ def read_manifest(data: Mapping[str, Any], where: str) -> Manifest:
             " Update roleeval"
         )
     if written == 1:
-        data = _of_format_2(data)
+        data = _of_format_2(data, where)
     manifest: Manifest = _typed(Manifest, {**data, "format": FORMAT}, where, "")
     return manifest
 
@@ -256,19 +256,24 @@ def benchmark_record(name: str, facts: Mapping[str, Any], where: str) -> Benchma
     return record
 
 
-def _of_format_2(data: Mapping[str, Any]) -> dict[str, Any]:
+def _of_format_2(data: Mapping[str, Any], where: str) -> dict[str, Any]:
     """A manifest of format 1 in format 2's shape; what is damaged is left for `_typed` to name."""
     found = {**data, "identity": _without_modules(data.get("identity", {}))}
     if isinstance(benchmark := data.get("benchmark"), Mapping):
         found["benchmark"] = {"cluster": older_cluster(str(benchmark.get("name"))), **benchmark}
     if isinstance(judges := data.get("judges"), Mapping):
-        found["judges"] = {
-            column: {**record, "infos": older_judge_infos(record["prefix"], record["ranges"])}
-            if isinstance(record, Mapping) and {"prefix", "ranges"} <= record.keys()
-            else record
-            for column, record in judges.items()
-        }
+        found["judges"] = {column: _with_infos(record, where, column) for column, record in judges.items()}
     return found
+
+
+def _with_infos(record: Any, where: str, column: str) -> Any:
+    """A judge's record of format 1, which has the metrics' (worst, best) values in the place of their infos."""
+    if not isinstance(record, Mapping) or not {"prefix", "ranges"} <= record.keys():
+        return record
+    try:
+        return {**record, "infos": older_judge_infos(record["prefix"], record["ranges"])}
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ResultError(f"{where}: judges.{column}.ranges is not what a run writes ({error})") from error
 
 
 def _without_modules(node: Any) -> Any:

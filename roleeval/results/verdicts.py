@@ -6,15 +6,14 @@ asked about (equal answers, or one that was not given) has its outcome here as w
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import permutations
-from typing import Any
 
 from roleeval.errors import ResultError
 from roleeval.judging import REFERENCES, Answer, View, reference
 from roleeval.metrics import MetricInfo
-from roleeval.results import ResultFolder, read_judgements, read_transcripts
+from roleeval.results import KeptJudgement, ResultFolder, read_judgements, read_transcripts
 from roleeval.results.manifest import JudgeRecord, Manifest
 from roleeval.stats import Aggregate, Outcome, Verdict, Winner, settle
 from roleeval.types import Sample
@@ -72,14 +71,14 @@ class Column:
         benchmark: whose samples.
         records: label of a judged run -> what its manifest says of this judge.
         runs: label -> run, of all finished runs of the benchmark; opponents are among them.
-        judgements: lines of judgements.jsonl with a key "run" (whose folder), each question once; without controls.
+        judgements: each question once, with the run that it was read from; without controls.
     """
 
     name: str
     benchmark: str
     records: Mapping[str, JudgeRecord]
     runs: Mapping[str, Run]
-    judgements: tuple[Mapping[str, Any], ...]
+    judgements: tuple[KeptJudgement, ...]
 
     @cached_property
     def infos(self) -> Mapping[str, MetricInfo]:
@@ -159,16 +158,16 @@ def columns(folders: Iterable[ResultFolder]) -> list[Column]:
 
 
 def _columns(benchmark: str, runs: Mapping[str, Run]) -> Iterator[Column]:
-    lines: dict[str, dict[tuple[Any, ...], Mapping[str, Any]]] = {}
+    lines: dict[str, dict[tuple[object, ...], KeptJudgement]] = {}
     records: dict[str, dict[str, JudgeRecord]] = {}
     for label, run in runs.items():
         for name, record in run.manifest.judge_records.items():
             records.setdefault(name, {})[label] = record
         for row in read_judgements(run.folder.judgements):
-            if "control" not in row:
+            if row.control is None:
                 # two runs that are compared share a question; an answer alone is asked about once for each run
-                key = (row["item"], row["repeat"], *row["slots"])
-                lines.setdefault(row["column"], {}).setdefault(key, {**row, "run": label})
+                key = (row.item, row.repeat, *row.slots)
+                lines.setdefault(row.column, {}).setdefault(key, replace(row, run=label))
     for name in sorted(records):
         yield Column(name, benchmark, records[name], runs, tuple(lines.get(name, {}).values()))
 
@@ -180,18 +179,18 @@ def pairs(column: Column) -> Pairs:
         ResultError: a run's transcripts are damaged.
     """
     names = _names(column)
-    criteria = sorted({name for row in column.judgements for name in row["verdict"] or ()}) or ["overall"]
+    criteria = sorted({name for row in column.judgements for name in row.verdict or ()}) or ["overall"]
     verdicts: dict[str, list[Verdict]] = {name: [] for name in criteria}
-    usable = {(row["sample_id"], *row["slots"]) for row in column.judgements if row["verdict"]}
+    usable = {(row.sample_id, *row.slots) for row in column.judgements if row.verdict}
     for row in column.judgements:
-        run, (first, second) = column.runs[row["run"]], row["slots"]
-        orders = {(row["sample_id"], *order) for order in permutations(row["slots"])}
-        if row["verdict"] is None or not orders <= usable:
+        run, (first, second) = column.runs[row.run], row.slots
+        orders = {(row.sample_id, *order) for order in permutations(row.slots)}
+        if row.verdict is None or not orders <= usable:
             continue  # one order alone carries the judge's preference for a slot
-        cluster = run.sample(row["sample_id"]).cluster
+        cluster = run.sample(row.sample_id).cluster
         for name in criteria:
-            winner = _SLOTS[row["verdict"][name]["winner"]]
-            item = _item(run, row["sample_id"], name)
+            winner = _SLOTS[row.verdict[name]["winner"]]
+            item = _item(run, row.sample_id, name)
             verdicts[name].append(Verdict(item, cluster, names[first], names[second], "a", winner))
     unasked = {name: tuple(_unasked(column, names, name)) for name in criteria}
     return Pairs(
@@ -217,7 +216,7 @@ def _item(run: Run, sample: str, criterion: str) -> str:
 
 def _names(column: Column) -> dict[str, str]:
     """Label -> name: the model's, where no seed has two runs of it."""
-    seeds: dict[str, Any] = {}
+    seeds: dict[str, int | None] = {}
     for label, record in column.records.items():
         for each in (label, *record.opponents):
             seeds[each] = None if each == REFERENCES else column.runs[label].seed
@@ -228,7 +227,7 @@ def _names(column: Column) -> dict[str, str]:
 
 def _unasked(column: Column, names: Mapping[str, str], criterion: str) -> Iterator[Outcome]:
     """Pairs whose outcome needed no judge: equal answers are a tie, an answer beats none."""
-    asked = {(row["sample_id"], frozenset(row["slots"])) for row in column.judgements}
+    asked = {(row.sample_id, frozenset(row.slots)) for row in column.judgements}
     for one, other in met(column):
         run = column.runs.get(one)
         for sample, own in run.items.values() if run else ():

@@ -199,12 +199,13 @@ async def _ask_all(task: Task, cases: Sequence[Case], options: RunOptions) -> li
     ]
     jobs = [_Asking(number, *each) for number, each in enumerate(asked)]
     found: list[Judgement | None] = [None] * len(jobs)
-    allowed = int(options.fail_on_error * len(jobs))
+    allowed, unanswered = int(options.fail_on_error * len(jobs)), 0
 
     async def settle(job: _Asking) -> None:
+        nonlocal unanswered
         judgement = await ask(job.question, judge, task.engine, repeat=job.repeat, adapter=task.adapter)
         found[job.number] = judgement
-        unanswered = sum(each is not None and not each.answered for each in found) if not judgement.answered else 0
+        unanswered += not judgement.answered
         if unanswered > allowed:
             raise EngineError(_too_many(unanswered, len(jobs), options.fail_on_error, judgement))
         status: Status = "ok" if judgement.status == "ok" else "engine_failed"

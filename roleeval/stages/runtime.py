@@ -53,24 +53,32 @@ class Runtime:
         self._engines[key] = (engine, need)
         return engine
 
-    async def stored(
-        self, options: EngineOptions, model: PersonaModel, run: RunOptions, usage: Usage | None = None
-    ) -> StoredEngine:
-        """The engine for a model with a run's store in front of it, after every adapter was checked: ready to be asked.
-
-        Args:
-            options: of the engine.
-            model: who is asked.
-            run: says where the store lies.
-            usage: what calls are counted into; None is a new one.
+    async def ready(self, options: EngineOptions, model: PersonaModel) -> Engine:
+        """The engine for a model, after every adapter was checked: it may be asked. Loads nothing.
 
         Raises:
-            AdapterError: the engine cannot serve one of the model's adapters; nothing is loaded.
+            AdapterError: the engine cannot serve one of the model's adapters.
         """
         engine = await self.engine(options, model)
         for adapter in model.adapters():
             engine.check(adapter)
-        return StoredEngine(engine, self.store(run), usage)
+        return engine
+
+    async def stored(
+        self, options: EngineOptions, model: PersonaModel, run: RunOptions, usage: Usage | None = None
+    ) -> StoredEngine:
+        """The same with a run's store in front of it.
+
+        Args:
+            options: of the engine.
+            model: the model that is asked.
+            run: says where the store lies.
+            usage: what calls are counted into; None is a new one.
+
+        Raises:
+            AdapterError: see `ready`.
+        """
+        return StoredEngine(await self.ready(options, model), self.store(run), usage)
 
     def store(self, options: RunOptions) -> CompletionStore:
         """The completion store of a run, opened once."""

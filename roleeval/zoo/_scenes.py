@@ -1,6 +1,6 @@
 """Documents for scenes (CoSER) and for the judge's question, made by the code that uses the models later.
 
-A train scene is played by `benchmarks._coser_scene.Play` with an engine that knows the lines; what everybody is sent is
+A train scene is played by `benchmarks.coser.scene.Play` with an engine that knows the lines; what everybody is sent is
 then what the model is trained on, to the letter. Test scenes are never read here.
 """
 

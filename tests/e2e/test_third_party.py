@@ -113,11 +113,11 @@ def test_the_judge_asks_about_single_turns_and_quotes_from_the_turn_it_names(inn
     folder = run_of(inn, "rhyme")
     played = read_transcripts(folder.transcripts)
     own_turns = [(s.id, n, turn) for s, t in played for n, turn in enumerate(t.turns) if turn.part == "model"]
-    rows = [row for row in read_judgements(folder.judgements) if row["column"].startswith("judge/inn_errors@")]
-    own = [row for row in rows if "control" not in row]
-    assert {row["item"] for row in own} == {f"{name}|{number}" for name, number, _ in own_turns}
-    assert all(row["status"] == "ok" and len(row["attempts"]) == 1 for row in own)
-    errors = [(row["sample_id"], error) for row in own for error in row["verdict"]["errors"]]
+    rows = [row for row in read_judgements(folder.judgements) if row.column.startswith("judge/inn_errors@")]
+    own = [row for row in rows if row.control is None]
+    assert {row.item for row in own} == {f"{name}|{number}" for name, number, _ in own_turns}
+    assert all(row.status == "ok" and len(row.attempts) == 1 for row in own)
+    errors = [(row.sample_id, error) for row in own for error in (row.verdict or {})["errors"]]
     said = {(name, number): turn.visible for name, number, turn in own_turns}
     assert errors and all(error["quote"] in said[name, error["turn"]] for name, error in errors)
     # controls: so many of the run's own scenes with faults put into them

@@ -182,9 +182,9 @@ def test_controls_stand_in_judgements_and_manifest_and_in_no_score(tmp_path: Pat
     outcome = judged(tmp_path / "controlled", "controlled", 3)
     assert entry(outcome, "/overall") == entry(plain, "/overall")
     rows = list(read_judgements(outcome.folder.judgements))
-    control_rows = [row for row in rows if "control" in row]
+    control_rows = [row for row in rows if row.control is not None]
     assert len(rows) - len(control_rows) == 20 and len(control_rows) == 3 * (1 + 2 * len(FAULTS))
-    assert {row["control"]["dose"] for row in control_rows} == set(DOSES)
+    assert {row.control["dose"] for row in control_rows} == set(DOSES)
     manifest = outcome.folder.manifest()
     assert manifest is not None
     (record,) = manifest.judge_records.values()
@@ -278,6 +278,14 @@ def test_where_there_are_no_references_the_runs_own_answers_are_the_base() -> No
 def test_of_a_conversation_the_reference_of_a_single_answer_is_no_base() -> None:
     found = controls([Case(sample, "m/run", {"m/run": SESSION}) for sample in samples(3)], RubricJudge(controls=1))
     assert found[0].case.answers["dose0"] == SESSION and found[0].base == "transcript"
+
+
+def test_a_judge_that_declares_no_metric_has_no_controls() -> None:
+    class Silent(Judge):
+        pass
+
+    with pytest.raises(ConfigError, match=r"judge.controls: Silent declares no metric; return a MetricInfo"):
+        controls(cases(samples(2)), Silent(name="silent", pack="judges/rubric", controls=1))
 
 
 def test_a_fault_that_needs_a_reference_is_left_out_where_there_is_none(tmp_path: Path) -> None:

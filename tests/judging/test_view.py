@@ -1,9 +1,28 @@
 """What a judge may see of a transcript: single turns with their numbers, and what it may not see is not there."""
 
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from roleeval.judging import Answer, RubricJudge, SeenTurn, View, as_text
-from roleeval.types import Transcript, Turn
+from judged import SAMPLE, put
+
+from roleeval.judging import (
+    Answer,
+    Case,
+    Judge,
+    Question,
+    RubricJudge,
+    SeenTurn,
+    UnusableReplyError,
+    View,
+    as_text,
+    fence_token,
+    fenced,
+    quoted,
+    read_verdict,
+)
+from roleeval.types import Message, Transcript, Turn
 
 
 def turn(speaker: str, visible: str, part: str = "model", **options: Any) -> Turn:
@@ -55,6 +74,44 @@ def test_one_turn_is_an_answer_without_a_name() -> None:
     # one turn that is heard among several calls is a conversation
     ended = Transcript("s", "ok", (turn("Ada", "Hm."), turn("Referee", "end", "referee", aside=True)))
     assert View().of(ended).text == "Ada: Hm."
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChunkJudge(Judge):
+    """A judge of a third party: one question for each pair of messages, about the model's own words alone."""
+
+    name: str = "chunks"
+    pack: str = "judges/rubric"
+
+    def questions(self, case: Case) -> list[Question]:
+        answer, schema = case.answers[case.own], {"type": "object", "properties": {"errors": {"type": "array"}}}
+        found = []
+        for start in range(1, 5, 2):
+            chunk = [turn for turn in answer.turns if start <= turn.number < start + 2]
+            token = fence_token(self.seed, self.name, case.sample.id, start)
+            shown = fenced(as_text(chunk), "messages", token)
+            own = "\n".join(turn.text for turn in chunk if turn.own)
+
+            def read(reply: str, own: str = own) -> Mapping[str, Any]:
+                verdict: Mapping[str, Any] = read_verdict(reply, schema)
+                if not all(quoted(error, own) for error in verdict["errors"]):
+                    raise UnusableReplyError("quotes what the model did not say")
+                return verdict
+
+            item = f"{case.sample.id}:{start}"
+            found.append(
+                Question(item, case.sample.id, (Message("user", shown),), json.dumps(schema), read, (case.own,))
+            )
+        return found
+
+
+def test_a_judge_can_ask_about_parts_of_a_conversation_and_hold_quotes_against_own_turns() -> None:
+    case = Case(SAMPLE, "m/run", {"m/run": ChunkJudge().view.of(SESSION)})
+    first, second = ChunkJudge().questions(case)
+    assert "Ben: Hello!" in first.messages[0].content and "Welcome." not in first.messages[0].content
+    assert "Ada: Welcome." in second.messages[0].content and "You enter." not in str((first, second))
+    judgements = put(ChunkJudge(attempts=1), lambda request: '{"errors": ["Welcome"]}', case)
+    assert [judgement.status for judgement in judgements] == ["judge_failed", "ok"]
 
 
 class Nosy(RubricJudge):

@@ -63,7 +63,7 @@ def test_a_manifest_without_a_version_is_read_into_todays_form() -> None:
     assert found.benchmark.more == {"speakers": 7} and found.more == {"imported": {"files": {}}}
     assert found.model.parameters.base == 5 and found.model.parameters.adapters.total == 0
     record, panel = found.judges["judge/rubric@1"], found.judges["judge/panel@2"]
-    assert isinstance(record, JudgeRecord) and record.ranges == {"overall": (1.0, 5.0)} and record.attempts == 1
+    assert isinstance(record, JudgeRecord) and record.infos["overall"].ends == (1, 5) and record.attempts == 1
     assert isinstance(panel, PanelRecord) and panel.members == ("a", "b")
     assert list(found.judge_records) == ["judge/rubric@1"]
 

@@ -18,7 +18,7 @@ from roleeval.benchmarks import Actor
 from roleeval.benchmarks.lm_eval.benchmark import LmEval
 from roleeval.benchmarks.lm_eval.model import Part, PersonaLM
 from roleeval.config import RunConfig, parse_config
-from roleeval.engines import Engine, StoredEngine
+from roleeval.engines import Engine
 from roleeval.errors import ConfigError
 from roleeval.resources import resource
 from roleeval.stages.runtime import Runtime
@@ -66,7 +66,7 @@ class RoleEvalLM(PersonaLM):
 
 
 async def _engine(config: RunConfig, runtime: Runtime) -> Engine:
-    return StoredEngine(await runtime.engine(config.engine, config.model), runtime.store(config.options))
+    return await runtime.stored(config.engine, config.model, config.options)
 
 
 def _composed(overrides: Mapping[str, Any], config_dir: str | None) -> RunConfig:

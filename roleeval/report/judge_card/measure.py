@@ -159,9 +159,9 @@ def _card(
     column: Column, mine: Values, others: Sequence[tuple[Column, Values]], scores: Values, labels: Sequence[Label]
 ) -> Card:
     record, rows = next(iter(column.records.values())), column.judgements
-    calls = [(row, attempt) for row in rows for attempt in row["attempts"]]
-    replies = [(row, attempt) for row, attempt in calls if attempt["finish_reason"] != "error"]
-    costs = [row["cost"] for row in rows]
+    calls = [(row, attempt) for row in rows for attempt in row.attempts]
+    replies = [(row, attempt) for row, attempt in calls if attempt.finish_reason != "error"]
+    costs = [row.cost for row in rows if row.cost is not None]
     compared = pairs(column) if column.is_pairwise else None
     pack, parameters = record.pack, record.model.parameters
     return Card(
@@ -173,16 +173,16 @@ def _card(
         parameters=parameters,
         runs=tuple(column.records),
         questions=len(rows),
-        coverage=share(column, [float(row["verdict"] is not None) for row in rows], rows),
-        unusable=share(column, [float(bool(attempt["error"])) for _, attempt in replies], [row for row, _ in replies]),
-        attempts=share(column, [float(len(row["attempts"])) for row in rows], rows),
-        unanswered=sum(not row["answered"] for row in rows),
+        coverage=share(column, [float(row.verdict is not None) for row in rows], rows),
+        unusable=share(column, [float(bool(attempt.error)) for _, attempt in replies], [row for row, _ in replies]),
+        attempts=share(column, [float(len(row.attempts)) for row in rows], rows),
+        unanswered=sum(not row.answered for row in rows),
         tokens={
-            "prompt": sum(row["tokens"]["prompt"] for row in rows),
-            "output": sum(row["tokens"]["output"] for row in rows),
+            "prompt": sum(row.tokens["prompt"] for row in rows),
+            "output": sum(row.tokens["output"] for row in rows),
         },
-        cost=None if not costs or None in costs else sum(costs),
-        reasons=dict(Counter(attempt["error"] for _, attempt in replies if attempt["error"]).most_common()),
+        cost=sum(costs) if costs and len(costs) == len(rows) else None,
+        reasons=dict(Counter(attempt.error for _, attempt in replies if attempt.error).most_common()),
         repeats={criterion: repeat_stability(values) for criterion, values in repeats(column).items()},
         variances=variances(column),
         agreements=tuple(_with_judges(column, mine, others)),
@@ -210,9 +210,9 @@ def _first_slot(column: Column) -> Estimate | None:
     """Of rankings: how often the answer shown first is ranked first."""
     if "overall/beats" not in column.ranges:
         return None
-    rows = [row for row in column.judgements if row["verdict"]]
-    firsts = [[part["ranking"][0] == "A" for part in row["verdict"].values()] for row in rows]
-    return share(column, [sum(each) / len(each) for each in firsts], rows)
+    found = [(row, row.verdict) for row in column.judgements if row.verdict]
+    firsts = [[part["ranking"][0] == "A" for part in verdict.values()] for _, verdict in found]
+    return share(column, [sum(each) / len(each) for each in firsts], [row for row, _ in found])
 
 
 def _wins(column: Column) -> dict[str, tuple[Estimate, Estimate]]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from roleeval.errors import ResultError
 from roleeval.metrics import primary
+from roleeval.results import KeptJudgement
 from roleeval.results.verdicts import Column, Pairs
 from roleeval.stats import Estimate, VarianceSplit, cluster_codes, clustered_mean, variance_split
 
@@ -67,9 +68,9 @@ def repeats(column: Column) -> "dict[str, Floats]":
         return {}
     found: dict[str, dict[tuple[str, ...], list[float]]] = {}
     for row in column.judgements:
-        for criterion, value in _verdict_values(row["verdict"] or {}).items():
+        for criterion, value in _verdict_values(row.verdict or {}).items():
             several = found.setdefault(criterion, {})
-            several.setdefault((row["item"], *row["slots"]), [np.nan] * count)[row["repeat"]] = value
+            several.setdefault((row.item, *row.slots), [np.nan] * count)[row.repeat] = value
     return {criterion: np.array(list(rows.values())) for criterion, rows in sorted(found.items())}
 
 
@@ -85,10 +86,10 @@ def variances(column: Column) -> dict[str, VarianceSplit]:
     for model, runs in _by_model(column).items():
         values: dict[str, Floats] = {}
         for row in column.judgements:
-            given = list(_verdict_values(row["verdict"] or {}).values())
-            if row["run"] in runs and len(row["slots"]) == 1 and "flaws" not in (row["verdict"] or {}):
-                table = values.setdefault(row["sample_id"], np.full((len(runs), repeated), np.nan))
-                table[runs.index(row["run"]), row["repeat"]] = sum(given) / len(given) if given else np.nan
+            given = list(_verdict_values(row.verdict or {}).values())
+            if row.run in runs and len(row.slots) == 1 and "flaws" not in (row.verdict or {}):
+                table = values.setdefault(row.sample_id, np.full((len(runs), repeated), np.nan))
+                table[runs.index(row.run), row.repeat] = sum(given) / len(given) if given else np.nan
         split = variance_split(np.array([values[name] for name in sorted(values)])) if values else None
         if split is not None:
             found[model] = split
@@ -129,9 +130,9 @@ def length_pairs(column: Column, values: Values) -> "tuple[Floats, Floats]":
     rows: list[tuple[float, float]] = []
     if column.is_pairwise:
         for row in column.judgements:
-            run, given = column.runs[row["run"]], list(_verdict_values(row["verdict"] or {}).values())
-            sample = run.sample(row["sample_id"])
-            lengths = [column.answer(label, sample) for label in row["slots"]]
+            run, given = column.runs[row.run], list(_verdict_values(row.verdict or {}).values())
+            sample = run.sample(row.sample_id)
+            lengths = [column.answer(label, sample) for label in row.slots]
             if given and lengths[0] is not None and lengths[1] is not None:
                 rows.append((sum(given) / len(given), float(len(lengths[0].text) - len(lengths[1].text))))
     else:
@@ -142,11 +143,11 @@ def length_pairs(column: Column, values: Values) -> "tuple[Floats, Floats]":
     return table[:, 0], table[:, 1]
 
 
-def share(column: Column, values: Sequence[float | None], rows: Sequence[Mapping[str, Any]]) -> Estimate:
+def share(column: Column, values: Sequence[float | None], rows: Sequence[KeptJudgement]) -> Estimate:
     """The mean of one value per judgement, over the clusters of what was judged."""
     import numpy as np
 
-    clusters = [column.runs[row["run"]].sample(row["sample_id"]).cluster for row in rows]
+    clusters = [column.runs[row.run].sample(row.sample_id).cluster for row in rows]
     return clustered_mean(np.array(values, dtype=np.float64), cluster_codes(clusters))
 
 

@@ -16,8 +16,8 @@ from roleeval.engines import ModelSource
 from roleeval.engines.hf import HfOptions
 from roleeval.errors import ConfigError
 from roleeval.models import Base, IndependentLora, SharedLora
-from roleeval.report import collect
-from roleeval.results import ResultFolder, read_transcripts
+from roleeval.report import collect, write_report
+from roleeval.results import ResultFolder, read_transcripts, summary_infos
 from roleeval.results.manifest import SampleCounts
 from roleeval.stages.run import Outcome, run
 from roleeval.stages.runtime import Runtime
@@ -359,3 +359,18 @@ def test_vllm_gives_the_folder_that_hf_gives(
     assert pd.read_parquet(folder.scores)["value"].tolist() == pytest.approx(
         pd.read_parquet(chat_run.scores)["value"].tolist(), rel=1e-4
     )
+
+
+def test_its_metrics_have_lm_evals_directions_and_values_of_a_whole_task_count_as_such(
+    chat_run: ResultFolder, tmp_path: Path
+) -> None:
+    infos = summary_infos(chat_run.summary())
+    assert {name: (info.higher_is_better, info.per) for name, info in infos.items()} == {
+        "acc": (True, "sample"),
+        "acc_norm": (True, "sample"),
+        "exact_match": (True, "sample"),
+        "word_perplexity": (False, "cluster"),
+        "bits_per_byte": (False, "cluster"),
+    }
+    text = write_report([chat_run.path], tmp_path)[0].read_text(encoding="utf-8")
+    assert "≠" not in text and "not per answer: bits_per_byte, word_perplexity" in text.replace("&#95;", "_")
