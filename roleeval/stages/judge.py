@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from typing import Any
 
 from roleeval.config import RunConfig, RunOptions
 from roleeval.errors import EngineError, ResultError
@@ -238,10 +238,13 @@ def _write_judgements(
 ) -> None:
     data = record.to_json()
     source = {name: data[name] for name in ("judge", "pack", "model")}
-    line = partial(judgement_line, column=task.column, price=task.price)
-    lines = [line(judgement, source=source) for per_case in judged for judgement in per_case]
-    for control, per_case in controlled:
-        lines += [line(each, source=source | {"control": control.identity}) for each in per_case]
+
+    def line(judgement: Judgement, **control: Any) -> bytes:
+        numbers = None if judgement.verdict is None else task.judge.numbers(judgement.verdict)
+        return judgement_line(judgement, column=task.column, numbers=numbers, source=source | control, price=task.price)
+
+    lines = [line(judgement) for per_case in judged for judgement in per_case]
+    lines += [line(each, control=control.identity) for control, per_case in controlled for each in per_case]
     write_judgements(folder.judgements, task.column, lines)
 
 

@@ -92,6 +92,7 @@ def judge_record(
         opponents=tuple(task.opponents.labels),
         **counted(judgements, task.price),
         infos=infos,
+        form=judge.form,
         controls=controls,
         session=session,
     )

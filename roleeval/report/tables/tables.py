@@ -10,7 +10,7 @@ from roleeval.metrics import MetricInfo, Unit
 from roleeval.report.found.collect import Entry, RunResult
 from roleeval.report.found.compare import RunSet, caption, clusters_word, decoding
 from roleeval.report.found.groups import cell_entries, parts_of, planned_rows, splits_of
-from roleeval.report.tables.columns import Infos, headline, number, ordered
+from roleeval.report.tables.columns import Infos, headline, lower_is_better, number, ordered
 from roleeval.stats import FEW_CLUSTERS
 
 Cell = tuple[str, ...]
@@ -247,6 +247,8 @@ def _general_notes(run_set: RunSet, group: str, metrics: Sequence[str], clusters
         notes.append(f"{group} {what} {', '.join(parts)}; its n counts scores, not answers.")
         notes.append("In a mean of groups, metrics without references are over the answers of the same splits.")
     notes += [f"{name} {infos[name].caution}" for name in metrics if infos[name].caution]
+    if falling := lower_is_better(metrics, infos):
+        notes.append(f"Lower is better: {', '.join(falling)}.")
     if per_cluster := [name for name in metrics if infos[name].per == "cluster"]:
         notes.append(f"One value per {clusters_word(run_set, 1)}, not per answer: {', '.join(per_cluster)}.")
     said = {(p, w) for run in run_set.runs for p, w in run.facts.judges.items() if _stands(p, metrics)}
