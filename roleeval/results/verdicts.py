@@ -23,7 +23,7 @@ _TURNED: Mapping[Winner, Winner] = {"a": "b", "b": "a", "tie": "tie"}
 
 
 @dataclass(frozen=True)
-class Run:
+class JudgedRun:
     """A finished run whose answers were judged.
 
     Attributes:
@@ -63,7 +63,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Column:
+class JudgeColumn:
     """One judge with its prompts, model and settings, over all folders that it judged.
 
     Attributes:
@@ -77,7 +77,7 @@ class Column:
     name: str
     benchmark: str
     records: Mapping[str, JudgeRecord]
-    runs: Mapping[str, Run]
+    runs: Mapping[str, JudgedRun]
     judgements: tuple[KeptJudgement, ...]
 
     @cached_property
@@ -148,21 +148,21 @@ class Pairs:
         return [o for name in chosen for o in (*self.settled(name), *self.unasked[name])]
 
 
-def columns(folders: Iterable[ResultFolder]) -> list[Column]:
+def judge_columns(folders: Iterable[ResultFolder]) -> list[JudgeColumn]:
     """Every judge's column in finished folders, by benchmark and name.
 
     Raises:
         ResultError: a folder's files are damaged.
     """
-    runs: dict[str, dict[str, Run]] = {}
+    runs: dict[str, dict[str, JudgedRun]] = {}
     for folder in folders:
         manifest = folder.manifest()
         if manifest is not None:
-            runs.setdefault(manifest.benchmark.name, {})[folder.label] = Run(folder, manifest)
-    return [column for benchmark in sorted(runs) for column in _columns(benchmark, runs[benchmark])]
+            runs.setdefault(manifest.benchmark.name, {})[folder.label] = JudgedRun(folder, manifest)
+    return [column for benchmark in sorted(runs) for column in _of_benchmark(benchmark, runs[benchmark])]
 
 
-def _columns(benchmark: str, runs: Mapping[str, Run]) -> Iterator[Column]:
+def _of_benchmark(benchmark: str, runs: Mapping[str, JudgedRun]) -> Iterator[JudgeColumn]:
     lines: dict[str, dict[tuple[object, ...], KeptJudgement]] = {}
     records: dict[str, dict[str, JudgeRecord]] = {}
     for label, run in runs.items():
@@ -174,10 +174,10 @@ def _columns(benchmark: str, runs: Mapping[str, Run]) -> Iterator[Column]:
                 key = (row.item, row.repeat, *row.slots)
                 lines.setdefault(row.column, {}).setdefault(key, replace(row, run=label))
     for name in sorted(records):
-        yield Column(name, benchmark, records[name], runs, tuple(lines.get(name, {}).values()))
+        yield JudgeColumn(name, benchmark, records[name], runs, tuple(lines.get(name, {}).values()))
 
 
-def pairs(column: Column) -> Pairs:
+def pairs(column: JudgeColumn) -> Pairs:
     """Who was compared with whom in a pairwise column, and how it ended.
 
     Raises:
@@ -208,18 +208,18 @@ def pairs(column: Column) -> Pairs:
     )
 
 
-def met(column: Column) -> list[tuple[str, str]]:
+def met(column: JudgeColumn) -> list[tuple[str, str]]:
     """Labels of every two candidates that a pairwise column compares; references stand second."""
     found = {frozenset((label, other)) for label, record in column.records.items() for other in record.opponents}
     several = [sorted(pair, key=lambda label: (label == REFERENCES, label)) for pair in found]
     return sorted((one, other) for one, other in several)
 
 
-def _item(run: Run, sample: str, criterion: str) -> str:
+def _item(run: JudgedRun, sample: str, criterion: str) -> str:
     return f"seed {run.seed}|{sample}|{criterion}"
 
 
-def _names(column: Column) -> dict[str, str]:
+def _names(column: JudgeColumn) -> dict[str, str]:
     """Label -> name: the model's, where no seed has two runs of it."""
     seeds: dict[str, int | None] = {}
     for label, record in column.records.items():
@@ -230,7 +230,7 @@ def _names(column: Column) -> dict[str, str]:
     return {label: label if (model := label.partition("/")[0]) in crowded else model for label in seeds}
 
 
-def _unasked(column: Column, names: Mapping[str, str], criterion: str) -> Iterator[Outcome]:
+def _unasked(column: JudgeColumn, names: Mapping[str, str], criterion: str) -> Iterator[Outcome]:
     """Pairs whose outcome needed no judge: equal answers are a tie, an answer beats none."""
     asked = {(row.sample_id, frozenset(row.slots)) for row in column.judgements}
     for one, other in met(column):

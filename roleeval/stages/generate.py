@@ -18,7 +18,7 @@ from roleeval.results.manifest import FORMAT, Manifest, read_manifest
 from roleeval.results.provenance import provenance
 from roleeval.stages import cast
 from roleeval.stages.ahead import JudgingAhead
-from roleeval.stages.outcome import Outcome
+from roleeval.stages.outcome import RunOutcome
 from roleeval.stages.progress import make_progress
 from roleeval.stages.runtime import Runtime
 from roleeval.stages.score import Scoring, metrics_hash
@@ -59,7 +59,7 @@ class _Tally:
             raise EngineError(_too_many(failed, self.planned, self.fail_on_error, transcript))
 
 
-async def generate(job: Job) -> Outcome:
+async def generate(job: Job) -> RunOutcome:
     """Plays every sample and writes the folder; its manifest comes last.
 
     Raises:
@@ -79,7 +79,7 @@ async def generate(job: Job) -> Outcome:
         stages["score"] = metrics_hash(config)
     session = _session(tally, usage, time.perf_counter() - begin)
     job.folder.write_manifest(_manifest(job, tally, parameters, session, stages))
-    return Outcome(job.folder, skipped=False, failed_samples=tally.statuses["engine_failed"])
+    return RunOutcome(job.folder, skipped=False, failed_samples=tally.statuses["engine_failed"])
 
 
 def _planned(config: RunConfig) -> int:

@@ -14,7 +14,7 @@ from roleeval.metrics import CorpusMetric, Metric, MetricInfo, check_declared, i
 from roleeval.results import ResultFolder, ScoreBook, infos_for, read_transcripts, summarise, summary_infos
 from roleeval.results.judge_columns import JUDGED, judge_infos, kept_rows
 from roleeval.results.manifest import Manifest
-from roleeval.stages.outcome import Outcome
+from roleeval.stages.outcome import RunOutcome
 from roleeval.stages.progress import make_progress
 from roleeval.types import Sample, Score, Transcript
 
@@ -100,7 +100,7 @@ def _declared(scorers: Mapping[str, Any]) -> dict[str, MetricInfo]:
     return infos
 
 
-def rescore(config: RunConfig, folder: ResultFolder) -> Outcome:
+def rescore(config: RunConfig, folder: ResultFolder) -> RunOutcome:
     """Scores the transcripts of a folder; needs no engine, no model and no data.
 
     Raises:
@@ -113,7 +113,7 @@ def rescore(config: RunConfig, folder: ResultFolder) -> Outcome:
             " stages=[generate,score]"
         )
     if is_scored(folder, manifest, config):
-        return Outcome(folder, skipped=True)
+        return RunOutcome(folder, skipped=True)
     scoring = Scoring(config)
     with make_progress(config.options.progress, "scoring", manifest.samples.planned) as progress:
         usage, samples = Usage(), []
@@ -125,7 +125,7 @@ def rescore(config: RunConfig, folder: ResultFolder) -> Outcome:
     scoring.book.take_over(folder.scores, samples, lambda metric: metric.startswith(JUDGED) and kept(metric))
     scoring.write(folder, {**summary_infos(folder.summary()), **judge_infos(manifest)})
     folder.write_manifest(replace(manifest, stages={**manifest.stages, "score": metrics_hash(config)}))
-    return Outcome(folder, skipped=False)
+    return RunOutcome(folder, skipped=False)
 
 
 def is_scored(folder: ResultFolder, manifest: Manifest | None, config: RunConfig) -> bool:

@@ -117,7 +117,7 @@ def test_the_judge_asks_about_single_turns_and_quotes_from_the_turn_it_names(inn
     own = [row for row in rows if row.control is None]
     assert {row.item for row in own} == {f"{name}|{number}" for name, number, _ in own_turns}
     assert all(row.status == "ok" and len(row.attempts) == 1 for row in own)
-    errors = [(row.sample_id, error) for row in own for error in (row.verdict or {})["errors"]]
+    errors = [(row.sample_id, error) for row in own if row.verdict for error in row.verdict["errors"]]
     said = {(name, number): turn.visible for name, number, turn in own_turns}
     assert errors and all(error["quote"] in said[name, error["turn"]] for name, error in errors)
     # controls: so many of the run's own scenes with faults put into them

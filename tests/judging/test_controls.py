@@ -28,7 +28,7 @@ from roleeval.judging import (
 )
 from roleeval.judging._faults import DOSES, Fault, inject, load_faults
 from roleeval.results import read_judgements
-from roleeval.stages.run import Outcome
+from roleeval.stages.run import RunOutcome
 from roleeval.types import Language, Request, Sample
 
 GOOD = "Elementary, my dear fellow. I saw it from your boots. You came by the morning train."
@@ -168,7 +168,7 @@ def test_the_wrong_way_round_is_not_in_order() -> None:
     assert record["faults"]["refuses"]["reason"] == "means out of order"
 
 
-def judged(folder: Path, script: str, count: int) -> Outcome:
+def judged(folder: Path, script: str, count: int) -> RunOutcome:
     def reply(request: Request) -> str:
         (text,) = shown_answers(request).values()
         return points(4, quote=text[:12])

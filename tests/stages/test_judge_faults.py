@@ -16,7 +16,7 @@ from roleeval.engines import ModelSource
 from roleeval.engines.openai import OpenAIOptions
 from roleeval.judging import PairwiseJudge
 from roleeval.results import read_judgements
-from roleeval.stages.run import Outcome, run
+from roleeval.stages.run import RunOutcome, run
 from roleeval.stages.runtime import Runtime
 
 GOOD = reply(winner("A", "tie", why="It sounds like the role."))
@@ -52,7 +52,7 @@ class FaultyJudge(Endpoint):
         return SILENT.get(kind) or UNUSABLE.get(kind) or GOOD
 
 
-async def judged(folder: Path, runtime: Runtime, server: FaultyJudge, *, attempts: int) -> Outcome:
+async def judged(folder: Path, runtime: Runtime, server: FaultyJudge, *, attempts: int) -> RunOutcome:
     """Judges 252 samples in both orders against the references."""
     engine = OpenAIOptions((server.url,), max_retries=1, timeout_s=3.0, backoff_base_s=0.001)
     judge = PairwiseJudge(
@@ -96,7 +96,7 @@ def test_a_run_of_500_judgements_loses_none_reports_the_failed_and_fills_only_th
         runtime.close()
 
 
-def assert_reported(outcome: Outcome, rows: dict[int, Any]) -> None:
+def assert_reported(outcome: RunOutcome, rows: dict[int, Any]) -> None:
     """Scores, summary and manifest count the pairs and the calls that have no verdict."""
     failed = {row.sample_id for row in rows.values() if row.verdict is None}
     scores = pd.read_parquet(outcome.folder.scores)

@@ -16,7 +16,7 @@ from lm_eval.api.registry import register_model
 
 from roleeval.benchmarks import Actor
 from roleeval.benchmarks.lm_eval.benchmark import LmEval
-from roleeval.benchmarks.lm_eval.model import Part, PersonaLM
+from roleeval.benchmarks.lm_eval.model import PersonaLM, PlayedRole
 from roleeval.config import RunConfig, parse_config
 from roleeval.engines import Engine
 from roleeval.errors import ConfigError
@@ -59,7 +59,7 @@ class RoleEvalLM(PersonaLM):
         actor = Actor(config.model, engine, config.options.seed)
         super().__init__(
             actor,
-            Part(part.persona, part.system),
+            PlayedRole(part.persona, part.system),
             lambda work: runtime.execute(lambda: work),
             in_flight=config.options.max_in_flight,
         )

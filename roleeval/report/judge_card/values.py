@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from roleeval.errors import ResultError
 from roleeval.metrics import primary
 from roleeval.results import KeptJudgement
-from roleeval.results.verdicts import Column, Pairs
+from roleeval.results.verdicts import JudgeColumn, Pairs
 from roleeval.stats import Estimate, VarianceSplit, cluster_codes, clustered_mean, variance_split
 
 if TYPE_CHECKING:
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 Values = Mapping[str, Mapping[tuple[str, ...], float]]
 
 
-def headline(column: Column) -> str:
+def headline(column: JudgeColumn) -> str:
     """The metric that stands for a judge."""
     return primary([column.infos[name] for name in column.ranges]).name
 
 
-def score_values(column: Column) -> dict[str, dict[tuple[str, ...], float]]:
+def score_values(column: JudgeColumn) -> dict[str, dict[tuple[str, ...], float]]:
     """Metric -> (run, sample) -> value, of answers that the judge was asked about.
 
     Raises:
@@ -58,7 +58,7 @@ def pair_values(compared: Pairs) -> dict[str, dict[tuple[str, ...], float]]:
     }
 
 
-def repeats(column: Column) -> "dict[str, Floats]":
+def repeats(column: JudgeColumn) -> "dict[str, Floats]":
     """Criterion -> [questions, repeats], NaN where a repeat has no verdict; empty where each was asked once."""
     import numpy as np
 
@@ -73,7 +73,7 @@ def repeats(column: Column) -> "dict[str, Floats]":
     return {criterion: np.array(list(rows.values())) for criterion, rows in sorted(found.items())}
 
 
-def variances(column: Column) -> dict[str, VarianceSplit]:
+def variances(column: JudgeColumn) -> dict[str, VarianceSplit]:
     """Model -> where the noise of its points comes from; empty for judges that compare, or that ask several questions
     about one answer.
 
@@ -98,7 +98,7 @@ def variances(column: Column) -> dict[str, VarianceSplit]:
     return found
 
 
-def _one_question_each(column: Column) -> bool:
+def _one_question_each(column: JudgeColumn) -> bool:
     """Whether each answer was asked about by itself, and once (or in repeats of the same question)."""
     items: dict[tuple[str, str], set[str]] = {}
     for row in column.judgements:
@@ -106,7 +106,7 @@ def _one_question_each(column: Column) -> bool:
     return all(len(each) == 1 for each in items.values()) and all(len(row.slots) == 1 for row in column.judgements)
 
 
-def _by_model(column: Column) -> dict[str, list[str]]:
+def _by_model(column: JudgeColumn) -> dict[str, list[str]]:
     """Model -> its runs, one for each seed; a run is named whole where a seed has several of its model."""
     parts: dict[str, list[str]] = {}
     for label in column.records:
@@ -118,7 +118,7 @@ def _by_model(column: Column) -> dict[str, list[str]]:
     return found
 
 
-def length_pairs(column: Column, values: Values) -> "tuple[Floats, Floats]":
+def length_pairs(column: JudgeColumn, values: Values) -> "tuple[Floats, Floats]":
     """What the judge gave and how long it was: of comparisons the first slot's points and how much longer it is."""
     import numpy as np
 
@@ -138,7 +138,7 @@ def length_pairs(column: Column, values: Values) -> "tuple[Floats, Floats]":
     return table[:, 0], table[:, 1]
 
 
-def share(column: Column, values: Sequence[float | None], rows: Sequence[KeptJudgement]) -> Estimate:
+def share(column: JudgeColumn, values: Sequence[float | None], rows: Sequence[KeptJudgement]) -> Estimate:
     """The mean of one value per judgement, over the clusters of what was judged."""
     import numpy as np
 
@@ -146,7 +146,7 @@ def share(column: Column, values: Sequence[float | None], rows: Sequence[KeptJud
     return clustered_mean(np.array(values, dtype=np.float64), cluster_codes(clusters))
 
 
-def score_mean(column: Column, label: str, metric: str) -> Estimate | None:
+def score_mean(column: JudgeColumn, label: str, metric: str) -> Estimate | None:
     """One run's mean of one of the judge's metrics over all its samples, asked or not; None where it has no such rows.
 
     Raises:
