@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from roleeval.config import RunConfig
 from roleeval.engines import StoredEngine
-from roleeval.errors import EngineError, cause_of
+from roleeval.errors import cause_of
 from roleeval.judging import Case, Judge, ask, members
 from roleeval.stages.cast import judge_model
 from roleeval.stages.runtime import Runtime
@@ -89,20 +89,20 @@ class JudgingAhead:
             sample, transcript = self._waiting.popleft()
             for bench in self._benches:
                 if not await self._asked(sample, transcript, bench):
+                    self._most = 0
+                    self._waiting.clear()
                     return
 
     async def _asked(self, sample: Sample, transcript: Transcript, bench: _Bench) -> bool:
-        """False, and an end to all of it, where a call had no reply: the stage will say what is wrong."""
+        """Whether there was a reply to everything; where not, all of it ends, and the stage will say what is wrong."""
         try:
             case = Case(sample, "", {"": bench.judge.view.of(transcript)})
             for question in bench.judge.questions(case):
                 for repeat in range(bench.judge.samples_per_item):
                     judgement = await ask(question, bench.judge, bench.engine, repeat=repeat, adapter=bench.adapter)
                     if not judgement.answered:
-                        raise EngineError(judgement.reason)
-            return True
-        except Exception as error:  # the stage asks again, and says what is wrong where it is to be said
+                        return False
+        except Exception as error:  # a judge's errors are no errors of what is being generated
             _log.debug("judging ahead ends: %s", cause_of(error), exc_info=error)
-        self._most = 0
-        self._waiting.clear()
-        return False
+            return False
+        return True

@@ -10,12 +10,12 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from roleeval.config import RunConfig, RunOptions
 from roleeval.errors import EngineError, ResultError, cause_of, concerns_one_item
 from roleeval.hashing import digest, file_hash
+from roleeval.identity import class_name
 from roleeval.judging import (
     Answer,
     Case,
@@ -41,7 +41,8 @@ from roleeval.results import (
     summary_infos,
     write_judgements,
 )
-from roleeval.results.judge_columns import JUDGED, judge_infos, kept_rows
+from roleeval.results.infos import JUDGED
+from roleeval.results.judge_columns import judge_infos, kept_rows
 from roleeval.results.manifest import JudgeRecord, Manifest, PanelRecord
 from roleeval.stages.cast import judge_model
 from roleeval.stages.judge_record import JudgeRows, Task, counted, judge_record, pooled_rows, shared_infos
@@ -70,7 +71,7 @@ async def judge_folder(config: RunConfig, runtime: Runtime, folder: ResultFolder
     if manifest is None:
         raise ResultError(f"{folder.path}: no finished run there to judge; generate first, with stages=[generate]")
     everyone = [await _task(judge, config, runtime, folder, manifest) for judge in members(config.judge)]
-    waiting = [task for task in everyone if task.judge.compares and not task.opponents.labels]
+    waiting = [task for task in everyone if task.judge.compares and not task.opponents.ids]
     for task in waiting:
         log.warning(
             "%s: judge %s waits for opponents: there is no other comparable run to compare this one with yet. Run the"
@@ -91,6 +92,10 @@ async def judge_folder(config: RunConfig, runtime: Runtime, folder: ResultFolder
         found[task.prefix], judges[task.column] = await _judged(task, config.options, folder, played)
     if panel is not None:
         infos = shared_infos([judges[task.column].infos for task in tasks])
+        if not infos:
+            log.warning(
+                "judge %s: its judges have no metric on the same scale, so there is nothing to pool", panel.name
+            )
         judges[pooled] = PanelRecord(judge=panel.name, prefix=pooled, members=tuple(sorted(found)), infos=infos)
         found[pooled] = pooled_rows(found, infos, pooled)
     _write(config, folder, replace(manifest, judges=judges), [sample for sample, _ in played], found)
@@ -102,12 +107,12 @@ async def _task(judge: Judge, config: RunConfig, runtime: Runtime, folder: Resul
     engine = await runtime.stored(options, model, config.options)
     adapter = next(iter(model.adapters()), None)
     adapters = [adapter.fingerprint] if adapter else []
-    who = digest(type(judge).__qualname__, engine.fingerprint, judge.identity(), *adapters)
+    who = digest(class_name(type(judge)), engine.fingerprint, judge.identity(), *adapters)
     column = f"{JUDGED}{judge.name}@{judge.prompts.sha256[:8]}-{who[:8]}"
     opponents = Opponents.find(config, folder, manifest, getattr(judge, "against", None) if judge.compares else ())
-    pool = digest(sorted([folder.label, *opponents.labels]))[:8]
+    pool = digest(sorted([folder.run_id, *opponents.ids]))[:8]
     transcripts = [file_hash(each.transcripts) for each in (folder, *opponents.folders)]
-    work = digest(column, opponents.labels, transcripts, judge.attempts)
+    work = digest(column, opponents.ids, transcripts, judge.attempts)
     prefix = f"{column}:{pool}" if judge.compares else column
     return Task(judge, engine, adapter, opponents, column, prefix, work, base_parameters(model.source))
 
@@ -117,7 +122,7 @@ async def _judged(
 ) -> tuple[JudgeRows, JudgeRecord]:
     """Asks one judge about everything; writes its judgements, returns its rows and its record for the manifest."""
     judge, begin = task.judge, time.perf_counter()
-    infos = infos_of(judge, tuple(task.opponents.labels))
+    infos = infos_of(judge, tuple(task.opponents.ids))
     cases = _cases(task, folder, played)
     spoilt = _controls(judge, folder, cases)
     unasked: dict[int, str] = {}
@@ -145,7 +150,7 @@ async def _judged(
     )
     _write_judgements(task, folder, record, judged, controlled)
     rows = _scored(judge, list(zip(cases, judged, strict=True)), unasked, infos)
-    check_declared(judge, (row for _, each in rows for row in each), infos)
+    check_declared(judge, (row for _, each in rows for row in each), infos, key="judge")
     return [(s, [replace(r, metric=f"{task.prefix}/{r.metric}") for r in each]) for s, each in rows], record
 
 
@@ -223,17 +228,17 @@ def _questions(judge: Judge, number: int, case: Case, unasked: dict[int, str]) -
 
 def _cases(task: Task, folder: ResultFolder, played: Played) -> list[Case]:
     """What the judge is asked about: each sample's answer, with those of the opponents."""
-    own, view = folder.label, task.judge.view
+    own, view = folder.run_id, task.judge.view
     others = task.opponents.answers(view)
     cases = []
     for sample, transcript in played:
         answers: dict[str, Answer] = {own: view.of(transcript)}
-        for label, known in others.items():
+        for run_id, known in others.items():
             if sample.id not in known:
                 raise ResultError(
-                    f"{label}: has no answer to {sample.id}; run it again, or leave it out of judge.against"
+                    f"{run_id}: has no answer to {sample.id}; run it again, or leave it out of judge.against"
                 )
-            answers[label] = known[sample.id]
+            answers[run_id] = known[sample.id]
         cases.append(Case(sample, own, answers))
     return cases
 
@@ -317,10 +322,13 @@ def _write_judgements(
 ) -> None:
     data = record.to_json()
     source = {name: data[name] for name in ("judge", "pack", "model")}
-    line = partial(judgement_line, column=task.column, price=task.price)
-    lines = [line(judgement, source=source) for per_case in judged for judgement in per_case]
-    for control, per_case in controlled:
-        lines += [line(each, source=source | {"control": control.identity}) for each in per_case]
+
+    def line(judgement: Judgement, **control: Any) -> bytes:
+        numbers = None if judgement.verdict is None else task.judge.numbers(judgement.verdict)
+        return judgement_line(judgement, column=task.column, numbers=numbers, source=source | control, price=task.price)
+
+    lines = [line(judgement) for per_case in judged for judgement in per_case]
+    lines += [line(each, control=control.identity) for control, per_case in controlled for each in per_case]
     write_judgements(folder.judgements, task.column, lines)
 
 

@@ -163,7 +163,7 @@ def test_a_metric_that_fails_on_one_sample_has_one_missing_value(tmp_path: Path,
     entry = summary["metrics"]["fragile"]["eng_general"]
     assert (entry["n"], entry["missing"]) == (LIMIT - 1, 1)
     assert entry["statuses"] == {"metric_failed": 1, "ok": LIMIT - 1}
-    with pytest.raises(ResultError, match=r"1 of 6 samples could not be scored.*Fragile could not score"):
+    with pytest.raises(ResultError, match=r"1 of 6 samples could not be scored.*metrics.f could not score"):
         execute(config(tmp_path / "b", StubOptions(), metrics={"f": Fragile(what)}, options={"fail_on_error": 0.05}))
 
 
