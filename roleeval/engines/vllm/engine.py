@@ -14,13 +14,15 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from roleeval.engines._adapter_effect import PROBE, AdapterEffects
 from roleeval.engines._protocol import LoraNeed, ModelSource
 from roleeval.engines._replicas import Replicas
 from roleeval.engines.chat import load_tokenizer, prompt_token_ids, scored_token_ids, special_tokens, stop_token_ids
 from roleeval.engines.fingerprint import model_fingerprint, pinned
-from roleeval.engines.lora import check_adapter, vllm_rank_limit
+from roleeval.engines.lora import Inspected, check_adapter, vllm_rank_limit
 from roleeval.engines.vllm import _compat, _environment, _sampling
-from roleeval.engines.vllm._decode_check import TEXT, decode_gap, require_agreement
+from roleeval.engines.vllm._adapters import Adapters
+from roleeval.engines.vllm._decode_check import decode_gap, require_agreement
 from roleeval.engines.vllm.cpu import arguments as cpu_arguments
 from roleeval.engines.vllm.cpu import start as cpu_start
 from roleeval.errors import EngineDeadError, EngineError
@@ -130,7 +132,9 @@ class VllmEngine:
             *_text_options(options, self._env, stock=bool(self._stock)),
         )
         self._in_force = _environment.in_force(self._env)
-        self._adapters: dict[str, LoRARequest] = {}
+        self._checked: dict[str, Inspected] = {}
+        self._effects = AdapterEffects()
+        self._adapters: Adapters | None = None
         self._ids = itertools.count()
         self._engine: Any = None
         self._starting = asyncio.Lock()
@@ -145,7 +149,10 @@ class VllmEngine:
 
     def check(self, adapter: AdapterRef) -> None:
         """See Engine.check."""
-        check_adapter(adapter, self._source, max_rank=self._max_rank)
+        if adapter.fingerprint not in self._checked:
+            patterns = _compat.rank_patterns()
+            found = check_adapter(adapter, self._source, max_rank=self._max_rank, patterns=patterns)
+            self._checked[adapter.fingerprint] = found
 
     async def start(self) -> None:
         """Loads the model; later calls return at once.
@@ -168,6 +175,8 @@ class VllmEngine:
             self._in_force = _environment.in_force(self._env)
             self._engine = self._loaded()
         self._max_model_len = int(self._engine.model_config.max_model_len)
+        probe = self._tokenizer(PROBE).input_ids[: self._max_model_len - 1]
+        self._adapters = Adapters(self._engine, probe, self._source.path, self._effects)
         if self._options.check_decoding:
             await self._check_decoding()
         self._load_s = time.perf_counter() - begin
@@ -224,7 +233,7 @@ class VllmEngine:
         return " (its own log has the cause; engine.stock=true does without roleeval's CPU operators)" if own else ""
 
     async def _check_decoding(self) -> None:
-        prompt = self._tokenizer(TEXT).input_ids
+        prompt = self._tokenizer(PROBE).input_ids
         if self._max_model_len < 2 * len(prompt):
             return
         try:
@@ -336,7 +345,7 @@ class VllmEngine:
         from vllm.v1.engine.exceptions import EngineDeadError as VllmDeadError
 
         adapter = request.adapter
-        lora = self._adapter(adapter) if adapter else None
+        lora = await self._adapter(adapter) if adapter else None
         # An adapter's products are cheapest where nobody else's are, and its prefixes are only its own.
         affinity = request.affinity if isinstance(request, Request) else ""
         key = adapter.fingerprint if adapter and self._lora.count > 1 else affinity
@@ -358,16 +367,10 @@ class VllmEngine:
             raise EngineError(f"vllm refused a request: {error}") from error
         return last
 
-    def _adapter(self, adapter: AdapterRef) -> "LoRARequest":
-        known = self._adapters.get(adapter.fingerprint)
-        if known is None:
-            from vllm.lora.request import LoRARequest
-
-            self.check(adapter)
-            number = len(self._adapters) + 1
-            known = LoRARequest(f"{adapter.name}-{adapter.fingerprint[:12]}", number, adapter.path)
-            self._adapters[adapter.fingerprint] = known
-        return known
+    async def _adapter(self, adapter: AdapterRef) -> "LoRARequest":
+        self.check(adapter)
+        assert self._adapters is not None  # made on start
+        return await self._adapters.request(adapter, inert=self._checked[adapter.fingerprint].zero)
 
     async def close(self) -> None:
         engine, self._engine = self._engine, None
@@ -383,6 +386,7 @@ class VllmEngine:
             "environment": self._in_force,
             "max_lora_rank": self._max_rank,
             "adapters": self._lora.count,
+            "adapter_effects": self._effects.describe(),  # see _adapter_effect.py
             "batch_invariant": _environment.batch_invariant(self._env),
             "load_s": round(self._load_s, 2),
             "decode_gap": self._decode_gap,  # nats a token, see _decode_check.py; None: not checked
