@@ -169,7 +169,7 @@ class Judge:
             from roleeval.resources import zoo_path
 
             path = str(zoo_path(self.source.path.removeprefix("zoo:")))
-            object.__setattr__(self, "source", ModelSource(path, None, self.source.chat_template))
+            object.__setattr__(self, "source", replace(self.source, path=path, revision=None))
         if self.engine is not None and not hasattr(self.engine, "build"):
             raise ConfigError("judge.engine: not an engine; give it a _target_ as conf/engine/*.yaml do, or null")
 

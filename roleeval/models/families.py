@@ -1,7 +1,7 @@
 """The families without a reply format of their own: base, api and shared LoRA."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -40,8 +40,7 @@ class Base:
             raise ConfigError(f"model.name: {self.name!r} cannot name a folder; give a name without '/'")
         if self.source.path.startswith(_ZOO):
             path = str(zoo_path(self.source.path.removeprefix(_ZOO)))
-            source = ModelSource(path, None, self.source.chat_template, self.source.trust_remote_code)
-            object.__setattr__(self, "source", source)
+            object.__setattr__(self, "source", replace(self.source, path=path, revision=None))
 
     @property
     def family(self) -> str:

@@ -128,6 +128,7 @@ class HfEngine:
                 return
             begin = time.perf_counter()
             self._tokenizer = load_tokenizer(self._source)
+            check_first(self._tokenizer, self._prompts)
             # Fast tokenizers must not be used by two threads at once, and the batches run in another (see _serve).
             self._batch_tokenizer = copy.deepcopy(self._tokenizer)
             self._special = special_tokens(self._tokenizer)
@@ -170,7 +171,7 @@ class HfEngine:
             raise EngineError("engine=hf cannot constrain output to a schema; use engine=vllm or engine=openai")
         if request.adapter is not None:
             self._check(request.adapter)
-        tokens = prompt_token_ids(self._tokenizer, request)
+        tokens, begun = opened_prompt(self._tokenizer, request, prompts=self._prompts)
         limit = request.sampling.max_tokens
         if len(tokens) + limit > self._max_model_len:
             raise EngineError(
@@ -181,7 +182,7 @@ class HfEngine:
         self._enqueue(job, request.sampling)
         ended = await job.future
         return Completion(
-            text=request.prefill + ended.text,
+            text=begun + ended.text,
             finish_reason=ended.finish_reason,
             prompt_tokens=len(tokens),
             output_tokens=ended.tokens,
@@ -193,7 +194,7 @@ class HfEngine:
         self._check_open()
         if request.adapter is not None:
             self._check(request.adapter)
-        prompt, continuation = scored_token_ids(self._tokenizer, request)
+        prompt, continuation = scored_token_ids(self._tokenizer, request, prompts=self._prompts)
         if len(prompt) + len(continuation) > self._max_model_len:
             raise EngineError(
                 f"a prompt of {len(prompt)} tokens and a text of {len(continuation)} to be scored exceed the"

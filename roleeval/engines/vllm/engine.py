@@ -199,6 +199,7 @@ class VllmEngine:
         if ahead:
             cpu_start.import_ahead()
         self._tokenizer = load_tokenizer(self._source)
+        check_first(self._tokenizer, self._prompts)
         self._special = special_tokens(self._tokenizer)
         try:
             _compat.require(self._vllm)
@@ -281,7 +282,7 @@ class VllmEngine:
         Raises:
             EngineDeadError: the engine's process is gone; nothing more will be answered.
         """
-        tokens = prompt_token_ids(self._tokenizer, request)
+        tokens, begun = opened_prompt(self._tokenizer, request, prompts=self._prompts)
         limit = request.sampling.max_tokens
         if len(tokens) + limit > self._max_model_len:
             raise EngineError(
@@ -296,7 +297,7 @@ class VllmEngine:
         self._prompt_tokens += len(tokens)
         self._cached_tokens += last.num_cached_tokens or 0
         return Completion(
-            text=request.prefill + answer.text,
+            text=begun + answer.text,
             finish_reason=answer.finish_reason,
             prompt_tokens=len(tokens),
             output_tokens=len(answer.token_ids),
@@ -309,7 +310,7 @@ class VllmEngine:
         Raises:
             EngineDeadError: the engine's process is gone; nothing more will be answered.
         """
-        prompt, continuation = scored_token_ids(self._tokenizer, request)
+        prompt, continuation = scored_token_ids(self._tokenizer, request, prompts=self._prompts)
         if len(prompt) + len(continuation) >= self._max_model_len:  # vLLM generates one token in any case
             raise EngineError(
                 f"a prompt of {len(prompt)} tokens and a text of {len(continuation)} to be scored exceed the"
