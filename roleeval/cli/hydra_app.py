@@ -16,7 +16,7 @@ from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from roleeval.cli.explain import composing, explain_override, search_path
+from roleeval.cli.explain import composing, explain_override, overrides
 from roleeval.cli.session import Session, session
 from roleeval.errors import RoleEvalError
 from roleeval.resources import resource
@@ -113,7 +113,7 @@ def _foreseen(arguments: list[str]) -> bool:
 
     with composing():
         try:
-            expect([a for a in [*search_path(arguments), *arguments] if "=" in a and not a.startswith("-")])
+            expect(overrides(arguments))
         except HydraException as error:
             refused = str(error)
         else:

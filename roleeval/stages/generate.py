@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -139,7 +139,24 @@ async def _episodes(config: RunConfig, actor: Actor, finished: Finished) -> None
     async def play(sample: Sample) -> None:
         finished(sample, await benchmark.episode(sample, actor), None)
 
-    await in_flight(benchmark.samples(limit=limit), play, most=most)
+    await in_flight(_told_apart(benchmark.samples(limit=limit)), play, most=most)
+
+
+def _told_apart(samples: Iterable[Sample]) -> Iterator[Sample]:
+    """The same samples; refuses those that result files could not tell apart."""
+    ids: set[str] = set()
+    indices: set[int] = set()
+    for sample in samples:
+        if sample.id in ids or sample.index in indices:
+            raise ConfigError(
+                f"benchmark: the sample {sample.id!r} has the id or the index ({sample.index}) of another one; samples"
+                " have ids of their own and indices 0, 1, ..."
+            )
+        if {"/", "+"} & set(sample.split):
+            raise ConfigError(f"benchmark: {sample.split!r} cannot name a split; use a name without / and +")
+        ids.add(sample.id)
+        indices.add(sample.index)
+        yield sample
 
 
 def _manifest(
