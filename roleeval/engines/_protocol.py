@@ -33,7 +33,7 @@ class ModelSource:
 
     @property
     def prompt_options(self) -> tuple[Any, ...]:
-        """The options that change prompts and are not in any file, for fingerprints; () where all have their defaults."""
+        """The options that change prompts and are in no file, for fingerprints; () where all have their defaults."""
         given = (dict(self.template_options), self.template_date, self.fold_system, self.merge_neighbours)
         return given if any(given) else ()
 

@@ -4,6 +4,7 @@ The only place that renders prompts: the vllm and hf engines both ask here, so a
 (A server behind the openai engine renders for itself.)
 """
 
+import contextlib
 import datetime
 import re
 import sys
@@ -13,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from roleeval.engines._protocol import ModelSource
 from roleeval.engines._segments import Segments
-from roleeval.engines._template import (
+from roleeval.engines.template import (
     Prompts,
-    check_kept,
-    fitted,
+    RefusedError,
+    check_turns,
     opened_reasoning,
     probes,
     read_template_file,
@@ -24,6 +25,7 @@ from roleeval.engines._template import (
     says,
     with_variables,
 )
+from roleeval.engines.turns import fitted
 from roleeval.errors import ConfigError, EngineError
 from roleeval.types import ChatRole, LikelihoodRequest, Message, Request, Sampling
 
@@ -95,34 +97,38 @@ def render_prompt(
     now = datetime.datetime.now() if prompts is None else prompts.now
     roles = tuple(message.role for message in messages)
     if prompts is None or prompts.to_probe(roles):
-        _probe(tokenizer, roles, now)
-    text = _rendered(tokenizer, [(message.role, message.content) for message in messages], now)
+        _check_turns(tokenizer, roles, now)
+    try:
+        text = _rendered(tokenizer, [(message.role, message.content) for message in messages], now)
+    except RefusedError as error:
+        raise EngineError(refusal(str(tokenizer.name_or_path), roles, error)) from error
     if lost := [message for message in messages if not _kept(text, message)]:
+        what = f"{'an' if lost[0].role == 'assistant' else 'a'} {lost[0].role} turn"
         raise EngineError(
-            f"the chat template of {tokenizer.name_or_path} leaves out a part of what a {lost[0].role} turn says:"
+            f"the chat template of {tokenizer.name_or_path} leaves out a part of {what}:"
             f" {lost[0].content.strip()[:80]!r}"
         )
     return f"{text}{prefill}"
 
 
 def _rendered(tokenizer: "PreTrainedTokenizerBase", chat: Sequence[tuple[str, str]], now: datetime.datetime) -> str:
+    """Raises RefusedError where the template refuses the chat."""
     from jinja2.exceptions import TemplateError
 
     messages = [{"role": role, "content": content} for role, content in chat]
     try:
         options = {"tokenize": False, "add_generation_prompt": True, "strftime_now": now.strftime}
-        return str(tokenizer.apply_chat_template(messages, **options))  # type: ignore[arg-type]
+        return str(tokenizer.apply_chat_template(messages, **options))
     except (TemplateError, TypeError, ValueError) as error:
-        raise EngineError(refusal(str(tokenizer.name_or_path), [role for role, _ in chat], error)) from error  # type: ignore[misc]
+        raise RefusedError(str(error)) from error
 
 
-def _probe(tokenizer: "PreTrainedTokenizerBase", roles: Sequence[ChatRole], now: datetime.datetime) -> None:
-    """Refuses a template that refuses or loses turns in this order, whatever they say."""
-    try:
-        text = _rendered(tokenizer, list(zip(roles, probes(roles), strict=True)), now)
-    except EngineError as error:
-        raise ConfigError(str(error)) from error
-    check_kept(str(tokenizer.name_or_path), roles, text)
+def _check_turns(tokenizer: "PreTrainedTokenizerBase", roles: Sequence[ChatRole], now: datetime.datetime) -> None:
+    check_turns(
+        str(tokenizer.name_or_path),
+        roles,
+        lambda tried: _rendered(tokenizer, list(zip(tried, probes(tried), strict=True)), now),
+    )
 
 
 def _kept(text: str, message: Message) -> bool:
@@ -179,10 +185,8 @@ def check_first(tokenizer: "PreTrainedTokenizerBase", prompts: Prompts) -> None:
         ConfigError: see render_prompt.
     """
     if prompts.first is not None and prompts.first.messages is not None:
-        try:
+        with contextlib.suppress(EngineError):  # of that request alone
             render_prompt(tokenizer, prompts.first, prompts=prompts)
-        except EngineError:
-            pass  # of that request alone
 
 
 def _segments(tokenizer: "PreTrainedTokenizerBase") -> Segments:

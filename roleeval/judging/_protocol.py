@@ -4,7 +4,7 @@ A judge never calls an engine itself: `_calls.ask` does, for all of them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 from roleeval.engines import EngineOptions, ModelSource

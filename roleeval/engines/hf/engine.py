@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from roleeval.engines._protocol import LoraNeed, ModelSource
 from roleeval.engines.chat import (
+    check_first,
     load_tokenizer,
+    opened_prompt,
     output_text,
-    prompt_token_ids,
     scored_token_ids,
     special_tokens,
     stop_token_ids,
@@ -26,6 +27,7 @@ from roleeval.engines.fingerprint import model_fingerprint, pinned
 from roleeval.engines.hf._batch import Ended, Job, generate_batch
 from roleeval.engines.hf._likelihood import ScoreJob, score_batch
 from roleeval.engines.lora import check_adapter
+from roleeval.engines.template import Prompts
 from roleeval.errors import AdapterError, ConfigError, EngineError, RoleEvalError
 from roleeval.hashing import digest
 from roleeval.types import AdapterRef, Completion, Likelihood, LikelihoodRequest, Request, Sampling
@@ -88,6 +90,7 @@ class HfEngine:
     def __init__(self, options: HfOptions, source: ModelSource) -> None:
         self._options = options
         self._source = source = pinned(source)
+        self._prompts = Prompts(source)
         self._versions = {name: importlib.metadata.version(name) for name in ("transformers", "torch", "peft")}
         self._fingerprint = digest(
             "hf",
@@ -112,6 +115,10 @@ class HfEngine:
     @property
     def fingerprint(self) -> str:
         return self._fingerprint
+
+    def prompt_key(self, request: Request | LikelihoodRequest) -> tuple[str, ...]:
+        """See Renders."""
+        return self._prompts.key(request)
 
     def check(self, adapter: AdapterRef) -> None:
         """See Engine.check. Any rank is served."""

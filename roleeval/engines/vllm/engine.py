@@ -16,9 +16,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from roleeval.engines._protocol import LoraNeed, ModelSource
 from roleeval.engines._replicas import Replicas
-from roleeval.engines.chat import load_tokenizer, prompt_token_ids, scored_token_ids, special_tokens, stop_token_ids
+from roleeval.engines.chat import (
+    check_first,
+    load_tokenizer,
+    opened_prompt,
+    scored_token_ids,
+    special_tokens,
+    stop_token_ids,
+)
 from roleeval.engines.fingerprint import model_fingerprint, pinned
 from roleeval.engines.lora import check_adapter, vllm_rank_limit
+from roleeval.engines.template import Prompts
 from roleeval.engines.vllm import _compat, _environment, _sampling
 from roleeval.engines.vllm._decode_check import TEXT, decode_gap, require_agreement
 from roleeval.engines.vllm.cpu import arguments as cpu_arguments
@@ -117,6 +125,7 @@ class VllmEngine:
     def __init__(self, options: VllmOptions, source: ModelSource, lora: LoraNeed) -> None:
         self._options = options
         self._source = source = pinned(source)
+        self._prompts = Prompts(source)
         self._lora = lora
         self._env = _environment.checked(options.env)
         self._vllm = _compat.installed_vllm(self._env)
@@ -142,6 +151,10 @@ class VllmEngine:
     @property
     def fingerprint(self) -> str:
         return self._fingerprint
+
+    def prompt_key(self, request: Request | LikelihoodRequest) -> tuple[str, ...]:
+        """See Renders."""
+        return self._prompts.key(request)
 
     def check(self, adapter: AdapterRef) -> None:
         """See Engine.check."""

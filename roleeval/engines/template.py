@@ -9,16 +9,20 @@ Rendering here is for these questions alone; engines/chat.py renders what a mode
 
 import datetime
 import json
+import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from roleeval.engines._protocol import ModelSource
+from roleeval.engines.turns import OPTIONS, fitted
 from roleeval.errors import ConfigError
 from roleeval.types import ChatRole, LikelihoodRequest, Message, Request
+
+_log = logging.getLogger(__name__)
 
 _DATED = re.compile(r"\bstrftime_now\s*\(\s*(?:(['\"])(?P<format>.*?)\1)?")
 # An assistant's turn is opened with reasoning: the names of tags that are known to open it (models/reply.py reads
@@ -28,53 +32,14 @@ _OPENED = re.compile(
     r"|<\|START_THINKING\|>|<\|channel\|>analysis<\|message\|>)\s*\Z",
     re.IGNORECASE,
 )
+_MUCH_LATER = datetime.timedelta(days=400, hours=5, minutes=7, seconds=11)
 _FILES = ("chat_template.jinja", "chat_template.json", "tokenizer_config.json")
-_WHAT_SYSTEM = "model.source.fold_system=true puts the system turn at the beginning of the first user turn"
-_WHAT_MERGE = "model.source.merge_neighbours=true joins turns of one role that follow each other"
 
 
 def opened_reasoning(prompt: str) -> str:
     """The reasoning tag that a prompt ends in, with the white space behind it; "" where it ends in none."""
     found = _OPENED.search(prompt)
     return found[0] if found else ""
-
-
-def fitted(messages: Sequence[Message], source: ModelSource) -> tuple[Message, ...]:
-    """A chat in the form that a model's template takes (ModelSource.fold_system, .merge_neighbours)."""
-    chat = list(messages)
-    if source.fold_system:
-        chat = _folded(chat)
-    if source.merge_neighbours:
-        chat = _merged(chat)
-    return tuple(chat)
-
-
-def _folded(chat: Sequence[Message]) -> list[Message]:
-    """Each system turn at the beginning of the next user turn; one without a user turn behind it becomes one."""
-    found: list[Message] = []
-    waiting: list[str] = []
-    for message in chat:
-        if message.role == "system":
-            waiting.append(message.content)
-            continue
-        if message.role == "user" and waiting:
-            message = Message("user", "\n\n".join([*waiting, message.content]))
-            waiting = []
-        elif waiting:
-            found.append(Message("user", "\n\n".join(waiting)))
-            waiting = []
-        found.append(message)
-    return [*found, *([Message("user", "\n\n".join(waiting))] if waiting else [])]
-
-
-def _merged(chat: Sequence[Message]) -> list[Message]:
-    found: list[Message] = []
-    for message in chat:
-        if found and found[-1].role == message.role:
-            found[-1] = Message(message.role, f"{found[-1].content}\n\n{message.content}")
-        else:
-            found.append(message)
-    return found
 
 
 def with_variables(template: str, variables: Mapping[str, Any]) -> str:
@@ -155,6 +120,14 @@ class Template:
     def dated(self) -> tuple[str, ...]:
         """The dates that the template writes; () where it writes none."""
         formats = [found["format"] for found in _DATED.finditer(self.text)]
+        if not formats:
+            return ()
+        try:
+            later = replace(self, now=self.now + _MUCH_LATER)
+            if self._rendered(("system", "user")) == later._rendered(("system", "user")):
+                return ()  # a variable is set in the date's place
+        except Exception:  # a template that needs more than is at hand here may well write it
+            pass
         return tuple(dict.fromkeys(self.now.isoformat() if f is None else self.now.strftime(f) for f in formats))
 
     @property
@@ -171,25 +144,19 @@ class Template:
         Raises:
             ConfigError: names the template, the turn and the option that helps.
         """
-        from jinja2.exceptions import TemplateError
-
-        try:
-            text = self._rendered(roles)
-        except _RefusedError as error:
-            raise ConfigError(refusal(self.name, roles, error)) from error
-        except (TemplateError, TypeError, ValueError, KeyError, AttributeError):
-            return  # a template that needs more than is at hand here: the tokenizer will tell
-        check_kept(self.name, roles, text)
+        check_turns(self.name, roles, self._rendered)
 
     def _rendered(self, roles: Sequence[ChatRole]) -> str:
         messages = [{"role": role, "content": content} for role, content in zip(roles, probes(roles), strict=True)]
-        return self._compiled.render(
-            messages=messages,
-            tools=None,
-            documents=None,
-            add_generation_prompt=True,
-            strftime_now=self.now.strftime,
-            **self.tokens,
+        return str(
+            self._compiled.render(
+                messages=messages,
+                tools=None,
+                documents=None,
+                add_generation_prompt=True,
+                strftime_now=self.now.strftime,
+                **self.tokens,
+            )
         )
 
     @cached_property
@@ -197,42 +164,66 @@ class Template:
         return _environment().from_string(self.text)
 
 
-class _RefusedError(ValueError):
+class RefusedError(ValueError):
     """What a template's raise_exception says."""
 
 
 def refusal(name: str, roles: Sequence[ChatRole], error: object) -> str:
-    """The sentence on a template that refuses an order of roles."""
-    ways = _ways_out(roles)
-    return f"the chat template of {name} refused the messages (roles {list(roles)}): {error}{ways}"
+    """The sentence on a template that refuses messages."""
+    return f"the chat template of {name} refused the messages (roles {list(roles)}): {error}"
 
 
-def _ways_out(roles: Sequence[ChatRole]) -> str:
-    neighbours = any(one == other for one, other in zip(roles, roles[1:], strict=False))
-    ways = [_WHAT_SYSTEM] * ("system" in roles) + [_WHAT_MERGE] * neighbours
-    other = "another template can be given by model.source.chat_template=FILE"
-    return f". What may help: {'; '.join([*ways, other])}"
+def check_turns(name: str, roles: Sequence[ChatRole], render: Callable[[Sequence[ChatRole]], str]) -> None:
+    """Refuses a template that refuses or loses turns, whatever they say.
+
+    Args:
+        name: of the template, for messages.
+        roles: of the turns.
+        render: turns of `probes` with these roles; raises RefusedError where the template refuses them. What else
+            goes wrong is not judged here.
+
+    Raises:
+        ConfigError: names the template, the turns and the options with which it takes them.
+    """
+    try:
+        trouble = _trouble(name, roles, render)
+    except Exception:  # it needs more than is at hand: who renders what is sent will say so
+        return
+    if trouble:
+        raise ConfigError(f"{trouble}{_way_out(roles, render)}")
+
+
+def _trouble(name: str, roles: Sequence[ChatRole], render: Callable[[Sequence[ChatRole]], str]) -> str:
+    try:
+        text = render(roles)
+    except RefusedError as error:
+        return refusal(name, roles, error)
+    lost = [role for role, probe in zip(roles, probes(roles), strict=True) if probe not in text]
+    if not lost:
+        return ""
+    what = " and ".join(dict.fromkeys(lost))
+    return (
+        f"the chat template of {name} leaves out what {what} turns say ({len(lost)} of {len(roles)} turns, roles"
+        f" {list(roles)}): the model would never read it"
+    )
+
+
+def _way_out(roles: Sequence[ChatRole], render: Callable[[Sequence[ChatRole]], str]) -> str:
+    """The options with which the template takes these turns, found by trying."""
+    chat = [Message(role, text) for role, text in zip(roles, probes(roles), strict=True)]
+    for names in (("fold_system",), ("merge_neighbours",), ("fold_system", "merge_neighbours")):
+        changed = fitted(chat, ModelSource("", **dict.fromkeys(names, True)))  # type: ignore[arg-type]
+        if changed == tuple(chat) or _trouble("", [message.role for message in changed], render):
+            continue
+        options = " ".join(f"model.source.{name}=true" for name in names)
+        what = " and ".join(OPTIONS[name] for name in names)
+        return f". Set {options} ({what}; for a judge's own model +judge.source...), or give another template"
+    return ". Give a template that takes them: model.source.chat_template=FILE"
 
 
 def probes(roles: Sequence[ChatRole]) -> list[str]:
     """A text for each turn that stands nowhere else, and that no template has a reason to change."""
     return [f"Probe{number}x{role}" for number, role in enumerate(roles)]
-
-
-def check_kept(name: str, roles: Sequence[ChatRole], text: str) -> None:
-    """Refuses a template that lost turns of `probes`.
-
-    Raises:
-        ConfigError: names the template, the roles lost and the option that helps.
-    """
-    lost = [role for role, probe in zip(roles, probes(roles), strict=True) if probe not in text]
-    if lost:
-        what = ", ".join(dict.fromkeys(lost))
-        ways = _ways_out(roles if "system" not in lost else ("system",))
-        raise ConfigError(
-            f"the chat template of {name} leaves out what {what} turns say ({len(lost)} of {len(roles)} turns, roles"
-            f" {list(roles)}): the model would never read it{ways}"
-        )
 
 
 def says(text: str, content: str) -> bool:
@@ -250,7 +241,7 @@ def _environment() -> Any:
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     def refuse(message: str) -> None:
-        raise _RefusedError(message)
+        raise RefusedError(message)
 
     made = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[_generation_tag(), jinja2.ext.loopcontrols]
@@ -335,6 +326,14 @@ class Prompts:
         if self._template is None:
             return ()
         dates = () if self.source.template_date else self._template.dated
+        if dates:
+            _log.warning(
+                "%s: its chat template writes the date (%s) into every prompt. Answers that are stored count for that"
+                " date only; set model.source.template_date=%s to have the same prompts at any time",
+                self._template.name,
+                ", ".join(dates),
+                self.now.date().isoformat(),
+            )
         opened = self._template.opened
         return (*(f"date {date}" for date in dates), *([f"opened {opened}"] if opened else []))
 
