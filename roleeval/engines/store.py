@@ -23,7 +23,7 @@ from typing import Any
 import orjson
 
 from roleeval.engines._entries import Answer, checksum_of, decoded, encoded
-from roleeval.engines._protocol import Engine, ServedElsewhere
+from roleeval.engines._protocol import Engine, Renders, ServedElsewhere
 from roleeval.errors import EngineDeadError, StoreError, cause_of
 from roleeval.types import AdapterRef, Completion, Likelihood, LikelihoodRequest, Message, Request
 
@@ -34,10 +34,15 @@ _FORMAT = 1
 _APPLICATION_ID = 0x726F6C65  # "role"
 
 
-def request_key(engine_fingerprint: str, request: Request) -> bytes:
+def request_key(engine_fingerprint: str, request: Request, prompt: tuple[str, ...] = ()) -> bytes:
     """SHA-256 of all that determines a request's text.
 
     Priority and affinity are left out: they say when and where a request is served, not what comes back.
+
+    Args:
+        engine_fingerprint: of the engine.
+        request: what is asked.
+        prompt: what else determines the prompt (Renders.prompt_key).
     """
     sampling = request.sampling
     parts = [
@@ -60,11 +65,12 @@ def request_key(engine_fingerprint: str, request: Request) -> bytes:
         request.attempt,
         request.scope,
         *(["prompt_special_tokens"] if request.prompt_special_tokens else []),
+        *([["prompt", *prompt]] if prompt else []),
     ]
     return hashlib.sha256(orjson.dumps(parts)).digest()
 
 
-def likelihood_key(engine_fingerprint: str, request: LikelihoodRequest) -> bytes:
+def likelihood_key(engine_fingerprint: str, request: LikelihoodRequest, prompt: tuple[str, ...] = ()) -> bytes:
     """SHA-256 of all that determines a text's likelihood; never that of a request for a completion."""
     parts = [
         "likelihood",
@@ -76,6 +82,7 @@ def likelihood_key(engine_fingerprint: str, request: LikelihoodRequest) -> bytes
         request.prompt_tokens,
         request.prompt_special_tokens,
         request.continuation,
+        *([["prompt", *prompt]] if prompt else []),
     ]
     return hashlib.sha256(orjson.dumps(parts)).digest()
 
@@ -313,9 +320,10 @@ class StoredEngine:
 
         Raises:
             EngineError, AdapterError: the engine failed; nothing is stored.
+            ConfigError: the model's chat template cannot express the request's chat.
             StoreError: the store cannot be read or written.
         """
-        key = request_key(self._engine.fingerprint, request)
+        key = request_key(self._engine.fingerprint, request, self._prompt_key(request))
         return await self._answer(key, Completion, lambda: self._engine.generate(request))
 
     async def likelihood(self, request: LikelihoodRequest) -> Likelihood:
@@ -324,8 +332,11 @@ class StoredEngine:
         Raises:
             EngineError, AdapterError, StoreError: see generate.
         """
-        key = likelihood_key(self._engine.fingerprint, request)
+        key = likelihood_key(self._engine.fingerprint, request, self._prompt_key(request))
         return await self._answer(key, Likelihood, lambda: self._engine.likelihood(request))
+
+    def _prompt_key(self, request: Request | LikelihoodRequest) -> tuple[str, ...]:
+        return self._engine.prompt_key(request) if isinstance(self._engine, Renders) else ()
 
     @property
     def likelihoods(self) -> bool:

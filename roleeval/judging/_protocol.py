@@ -4,7 +4,7 @@ A judge never calls an engine itself: `_calls.ask` does, for all of them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 from roleeval.engines import EngineOptions, ModelSource
@@ -176,7 +176,7 @@ class Judge:
             from roleeval.resources import zoo_path
 
             path = str(zoo_path(self.source.path.removeprefix("zoo:")))
-            object.__setattr__(self, "source", ModelSource(path, None, self.source.chat_template))
+            object.__setattr__(self, "source", replace(self.source, path=path, revision=None))
         if self.engine is not None and not hasattr(self.engine, "build"):
             raise ConfigError("judge.engine: not an engine; give it a _target_ as conf/engine/*.yaml do, or null")
 

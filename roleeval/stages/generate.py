@@ -21,6 +21,7 @@ from roleeval.stages import cast
 from roleeval.stages.ahead import JudgingAhead
 from roleeval.stages.outcome import RunOutcome
 from roleeval.stages.progress import make_progress
+from roleeval.stages.reasoning import ReasoningSeen
 from roleeval.stages.runtime import Runtime
 from roleeval.stages.score import Scoring, metrics_hash
 from roleeval.types import Sample, Score, Transcript, Turn
@@ -51,9 +52,11 @@ class _Tally:
     fail_on_error: float
     statuses: Counter[str] = field(default_factory=Counter)
     tokens: Counter[str] = field(default_factory=Counter)
+    reasoning: ReasoningSeen = field(default_factory=ReasoningSeen)
 
     def add(self, transcript: Transcript) -> None:
         self.statuses[transcript.status] += 1
+        self.reasoning.add(transcript)
         for turn in transcript.turns:
             self.tokens["prompt"] += turn.prompt_tokens
             self.tokens["output"] += turn.output_tokens
@@ -75,6 +78,7 @@ async def generate(job: Job) -> RunOutcome:
     scoring = Scoring(config, tally.planned)
     async with _actor(job) as (actor, usage):
         await _play(job, actor, usage, tally, scoring)
+    tally.reasoning.warn(config.model)
     job.folder.judgements.unlink(missing_ok=True)  # of older answers
     stages = {"generate": "done"}
     if "score" in config.options.stages:
@@ -219,6 +223,7 @@ def _manifest(
                 "adapters": {a.name: a.fingerprint for a in model.adapters()},
                 "sampling": asdict(model.sampling),
                 "parameters": parameters,
+                **tally.reasoning.facts(),
             },
             "engine": {"fingerprint": job.engine.fingerprint, **job.engine.describe()},
             "samples": {"planned": tally.planned, "statuses": dict(sorted(tally.statuses.items()))},

@@ -17,9 +17,17 @@ from typing import TYPE_CHECKING, Any, Literal
 from roleeval.engines._adapter_effect import PROBE, AdapterEffects
 from roleeval.engines._protocol import LoraNeed, ModelSource
 from roleeval.engines._replicas import Replicas
-from roleeval.engines.chat import load_tokenizer, prompt_token_ids, scored_token_ids, special_tokens, stop_token_ids
+from roleeval.engines.chat import (
+    check_first,
+    load_tokenizer,
+    opened_prompt,
+    scored_token_ids,
+    special_tokens,
+    stop_token_ids,
+)
 from roleeval.engines.fingerprint import model_fingerprint, pinned
 from roleeval.engines.lora import Inspected, check_adapter, vllm_rank_limit
+from roleeval.engines.template import Prompts
 from roleeval.engines.vllm import _compat, _environment, _sampling
 from roleeval.engines.vllm._adapters import Adapters
 from roleeval.engines.vllm._decode_check import decode_gap, require_agreement
@@ -119,6 +127,7 @@ class VllmEngine:
     def __init__(self, options: VllmOptions, source: ModelSource, lora: LoraNeed) -> None:
         self._options = options
         self._source = source = pinned(source)
+        self._prompts = Prompts(source)
         self._lora = lora
         self._env = _environment.checked(options.env)
         self._vllm = _compat.installed_vllm(self._env)
@@ -146,6 +155,10 @@ class VllmEngine:
     @property
     def fingerprint(self) -> str:
         return self._fingerprint
+
+    def prompt_key(self, request: Request | LikelihoodRequest) -> tuple[str, ...]:
+        """See Renders."""
+        return self._prompts.key(request)
 
     def check(self, adapter: AdapterRef) -> None:
         """See Engine.check."""
@@ -208,6 +221,7 @@ class VllmEngine:
         if ahead:
             cpu_start.import_ahead()
         self._tokenizer = load_tokenizer(self._source)
+        check_first(self._tokenizer, self._prompts)
         self._special = special_tokens(self._tokenizer)
         try:
             _compat.require(self._vllm)
@@ -290,7 +304,7 @@ class VllmEngine:
         Raises:
             EngineDeadError: the engine's process is gone; nothing more will be answered.
         """
-        tokens = prompt_token_ids(self._tokenizer, request)
+        tokens, begun = opened_prompt(self._tokenizer, request, prompts=self._prompts)
         limit = request.sampling.max_tokens
         if len(tokens) + limit > self._max_model_len:
             raise EngineError(
@@ -305,7 +319,7 @@ class VllmEngine:
         self._prompt_tokens += len(tokens)
         self._cached_tokens += last.num_cached_tokens or 0
         return Completion(
-            text=request.prefill + answer.text,
+            text=begun + answer.text,
             finish_reason=answer.finish_reason,
             prompt_tokens=len(tokens),
             output_tokens=len(answer.token_ids),
@@ -318,7 +332,7 @@ class VllmEngine:
         Raises:
             EngineDeadError: the engine's process is gone; nothing more will be answered.
         """
-        prompt, continuation = scored_token_ids(self._tokenizer, request)
+        prompt, continuation = scored_token_ids(self._tokenizer, request, prompts=self._prompts)
         if len(prompt) + len(continuation) >= self._max_model_len:  # vLLM generates one token in any case
             raise EngineError(
                 f"a prompt of {len(prompt)} tokens and a text of {len(continuation)} to be scored exceed the"
