@@ -15,7 +15,7 @@ from roleeval.metrics import MetricInfo
 from roleeval.prompts import PromptPack, load_prompt_pack
 from roleeval.types import FinishReason, Message, Sample, Sampling, Score
 
-# The label of the benchmark's reference answers where a comparison has them as an opponent.
+# In the place of a run id: the benchmark's reference answers, where they are an opponent.
 REFERENCES = "references"
 # What a judge's verdicts are to whoever reads them in result folders; see Judge.form.
 Form = Literal["points", "pairs", "ranking"]
@@ -33,8 +33,8 @@ class Case:
 
     Attributes:
         sample: what was asked.
-        own: label of the run whose scores are wanted.
-        answers: label -> answer; labels never reach a judge.
+        own: run id of the run whose scores are wanted.
+        answers: run id -> answer; run ids never reach a judge.
     """
 
     sample: Sample
@@ -43,7 +43,7 @@ class Case:
 
     @property
     def opponents(self) -> tuple[str, ...]:
-        return tuple(label for label in self.answers if label != self.own)
+        return tuple(run_id for run_id in self.answers if run_id != self.own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Question:
         messages: the chat.
         schema: JSON text of the reply's schema; None for a free text.
         read: takes the verdict out of a reply, or raises UnusableReplyError.
-        slots: labels of the answers in the order in which they are shown.
+        slots: run ids of the answers in the order in which they are shown.
     """
 
     item: str
@@ -224,7 +224,7 @@ class Judge:
         pooled by a panel.
 
         Args:
-            opponents: labels of the runs that a judged run is compared with; empty for judges of single answers.
+            opponents: run ids of the runs that a judged run is compared with; empty for judges of single answers.
         """
         return ()
 

@@ -59,7 +59,7 @@ class RankingJudge(Judge):
         letters = _LETTERS[: len(order)]
         schema = criteria_schema(self.prompts, self._criteria, letters=list(letters), count=len(letters))
         token = fence_token(self.seed, self.name, case.sample.id, sorted(order))
-        texts = [case.answers[label].text for label in order]
+        texts = [case.answers[run_id].text for run_id in order]
         answers = "\n\n".join(fenced(t, f"answer {letter}", token) for letter, t in zip(letters, texts, strict=True))
 
         def read(reply: str) -> Mapping[str, Any]:
@@ -90,7 +90,7 @@ class RankingJudge(Judge):
     def _rows(self, case: Case, judgements: Sequence[Judgement]) -> list[Score]:
         metrics = [f"{name}/{what}" for name in (*self._criteria, "overall") for what in ("rank", "beats")]
         answers, own = case.answers, case.answers[case.own]
-        absent = next((answers[label].status for label in answers if not answers[label].happened), None)
+        absent = next((answers[run_id].status for run_id in answers if not answers[run_id].happened), None)
         if absent is not None:
             return [Score(name, None, absent if own.happened else own.status) for name in metrics]
         shown, total = _shown(case), len(answers)
@@ -154,12 +154,12 @@ def _ranking(judgement: Judgement, criterion: str) -> list[str]:
 
 def _first(judgement: Judgement, criterion: str) -> tuple[str, int]:
     """Whose answer is ranked first, and in which slot it stood."""
-    label = _ranking(judgement, criterion)[0]
-    return label, judgement.slots.index(label)
+    run_id = _ranking(judgement, criterion)[0]
+    return run_id, judgement.slots.index(run_id)
 
 
 def _shown(case: Case) -> list[str]:
-    return sorted(label for label, answer in case.answers.items() if answer.given)
+    return sorted(run_id for run_id, answer in case.answers.items() if answer.given)
 
 
 def _value(metric: str, rank: float | None, total: int) -> float | None:

@@ -13,7 +13,8 @@ from typing import Any
 from roleeval.errors import ConfigError, ResultError
 from roleeval.metrics import MetricInfo
 
-_JUDGED = "judge/"
+# A judge's metric: judge/<judge>@<pack hash>-<model and settings hash>[:<hash of the runs compared>]/<criterion>
+JUDGED = "judge/"
 _CLUSTER = ("cluster", "clusters")
 
 
@@ -21,8 +22,7 @@ def summary_infos(summary: Mapping[str, Any] | None) -> dict[str, MetricInfo]:
     """Metric -> info, of all metrics in a folder's summary.json; {} where there is none.
 
     Raises:
-        ResultError: an info cannot be read.
-        KeyError: a metric has none.
+        ResultError: a metric has no info, or one that cannot be read.
     """
     if summary is None:
         return {}
@@ -30,8 +30,10 @@ def summary_infos(summary: Mapping[str, Any] | None) -> dict[str, MetricInfo]:
         return {metric: older_info(metric) for metric in summary["metrics"]}
     try:
         return {metric: MetricInfo.from_json(summary["info"][metric]) for metric in summary["metrics"]}
-    except ConfigError as error:
-        raise ResultError(f"summary.json: {error}") from error
+    except KeyError as error:
+        raise ResultError(f"summary.json: lacks the info of {error}; score the run again") from error
+    except (ConfigError, TypeError) as error:
+        raise ResultError(f"summary.json: {error}; score the run again") from error
 
 
 def infos_for(metrics: Iterable[str], *known: Mapping[str, MetricInfo]) -> dict[str, MetricInfo]:
@@ -44,9 +46,9 @@ def infos_for(metrics: Iterable[str], *known: Mapping[str, MetricInfo]) -> dict[
 
 def older_info(metric: str) -> MetricInfo:
     """What a metric of an older folder was; a plain diagnostic number where its name is not known."""
-    if metric.startswith(_JUDGED):
-        column, _, name = metric.removeprefix(_JUDGED).partition("/")
-        return _of(name, _matching("judged", name)).of_judge(_JUDGED + column)
+    if metric.startswith(JUDGED):
+        column, _, name = metric.removeprefix(JUDGED).partition("/")
+        return _of(name, _matching("judged", name)).of_judge(JUDGED + column)
     return _of(metric, _matching("metrics", metric))
 
 

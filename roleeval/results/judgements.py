@@ -49,7 +49,7 @@ class KeptJudgement:
         tokens: read ("prompt") and written ("output") by all attempts.
         cost: of them; None where the judge model has no price.
         control: fault, dose and sample of a positive control; None for a judgement of an answer.
-        run: label of the folder it was read from, where several are read together.
+        run: run id of the folder it was read from, if several are read together.
     """
 
     column: str

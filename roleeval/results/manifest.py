@@ -113,7 +113,7 @@ class JudgeRecord:
         judge: its name.
         prefix: beginning of its metrics' names; the column's name, with the hash of the runs compared behind it.
         work: hash of everything that it was asked about; another hash is work to do.
-        opponents: labels of the runs compared.
+        opponents: run ids of the runs compared.
         questions, statuses, unanswered, failures, unusable_replies, tokens, cost: what became of the questions.
         infos: metric behind the prefix -> what it is.
         form: what its verdicts are; see Judge.form.
@@ -168,7 +168,7 @@ class Manifest:
         identity: everything that determines its transcripts (stages/identity.py); compared, never taken apart.
         engine: facts of the engine that served the model under test, with its fingerprint.
         tokens: read and written, in the transcripts.
-        session: time and counts of the session that generated it.
+        session: time and counts of the invocation that generated it.
         provenance: versions, machine and commit.
         stages: stage -> "done", or the hash of what it was done with.
         judges: column -> record.

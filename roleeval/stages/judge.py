@@ -41,7 +41,8 @@ from roleeval.results import (
     summary_infos,
     write_judgements,
 )
-from roleeval.results.judge_columns import JUDGED, judge_infos, kept_rows
+from roleeval.results.infos import JUDGED
+from roleeval.results.judge_columns import judge_infos, kept_rows
 from roleeval.results.manifest import JudgeRecord, Manifest, PanelRecord
 from roleeval.stages.cast import judge_model
 from roleeval.stages.judge_record import JudgeRows, Task, counted, judge_record, pooled_rows, shared_infos
@@ -70,7 +71,7 @@ async def judge_folder(config: RunConfig, runtime: Runtime, folder: ResultFolder
     if manifest is None:
         raise ResultError(f"{folder.path}: no finished run there to judge; generate first, with stages=[generate]")
     everyone = [await _task(judge, config, runtime, folder, manifest) for judge in members(config.judge)]
-    waiting = [task for task in everyone if task.judge.compares and not task.opponents.labels]
+    waiting = [task for task in everyone if task.judge.compares and not task.opponents.ids]
     for task in waiting:
         log.warning(
             "%s: judge %s waits for opponents: there is no other comparable run to compare this one with yet. Run the"
@@ -109,9 +110,9 @@ async def _task(judge: Judge, config: RunConfig, runtime: Runtime, folder: Resul
     who = digest(class_name(type(judge)), engine.fingerprint, judge.identity(), *adapters)
     column = f"{JUDGED}{judge.name}@{judge.prompts.sha256[:8]}-{who[:8]}"
     opponents = Opponents.find(config, folder, manifest, getattr(judge, "against", None) if judge.compares else ())
-    pool = digest(sorted([folder.label, *opponents.labels]))[:8]
+    pool = digest(sorted([folder.run_id, *opponents.ids]))[:8]
     transcripts = [file_hash(each.transcripts) for each in (folder, *opponents.folders)]
-    work = digest(column, opponents.labels, transcripts, judge.attempts)
+    work = digest(column, opponents.ids, transcripts, judge.attempts)
     prefix = f"{column}:{pool}" if judge.compares else column
     return Task(judge, engine, adapter, opponents, column, prefix, work, base_parameters(model.source))
 
@@ -121,7 +122,7 @@ async def _judged(
 ) -> tuple[JudgeRows, JudgeRecord]:
     """Asks one judge about everything; writes its judgements, returns its rows and its record for the manifest."""
     judge, begin = task.judge, time.perf_counter()
-    infos = infos_of(judge, tuple(task.opponents.labels))
+    infos = infos_of(judge, tuple(task.opponents.ids))
     cases = _cases(task, folder, played)
     spoilt = _controls(judge, folder, cases)
     try:
@@ -154,17 +155,17 @@ async def _judged(
 
 def _cases(task: Task, folder: ResultFolder, played: Played) -> list[Case]:
     """What the judge is asked about: each sample's answer, with those of the opponents."""
-    own, view = folder.label, task.judge.view
+    own, view = folder.run_id, task.judge.view
     others = task.opponents.answers(view)
     cases = []
     for sample, transcript in played:
         answers: dict[str, Answer] = {own: view.of(transcript)}
-        for label, known in others.items():
+        for run_id, known in others.items():
             if sample.id not in known:
                 raise ResultError(
-                    f"{label}: has no answer to {sample.id}; run it again, or leave it out of judge.against"
+                    f"{run_id}: has no answer to {sample.id}; run it again, or leave it out of judge.against"
                 )
-            answers[label] = known[sample.id]
+            answers[run_id] = known[sample.id]
         cases.append(Case(sample, own, answers))
     return cases
 

@@ -12,7 +12,8 @@ from roleeval.hashing import digest
 from roleeval.identity import identity_of
 from roleeval.metrics import CorpusMetric, Metric, MetricInfo, check_declared, infos_of
 from roleeval.results import ResultFolder, ScoreBook, infos_for, read_transcripts, summarise, summary_infos
-from roleeval.results.judge_columns import JUDGED, judge_infos, kept_rows
+from roleeval.results.infos import JUDGED
+from roleeval.results.judge_columns import judge_infos, kept_rows
 from roleeval.results.manifest import Manifest
 from roleeval.stages.outcome import RunOutcome
 from roleeval.stages.progress import make_progress

@@ -308,7 +308,7 @@ def _write(
             price=None,
         )
         for scene in scenes
-        for judgement in _judgements(scene, folder.label)
+        for judgement in _judgements(scene, folder.run_id)
     ]
     folder.judgements.unlink(missing_ok=True)  # of an earlier import
     write_judgements(folder.judgements, column, lines)

@@ -31,11 +31,11 @@ def score_values(column: JudgeColumn) -> dict[str, dict[tuple[str, ...], float]]
         ResultError: a folder's scores cannot be read.
     """
     found: dict[str, dict[tuple[str, ...], float]] = {}
-    for label, record in column.records.items():
-        file, prefix = column.runs[label].folder.scores, f"{record.prefix}/"
+    for run_id, record in column.records.items():
+        file, prefix = column.runs[run_id].folder.scores, f"{record.prefix}/"
         for row in _score_rows(str(file)):
             if row["metric"].startswith(prefix) and row["status"] == "ok" and row["value"] is not None:
-                found.setdefault(row["metric"].removeprefix(prefix), {})[label, row["sample"]] = row["value"]
+                found.setdefault(row["metric"].removeprefix(prefix), {})[run_id, row["sample"]] = row["value"]
     return found
 
 
@@ -109,12 +109,14 @@ def _one_question_each(column: JudgeColumn) -> bool:
 def _by_model(column: JudgeColumn) -> dict[str, list[str]]:
     """Model -> its runs, one for each seed; a run is named whole where a seed has several of its model."""
     parts: dict[str, list[str]] = {}
-    for label in column.records:
-        parts.setdefault(label.partition("/")[0], []).append(label)
+    for run_id in column.records:
+        parts.setdefault(run_id.partition("/")[0], []).append(run_id)
     found = {}
-    for model, labels in sorted(parts.items()):
-        seeds = {column.runs[label].seed for label in labels}
-        found.update({model: sorted(labels)} if len(seeds) == len(labels) else {label: [label] for label in labels})
+    for model, run_ids in sorted(parts.items()):
+        seeds = {column.runs[run_id].seed for run_id in run_ids}
+        found.update(
+            {model: sorted(run_ids)} if len(seeds) == len(run_ids) else {run_id: [run_id] for run_id in run_ids}
+        )
     return found
 
 
@@ -127,12 +129,12 @@ def length_pairs(column: JudgeColumn, values: Values) -> "tuple[Floats, Floats]"
         for row in column.judgements:
             run, given = column.runs[row.run], list(row.numbers.values())
             sample = run.sample(row.sample_id)
-            lengths = [column.answer(label, sample) for label in row.slots]
+            lengths = [column.answer(run_id, sample) for run_id in row.slots]
             if given and lengths[0] is not None and lengths[1] is not None:
                 rows.append((sum(given) / len(given), float(len(lengths[0].text) - len(lengths[1].text))))
     else:
-        for (label, name), value in values.get(headline(column), {}).items():
-            answer = column.answer(label, column.runs[label].sample(name))
+        for (run_id, name), value in values.get(headline(column), {}).items():
+            answer = column.answer(run_id, column.runs[run_id].sample(name))
             rows += [(value, float(len(answer.text)))] if answer else []
     table = np.array(rows, dtype=np.float64).reshape(-1, 2)
     return table[:, 0], table[:, 1]
@@ -146,7 +148,7 @@ def share(column: JudgeColumn, values: Sequence[float | None], rows: Sequence[Ke
     return clustered_mean(np.array(values, dtype=np.float64), cluster_codes(clusters))
 
 
-def score_mean(column: JudgeColumn, label: str, metric: str) -> Estimate | None:
+def score_mean(column: JudgeColumn, run_id: str, metric: str) -> Estimate | None:
     """One run's mean of one of the judge's metrics over all its samples, asked or not; None where it has no such rows.
 
     Raises:
@@ -154,7 +156,7 @@ def score_mean(column: JudgeColumn, label: str, metric: str) -> Estimate | None:
     """
     import numpy as np
 
-    run, name = column.runs[label], f"{column.records[label].prefix}/{metric}"
+    run, name = column.runs[run_id], f"{column.records[run_id].prefix}/{metric}"
     rows = [row for row in _score_rows(str(run.folder.scores)) if row["metric"] == name and row["sample"] in run.items]
     if not rows:
         return None
