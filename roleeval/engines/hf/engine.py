@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from roleeval.engines._adapter_effect import PROBE, AdapterEffects
 from roleeval.engines._protocol import LoraNeed, ModelSource
+from roleeval.engines._thread import in_own_thread
 from roleeval.engines.chat import (
-    check_first,
     load_tokenizer,
     opened_prompt,
     output_text,
@@ -30,7 +30,7 @@ from roleeval.engines.hf._batch import Ended, Job, generate_batch
 from roleeval.engines.hf._likelihood import ScoreJob, score_batch
 from roleeval.engines.lora import Inspected, check_adapter
 from roleeval.engines.template import Prompts
-from roleeval.errors import AdapterError, ConfigError, EngineError, RoleEvalError
+from roleeval.errors import AdapterError, ConfigError, EngineDeadError, EngineError, RoleEvalError
 from roleeval.hashing import digest
 from roleeval.types import AdapterRef, Completion, Likelihood, LikelihoodRequest, Request, Sampling
 
@@ -110,6 +110,7 @@ class HfEngine:
         self._effects = AdapterEffects()
         self._groups: dict[_GroupKey, _Group] = {}
         self._starting = asyncio.Lock()
+        self._unable = ""  # why it could not start; it is not tried again
         self._wake = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
         self._closing = False
@@ -133,21 +134,30 @@ class HfEngine:
         """Loads the model; later calls return at once.
 
         Raises:
-            EngineError: transformers could not load it.
+            EngineDeadError: transformers could not load it; it is not started again.
         """
         async with self._starting:
             if self._worker is not None:
                 return
+            if self._unable:
+                raise EngineDeadError(self._unable)
             begin = time.perf_counter()
-            self._tokenizer = load_tokenizer(self._source)
-            check_first(self._tokenizer, self._prompts)
-            # Fast tokenizers must not be used by two threads at once, and the batches run in another (see _serve).
-            self._batch_tokenizer = copy.deepcopy(self._tokenizer)
-            self._special = special_tokens(self._tokenizer)
-            self._model = self._load()
+            try:
+                await in_own_thread(self._open, name="hf-start")
+            except EngineError as error:
+                self._unable = str(error)
+                raise EngineDeadError(self._unable) from error
             self._closing = False
             self._worker = asyncio.create_task(self._serve(), name="hf-batches")
             self._load_s = time.perf_counter() - begin
+
+    def _open(self) -> None:
+        self._tokenizer = load_tokenizer(self._source)
+        self._tokenizer = load_tokenizer(self._source)
+        check_first(self._tokenizer, self._prompts)
+        self._batch_tokenizer = copy.deepcopy(self._tokenizer)
+        self._special = special_tokens(self._tokenizer)
+        self._model = self._load()
 
     def _load(self) -> "PreTrainedModel":
         import torch
