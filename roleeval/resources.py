@@ -1,4 +1,4 @@
-"""Where the declarative parts lie: conf/, tasks/ and judges/, in a checkout or in an installed package."""
+"""Finds the declarative parts (conf/, tasks/, judges/) in a checkout or in an installed package."""
 
 from importlib.util import find_spec
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The door: Hydra's dictionaries become typed dataclasses here, and what is wrong is said in one sentence.
+"""The typed configuration of a run, made from Hydra's dictionaries; an error is one sentence.
 
 Every group of the configuration (benchmark, model, engine, metrics) names a class in `_target_`; the class is a
 dataclass and its fields are its options. A third party adds one with a class in its own package and a YAML file.

@@ -1,4 +1,4 @@
-"""Credentials are given as the name of an environment variable: a literal one is refused, or masked."""
+"""Credentials are given as the name of an environment variable: literal ones are refused, or masked."""
 
 import re
 from collections.abc import Mapping, Sequence

@@ -1,10 +1,10 @@
-"""What a judge is: questions about answers, and scores out of the verdicts.
+"""The protocol of a judge: questions about answers, and scores from the verdicts.
 
-A judge never calls an engine itself: `_calls.ask` does, for all of them.
+A judge never calls an engine itself: `_calls.ask` does it for all judges.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 from roleeval.engines import EngineOptions, ModelSource
@@ -17,6 +17,8 @@ from roleeval.types import FinishReason, Message, Sample, Sampling, Score
 
 # In the place of a run id: the benchmark's reference answers, where they are an opponent.
 REFERENCES = "references"
+# What a judge's verdicts are to whoever reads them in result folders; see Judge.form.
+Form = Literal["points", "pairs", "ranking"]
 # `Judge.arithmetic` of judges whose repeats stats.settled brings together.
 REPEATS_SETTLED = "settled"
 
@@ -151,7 +153,12 @@ class Judge:
     prices: Mapping[str, Price] = field(default_factory=dict, metadata=OUTSIDE_IDENTITY)
     controls: int = field(default=0, metadata=OUTSIDE_IDENTITY)
 
-    compares: ClassVar[bool] = False  # whether it is asked about several runs' answers at once
+    # Whether it is asked about several runs' answers at once.
+    compares: ClassVar[bool] = False
+    # "pairs": questions have two slots, and a verdict is {criterion: {"winner": "A", "B" or "tie"}}; ratings, flips and
+    # win rates are made of it. "ranking": {criterion: {"ranking": letters of the slots, the best first}}. "points":
+    # anything else.
+    form: ClassVar[Form] = "points"
 
     def __post_init__(self) -> None:
         if not self.name or not self.name.replace("_", "").replace("-", "").isalnum():
@@ -169,7 +176,7 @@ class Judge:
             from roleeval.resources import zoo_path
 
             path = str(zoo_path(self.source.path.removeprefix("zoo:")))
-            object.__setattr__(self, "source", ModelSource(path, None, self.source.chat_template))
+            object.__setattr__(self, "source", replace(self.source, path=path, revision=None))
         if self.engine is not None and not hasattr(self.engine, "build"):
             raise ConfigError("judge.engine: not an engine; give it a _target_ (see conf/engine/*.yaml), or null")
 
@@ -220,6 +227,13 @@ class Judge:
             opponents: run ids of the runs that a judged run is compared with; empty for judges of single answers.
         """
         return ()
+
+    def numbers(self, verdict: Mapping[str, Any]) -> Mapping[str, float]:
+        """A verdict as one number for each thing that was asked, kept beside it: what repeats and their noise are
+        measured on. Here the "score" of every part that has one; {} leaves it unmeasured.
+        """
+        parts = {name: part["score"] for name, part in verdict.items() if isinstance(part, Mapping) and "score" in part}
+        return {name: float(score) for name, score in parts.items()}
 
     def aggregated(self, values: Sequence[float]) -> float | None:
         """One value for several answers to the same question; None for none."""

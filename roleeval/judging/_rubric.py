@@ -1,11 +1,11 @@
-"""What a judge's pack holds: prompts, criteria, and the schema of one criterion's verdict.
+"""The contents of a judge's pack: prompts, criteria, and the schema of one criterion's verdict.
 
 judges/<name>/
   manifest.yaml   name, version
   rubric.yaml     criteria: {name: text}, criteria_zh for Chinese, and scale: [lowest, highest] for points
-  system.txt      {criteria} and what the judge fills in
-  user.txt        {role}, {description}, {question}, {reference} and what the judge shows
-  system.zh.txt, user.zh.txt   the same for roles that speak Chinese; without them all roles get the former
+  system.txt      {criteria}, and the judge's own fields
+  user.txt        {role}, {description}, {question}, {reference}, and what the judge shows
+  system.zh.txt, user.zh.txt   the same for roles that speak Chinese; without them all roles get the files above
   schema.json     of the verdict on one criterion; absent for judges that reply in free text
 """
 

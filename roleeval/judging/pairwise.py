@@ -1,4 +1,4 @@
-"""Pairwise comparison: every pair of answers in both orders; where the orders disagree it is a tie (stats.settled).
+"""Pairwise comparison: every pair of answers in both orders; if the orders disagree, it is a tie (stats.settled).
 
     question of a pair:  "<sample>|<shown first>|<shown second>", the same whichever of the two runs is judged,
                          so two runs that are compared with each other share their calls
@@ -20,6 +20,7 @@ from roleeval.judging._json import read_verdict
 from roleeval.judging._protocol import (
     REPEATS_SETTLED,
     Case,
+    Form,
     Judge,
     Judgement,
     Question,
@@ -66,6 +67,7 @@ class PairwiseJudge(Judge):
     against: tuple[str, ...] | None = field(default=None, metadata=OUTSIDE_IDENTITY)
 
     compares: ClassVar[bool] = True
+    form: ClassVar[Form] = "pairs"
 
     @property
     def arithmetic(self) -> str:
@@ -100,6 +102,10 @@ class PairwiseJudge(Judge):
     def _read(self, reply: str, judged: str) -> Mapping[str, Any]:
         verdict: Mapping[str, Any] = read_verdict(reply, json.loads(self._schema() or "{}"), judged=judged)
         return verdict
+
+    def numbers(self, verdict: Mapping[str, Any]) -> Mapping[str, float]:
+        """Per criterion the points of the answer shown first."""
+        return {name: _POINTS[part["winner"]] for name, part in verdict.items()}
 
     def scores(self, judged: Sequence[tuple[Case, Sequence[Judgement]]]) -> list[tuple[Sample, list[Score]]]:
         pairs = [

@@ -1,4 +1,4 @@
-"""Listwise ranking: all models' answers to a sample at once, in a drawn order and in its reverse."""
+"""Listwise ranking: all models' answers to a sample at once, in a random order and in its reverse."""
 
 import json
 import random
@@ -12,7 +12,7 @@ from roleeval.identity import OUTSIDE_IDENTITY
 from roleeval.judging._fence import fence_token, fenced
 from roleeval.judging._infos import FIRST_SLOT, FLIP, criterion_title, share_info
 from roleeval.judging._json import read_verdict
-from roleeval.judging._protocol import Case, Judge, Judgement, Question, UnusableReplyError, mean_or_none
+from roleeval.judging._protocol import Case, Form, Judge, Judgement, Question, UnusableReplyError, mean_or_none
 from roleeval.judging._rubric import criteria_schema, judge_messages, load_rubric
 from roleeval.metrics import MetricInfo
 from roleeval.seeds import derive_seed
@@ -38,6 +38,7 @@ class RankingJudge(Judge):
     against: tuple[str, ...] | None = field(default=None, metadata=OUTSIDE_IDENTITY)
 
     compares: ClassVar[bool] = True
+    form: ClassVar[Form] = "ranking"
 
     @property
     def _criteria(self) -> Mapping[str, str]:
@@ -78,6 +79,10 @@ class RankingJudge(Judge):
             read=read,
             slots=tuple(order),
         )
+
+    def numbers(self, verdict: Mapping[str, Any]) -> Mapping[str, float]:
+        """Per criterion the place of the answer shown first."""
+        return {name: float(part["ranking"].index(_LETTERS[0]) + 1) for name, part in verdict.items()}
 
     def scores(self, judged: Sequence[tuple[Case, Sequence[Judgement]]]) -> list[tuple[Sample, list[Score]]]:
         return [(case.sample, self._rows(case, judgements)) for case, judgements in judged]

@@ -1,7 +1,7 @@
-"""Which of two roles speaks? One question that a very small model can be trained for (docs/zoo.md).
+"""Which of two roles is speaking? A question that a very small model can be trained for (docs/zoo.md).
 
-question of an answer:  "<sample>|<named first>|<named second>", both orders; the other role is drawn by sample,
-                        so all runs' answers to a sample are set against the same one
+question of an answer:  "<sample>|<named first>|<named second>", both orders; the other role is drawn per sample,
+                        so all runs' answers to a sample get the same one
 """
 
 import json

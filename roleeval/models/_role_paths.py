@@ -1,4 +1,4 @@
-"""Roles as folders: one rule from a role's name to a folder name and back, and "zoo:" in front of a path."""
+"""Roles as folders: maps a role's name to a folder name and back; resolves paths that start with "zoo:"."""
 
 import re
 from pathlib import Path

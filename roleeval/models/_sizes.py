@@ -1,4 +1,4 @@
-"""How many parameters a model has, read from safetensors headers alone: no weights, no torch."""
+"""Counts a model's parameters from safetensors headers: reads no weights and needs no torch."""
 
 import json
 import math

@@ -3,12 +3,12 @@
     results/<benchmark>/<model>/<run>/
       config.yaml         resolved, secrets masked
       transcripts.jsonl   one line per episode, in the samples' order
-      judgements.jsonl    one line per judgement, where judges were asked
+      judgements.jsonl    one line per judgement, if there were judges
       scores.parquet      Score rows
       summary.json        metric -> group -> mean, interval, n, missing
       manifest.json       written last: a folder without it is an unfinished run
 
-Every file is written beside its place and renamed into it, so a reader never sees half a file.
+Every file is written under a temporary name and renamed, so a reader never sees half a file.
 """
 
 import json

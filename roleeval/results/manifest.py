@@ -1,10 +1,10 @@
-"""manifest.json: what a result folder was made from, typed, with a format version; the one place that reads it.
+"""manifest.json: what a result folder was made from, typed, with a format version; the only place that reads it.
 
-    format 1   without a version: what was written before there was one; read, and brought into format 2's shape
-    format 2   identities name classes (`class`), not the modules they lie in (`_target_`); judges' metrics have infos
-               where they had ranges, and the benchmark says what its clusters are called
+    format 1   without a version (older folders); converted to format 2 when read
+    format 2   identities name classes (`class`), not their modules (`_target_`); judges' metrics have infos instead of
+               ranges, and the benchmark names its clusters
 
-A format that is newer than this version of roleeval is refused. Keys that are not known here are kept in `more`.
+A format newer than this version of roleeval is refused. Unknown keys are kept in `more`.
 """
 
 import json
@@ -14,11 +14,12 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from roleeval.errors import ConfigError, ResultError
+from roleeval.judging import Form
 from roleeval.metrics import MetricInfo
-from roleeval.results.infos import older_cluster, older_judge_infos
+from roleeval.results.infos import older_cluster, older_form, older_judge_infos
 
 FORMAT = 2
-_DESCRIBED = ("data", "data_hash", "prompt_packs")
+_DESCRIBED = ("data_hash", "prompt_packs")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +116,7 @@ class JudgeRecord:
         opponents: run ids of the runs compared.
         questions, statuses, unanswered, failures, unusable_replies, tokens, cost: what became of the questions.
         infos: metric behind the prefix -> what it is.
+        form: what its verdicts are; see Judge.form.
         controls: what positive controls found; None where there were none.
     """
 
@@ -124,6 +126,7 @@ class JudgeRecord:
     pack: Pack
     model: JudgeModel
     infos: Mapping[str, MetricInfo]
+    form: Form = "points"
     questions: int
     statuses: Mapping[str, int]
     unanswered: int = 0
@@ -301,7 +304,7 @@ def _typed(cls: type[Any], node: Any, where: str, key: str) -> Any:
             values[name] = _typed(part, values[name], where, name)
     if cls is Manifest:
         judges = values.get("judges", {})
-        values["judges"] = {c: _typed(_judge_kind(r), r, where, f"judges.{c}") for c, r in dict(judges).items()}
+        values["judges"] = {c: _judge(r, where, f"judges.{c}") for c, r in dict(judges).items()}
     if "more" in {f.name for f in fields(cls)}:
         values["more"] = {name: value for name, value in node.items() if name not in known}
     return _validated(cls, values, where, key)
@@ -312,8 +315,12 @@ _PARTS: Mapping[type[Any], Mapping[str, type[Any]]] = {
 }
 
 
-def _judge_kind(record: Any) -> type[Any]:
-    return PanelRecord if isinstance(record, Mapping) and "members" in record else JudgeRecord
+def _judge(record: Any, where: str, key: str) -> JudgeRecord | PanelRecord:
+    is_panel = isinstance(record, Mapping) and "members" in record
+    if isinstance(record, Mapping) and not is_panel and isinstance(infos := record.get("infos"), Mapping):
+        record = {"form": older_form(infos), **record}
+    found: JudgeRecord | PanelRecord = _typed(PanelRecord if is_panel else JudgeRecord, record, where, key)
+    return found
 
 
 def _validated(cls: Any, values: Mapping[str, Any], where: str, key: str) -> Any:

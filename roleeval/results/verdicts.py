@@ -1,7 +1,7 @@
-"""What judges said in finished folders: the judgements of each column, and of pairwise ones who won against whom.
+"""Judges' results in finished folders: the judgements of each column, and the outcomes of pairwise columns.
 
-Two runs that were compared with each other both keep the judgement, so each is taken once. A pair that no judge was
-asked about (equal answers, or one that was not given) has its outcome here as well.
+Two runs that were compared with each other both keep the judgement, so each is counted once. Pairs that no judge was
+asked about (equal answers, or a missing answer) have outcomes as well.
 """
 
 from collections import Counter
@@ -11,7 +11,7 @@ from functools import cached_property
 from itertools import permutations
 
 from roleeval.errors import ResultError
-from roleeval.judging import REFERENCES, Answer, View, reference
+from roleeval.judging import REFERENCES, Answer, Form, View, reference
 from roleeval.metrics import MetricInfo
 from roleeval.results import KeptJudgement, ResultFolder, read_judgements, read_transcripts
 from roleeval.results.manifest import JudgeRecord, Manifest
@@ -99,8 +99,13 @@ class JudgeColumn:
         return next((record.aggregate for record in self.records.values()), "median")
 
     @property
+    def form(self) -> Form:
+        """What its verdicts are; see Judge.form."""
+        return next((record.form for record in self.records.values()), "points")
+
+    @property
     def is_pairwise(self) -> bool:
-        return "overall/win" in self.ranges
+        return self.form == "pairs"
 
     def answer(self, run_id: str, sample: Sample) -> Answer | None:
         """What a run (or the reference) says to a sample; None where its folder is not at hand."""

@@ -1,4 +1,4 @@
-"""Whom a run is compared with: other finished runs that answered the same samples, or the benchmark's references."""
+"""The opponents of a run: other finished runs that answered the same samples, or the benchmark's references."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
-"""One run: play a benchmark's episodes with a model, score them, have them judged, leave a result folder.
+"""One run: plays a benchmark's episodes with a model, scores them, has them judged, and writes a result folder.
 
-A run is idempotent. What it would generate is named by its identity (stages/identity.py); a folder that already holds
-it is not generated again, and texts come from the completion store where they can.
+A run is idempotent. Its identity (stages/identity.py) names what it would generate; a folder that already has it is not
+generated again, and replies come from the completion store if possible.
 """
 
 from dataclasses import replace

@@ -1,7 +1,7 @@
 """Documents for scenes (CoSER) and for the judge's question, made by the code that uses the models later.
 
-A train scene is played by `benchmarks.coser.scene.Play` with an engine that knows the lines; what everybody is sent is
-then what the model is trained on, to the letter. Test scenes are never read here.
+A train scene is played by `benchmarks.coser.scene.Play` with an engine that knows the lines; the model is trained
+on exactly the messages that each participant gets. Test scenes are never read here.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Trains the small models: `roleeval zoo build`. One recipe per model; a later family adds a recipe.
+"""Trains the small models: `roleeval zoo build`. One recipe per model.
 
 out/
   hashes.json        what was built with which seed, steps and versions, and the SHA-256 of every file

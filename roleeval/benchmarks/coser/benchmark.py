@@ -1,7 +1,7 @@
 """CoSER: scenes from books with several characters, all played by the model under test; judged against the book.
 
 Source: CoSER (arXiv 2502.09082), section 5, and its repository; HER (arXiv 2601.21459) for the profile "her";
-spec/coser.md. docs/coser.md says where this departs from them.
+spec/coser.md. docs/coser.md lists the differences from them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What GCA's packs hold: a template and its dimensions, in the project's own form or as imported.
+"""The contents of GCA's packs: a template and its dimensions, in the project's own format or imported.
 
 judges/gca/                     own
   manifest.yaml    name, version
@@ -11,7 +11,7 @@ judges/gca/                     own
   manifest.yaml
   critic.json      {"template": str, "dimensions": {name: {"brief": str, "criteria": str}}}
 
-What a pack lacks of continued.txt and schema.json is taken from judges/gca.
+If a pack has no continued.txt or schema.json, the file of judges/gca is used.
 """
 
 import json

@@ -5,7 +5,7 @@
      "key_characters": [{"name", "thought" | "motivation"}],
      "plot": {"summary", "key_characters": [{"name", "description", "summary"}]}}
 
-A message holds [thoughts], (actions) and speech. Source: CoSER (arXiv 2502.09082) and spec/coser.md, section 1.
+A message contains [thoughts], (actions) and speech. Source: CoSER (arXiv 2502.09082) and spec/coser.md, section 1.
 """
 
 import json

@@ -1,6 +1,6 @@
 """Group chat assessment (GCA): a scene's flaws on each dimension, with severities, become points.
 
-One question per dimension and scene. Only severities count; what a flaw says is for people.
+One question per dimension and scene. Only severities count; the description of a flaw is for readers.
 Source: CoSER (arXiv 2502.09082), section on evaluation; spec/coser.md, section 3.
 """
 
@@ -99,6 +99,11 @@ def gca_infos(briefs: Mapping[str, str], *, rounds: int, cap: float | None) -> l
     return [replace(info, source="CoSER (arXiv 2502.09082)") for info in infos]
 
 
+def gca_numbers(verdict: Mapping[str, Any]) -> dict[str, float]:
+    """A verdict as one number: the sum of its flaws' severities."""
+    return {"severities": float(sum(flaw["severity"] for flaw in verdict["flaws"]))}
+
+
 def _flaw_infos(dimensions: Iterable[str]) -> list[MetricInfo]:
     flaws = [
         MetricInfo(
@@ -181,6 +186,10 @@ class GcaJudge(Judge):
             read=lambda reply: _verdict(reply, dimension.name, answer.text),
             slots=(case.own,),
         )
+
+    def numbers(self, verdict: Mapping[str, Any]) -> Mapping[str, float]:
+        """See `gca_numbers`."""
+        return gca_numbers(verdict)
 
     def scores(self, judged: Sequence[tuple[Case, Sequence[Judgement]]]) -> list[tuple[Sample, list[Score]]]:
         return [(case.sample, self._rows(case, judgements)) for case, judgements in judged]

@@ -4,8 +4,8 @@
       manifest.yaml   name, version (hash of the file that was read), where the prompts come from
       critic.json     {"template": str, "dimensions": {name: {"brief": str, "criteria": str}}}
 
-The clone's Python is read as a syntax tree; nothing of it is run. The pack is not to be shared: CoSER's repository has
-no licence.
+The clone's Python is parsed as a syntax tree and never executed. Do not share the pack: CoSER's repository has no
+licence.
 """
 
 import ast

@@ -1,4 +1,4 @@
-"""The rules of a scene: one set for each protocol that published numbers were made by (conf/benchmark/protocol/)."""
+"""The rules of a scene: one set for each published protocol (conf/benchmark/protocol/)."""
 
 from dataclasses import dataclass, field
 from typing import Literal

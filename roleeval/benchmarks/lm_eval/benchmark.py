@@ -1,7 +1,7 @@
 """Any of lm-eval's tasks on any model family: does role tuning cost general ability?
 
-lm-eval makes the prompts and reads the answers, our engines write and score them, and what comes back is an ordinary
-result folder: one transcript per document (a turn per request), one score row per document and metric.
+lm-eval makes the prompts and scores the answers, our engines generate them, and the result is an ordinary result
+folder: one transcript per document (a turn per request), one score row per document and metric.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
-"""Is each role's adapter really its own? Scores every role's reference answers under every role's adapter.
+"""Checks that each role has its own adapter: scores every role's reference answers under every role's adapter.
 
-A HyCoRA checkpoint does not say which embedding is which role, and folders of adapters can be misnamed. A role whose
-references another adapter finds likelier is reported. Source: spec/hycora.md, section 2.
+A HyCoRA checkpoint does not name the roles of its embeddings, and folders of adapters can be misnamed. A role whose
+references are more likely under another adapter is reported. Source: spec/hycora.md, section 2.
 """
 
 import asyncio

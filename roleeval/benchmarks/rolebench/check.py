@@ -1,4 +1,4 @@
-"""Checks a folder in RoleBench's layout before anyone spends hours on it: what is there, and what is wrong with it."""
+"""Checks a folder in RoleBench's layout before a long run: what it contains, and what is malformed."""
 
 from collections import Counter
 from dataclasses import dataclass

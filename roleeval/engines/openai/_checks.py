@@ -1,4 +1,4 @@
-"""Checks of the openai engine's options: nothing in them may be a secret, and no message repeats one."""
+"""Checks the openai engine's options: they may not contain a secret, and no message repeats one."""
 
 import re
 from collections.abc import Iterator, Mapping

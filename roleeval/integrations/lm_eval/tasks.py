@@ -1,4 +1,4 @@
-"""What the lm-eval tasks in tasks/rolebench/*.yaml are made of: rows, numbers per row, and their mean.
+"""The functions of the lm-eval tasks in tasks/rolebench/*.yaml: rows, values per row, and their mean.
 
 Stock `lm_eval` finds these functions by the names in the YAML files, in a checkout and in an installed package alike.
 Rows come from the RoleBench benchmark and numbers from the metrics, so nothing is defined twice. lm-eval itself is not

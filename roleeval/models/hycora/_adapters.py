@@ -1,10 +1,10 @@
-"""Adapters on disk: standard PEFT folders that appear whole or not at all.
+"""Adapters on disk: standard PEFT folders, written completely or not at all.
 
     FOLDER/adapter_config.json          LORA, r, lora_alpha, target_modules
     FOLDER/adapter_model.safetensors    lora_A and lora_B of every module, float32
     FOLDER/roleeval.json                the address (what it was made from) and the hash of the weights
 
-Memory stays at one module type: tensors go to the file as they are generated.
+Only one module type is in memory at a time: tensors are written as they are generated.
 """
 
 import hashlib

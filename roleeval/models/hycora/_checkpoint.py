@@ -1,9 +1,9 @@
-"""Reading a HyCoRA checkpoint as the official training writes it, and refusing one that is not whole.
+"""Reads a HyCoRA checkpoint in the layout of the official training, and refuses an incomplete one.
 
     CHECKPOINT/model.safetensors (or pytorch_model.bin)   trainable tensors only, shared ones under decoder layer 0
     CHECKPOINT/config.json                                alpha, and sizes that the tensors must agree with
 
-Tensors are found by the end of their names, so another prefix (`hyper_network.`) loads too.
+Tensors are matched by the end of their names, so another prefix (`hyper_network.`) works too.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The role manifest: which role has which embedding. A checkpoint does not say it, and it is never guessed."""
+"""The role manifest: which role has which embedding. A checkpoint does not contain this, and it is never guessed."""
 
 import json
 from pathlib import Path

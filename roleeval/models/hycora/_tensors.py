@@ -1,4 +1,4 @@
-"""The tensors of a checkpoint file, one at a time: neither format is read into memory as a whole."""
+"""The tensors of a checkpoint file, one at a time: neither format is loaded completely."""
 
 import pickle
 from collections.abc import Mapping

@@ -1,8 +1,8 @@
-"""What may stand in one table, and what its caption says.
+"""Which runs may share a table, and what its caption says.
 
-Runs are comparable when they answered the same items put the same way: same data, prompt pack, set-up (a benchmark's
-protocol and the models it needs), limit and splits.
-Model, seed, decoding and engine may differ; the caption or the runs' table says how.
+Runs are comparable if they answered the same items, asked in the same way: same data, prompt pack, set-up (a
+benchmark's protocol and the models it needs), limit and splits. Model, seed, decoding and engine may differ; the
+caption or the runs' table says how.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence

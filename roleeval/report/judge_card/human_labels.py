@@ -1,10 +1,10 @@
-"""Human labels: what people say of the same answers, from a CSV or JSON Lines file.
+"""Human labels: people's ratings of the same answers, from a CSV or JSON Lines file.
 
 sample      as in transcripts.jsonl ("eng_general/1")
 model       the run's model, or MODEL/RUN
 criterion   a metric of the judge without its column ("overall", "character", "style"; "style/win" is "style")
-value       a number: points, or of comparisons 1 for a win, 0.5, 0
-rater       optional; several raters of one answer count as their mean
+value       a number: points, or for comparisons 1 (win), 0.5 (tie) or 0 (loss)
+rater       optional; several raters of one answer are averaged
 """
 
 import csv
@@ -22,7 +22,7 @@ _NEEDED = ("sample", "model", "criterion", "value")
 
 @dataclass(frozen=True, slots=True)
 class HumanLabel:
-    """One person's opinion of one answer; `line` is where it stands."""
+    """One person's rating of one answer; `line` is its line in the file."""
 
     sample: str
     model: str

@@ -1,4 +1,4 @@
-"""What a judge card says: how often a judge fails, how stable and how biased it is, and with whom it agrees."""
+"""Measures a judge: failures, stability, biases, and agreement with other judges and people."""
 
 import re
 from collections import Counter
@@ -212,7 +212,7 @@ def _model(record: JudgeRecord) -> str:
 
 def _first_slot(column: JudgeColumn) -> Estimate | None:
     """Of rankings: how often the answer shown first is ranked first."""
-    if "overall/beats" not in column.ranges:
+    if column.form != "ranking":
         return None
     found = [(row, row.verdict) for row in column.judgements if row.verdict]
     firsts = [[part["ranking"][0] == "A" for part in verdict.values()] for _, verdict in found]

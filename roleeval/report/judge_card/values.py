@@ -1,4 +1,4 @@
-"""What a judge's column says of each item, as arrays for statistics."""
+"""A judge's values for each item, as arrays for statistics."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 # metric -> item -> value. Items of single answers are (run, sample), those of comparisons (item, model, model).
 Values = Mapping[str, Mapping[tuple[str, ...], float]]
-_POINTS = {"A": 1.0, "tie": 0.5, "B": 0.0}
 
 
 def headline(column: JudgeColumn) -> str:
@@ -68,32 +67,43 @@ def repeats(column: JudgeColumn) -> "dict[str, Floats]":
         return {}
     found: dict[str, dict[tuple[str, ...], list[float]]] = {}
     for row in column.judgements:
-        for criterion, value in _verdict_values(row.verdict or {}).items():
+        for criterion, value in row.numbers.items():
             several = found.setdefault(criterion, {})
             several.setdefault((row.item, *row.slots), [np.nan] * count)[row.repeat] = value
     return {criterion: np.array(list(rows.values())) for criterion, rows in sorted(found.items())}
 
 
 def variances(column: JudgeColumn) -> dict[str, VarianceSplit]:
-    """Model -> where the noise of its points comes from; empty for judges that compare.
+    """Model -> where the noise of its points comes from; empty for judges that compare, or that ask several questions
+    about one answer.
 
     A value is the mean over criteria of one verdict.
     """
     import numpy as np
 
+    if not _one_question_each(column):
+        return {}
     found: dict[str, VarianceSplit] = {}
     repeated = max((record.samples_per_item for record in column.records.values()), default=1)
     for model, runs in _by_model(column).items():
         values: dict[str, Floats] = {}
         for row in column.judgements:
-            given = list(_verdict_values(row.verdict or {}).values())
-            if row.run in runs and len(row.slots) == 1 and "flaws" not in (row.verdict or {}):
+            given = list(row.numbers.values())
+            if row.run in runs:
                 table = values.setdefault(row.sample_id, np.full((len(runs), repeated), np.nan))
                 table[runs.index(row.run), row.repeat] = sum(given) / len(given) if given else np.nan
         split = variance_split(np.array([values[name] for name in sorted(values)])) if values else None
         if split is not None:
             found[model] = split
     return found
+
+
+def _one_question_each(column: JudgeColumn) -> bool:
+    """Whether each answer was asked about by itself, and once (or in repeats of the same question)."""
+    items: dict[tuple[str, str], set[str]] = {}
+    for row in column.judgements:
+        items.setdefault((row.run, row.sample_id), set()).add(row.item)
+    return all(len(each) == 1 for each in items.values()) and all(len(row.slots) == 1 for row in column.judgements)
 
 
 def _by_model(column: JudgeColumn) -> dict[str, list[str]]:
@@ -110,21 +120,6 @@ def _by_model(column: JudgeColumn) -> dict[str, list[str]]:
     return found
 
 
-def _verdict_values(verdict: Mapping[str, Any]) -> dict[str, float]:
-    """Criterion -> one number: points, the first slot's win or place, or the sum of severities of flaws."""
-    found = {}
-    for name, part in verdict.items():
-        if name == "flaws":
-            found["severities"] = float(sum(flaw["severity"] for flaw in part))
-        elif isinstance(part, Mapping) and "score" in part:
-            found[name] = float(part["score"])
-        elif isinstance(part, Mapping) and "winner" in part:
-            found[name] = _POINTS[part["winner"]]
-        elif isinstance(part, Mapping) and "ranking" in part:
-            found[name] = float(part["ranking"].index("A") + 1)
-    return found
-
-
 def length_pairs(column: JudgeColumn, values: Values) -> "tuple[Floats, Floats]":
     """What the judge gave and how long it was: of comparisons the first slot's points and how much longer it is."""
     import numpy as np
@@ -132,7 +127,7 @@ def length_pairs(column: JudgeColumn, values: Values) -> "tuple[Floats, Floats]"
     rows: list[tuple[float, float]] = []
     if column.is_pairwise:
         for row in column.judgements:
-            run, given = column.runs[row.run], list(_verdict_values(row.verdict or {}).values())
+            run, given = column.runs[row.run], list(row.numbers.values())
             sample = run.sample(row.sample_id)
             lengths = [column.answer(run_id, sample) for run_id in row.slots]
             if given and lengths[0] is not None and lengths[1] is not None:

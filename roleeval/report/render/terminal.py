@@ -1,6 +1,6 @@
-"""The headline on the terminal: metrics downwards and models across while all models fit, else the other way round.
+"""The headline on the terminal: metrics as rows and models as columns if all models fit, otherwise transposed.
 
-80 columns are enough; the models of a table always stand together.
+80 columns are enough; the models of a table are never split up.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""What tables take from metrics' infos: the columns' order, which stand in the headline, and how a value is written."""
+"""What tables take from MetricInfo: the order of columns, which are in the headline, and how a value is written."""
 
 from collections.abc import Iterable, Mapping
 
@@ -20,6 +20,11 @@ def headline(names: Iterable[str], infos: Infos) -> list[str]:
     """The metrics of the headline; the first few where none of them says that it belongs there."""
     columns = ordered(names, infos)
     return [name for name in columns if infos[name].headline] or columns[:_HEADLINE_WIDTH]
+
+
+def lower_is_better(names: Iterable[str], infos: Infos) -> list[str]:
+    """The metrics of which less is better, which no value shows by itself."""
+    return [name for name in names if infos[name].higher_is_better is False]
 
 
 def value_text(unit: Unit, value: float, *, decimals: int = _MOST_DECIMALS) -> str:

@@ -1,6 +1,6 @@
-"""Paired differences against a reference model: what both have answered, sample by sample.
+"""Paired differences from a reference model, over the samples that both have answered.
 
-A difference is held as an Entry: n counts pairs, missing the samples that only one of the two (or none) has.
+A difference is stored as an Entry: n counts pairs, missing counts samples that only one of the two (or none) has.
 """
 
 import csv
@@ -15,7 +15,7 @@ from roleeval.report.found.compare import RunSet, clusters_word, interval_words,
 from roleeval.report.found.groups import cell_entries, splits_of
 from roleeval.report.found.rows import MetricFrames, cluster_numbers
 from roleeval.report.found.seeds import member_rows
-from roleeval.report.tables.columns import headline, ordered, value_text
+from roleeval.report.tables.columns import headline, lower_is_better, ordered, value_text
 from roleeval.report.tables.tables import NOTHING, Cell, Table, few_clusters_note
 from roleeval.stats import LEVEL, Difference, Estimate, conclusion, holm, paired_difference
 
@@ -147,7 +147,7 @@ def difference_table(comparison: Comparison, group: str, *, title: str, short: b
         caption=_caption(comparison),
         columns=("model", *metrics),
         rows=rows,
-        notes=tuple(_notes(comparison, entries)),
+        notes=tuple(_notes(comparison, metrics, entries)),
         clusters=frozenset(entry.clusters for entry in entries),
     )
 
@@ -200,13 +200,15 @@ def _caption(comparison: Comparison) -> str:
     )
 
 
-def _notes(comparison: Comparison, entries: Sequence[Entry]) -> list[str]:
+def _notes(comparison: Comparison, metrics: Sequence[str], entries: Sequence[Entry]) -> list[str]:
     word = clusters_word(comparison.run_set)
     notes = [
         f'"not separable": p is above {1 - LEVEL:.2f} or the interval contains 0. p is corrected for the number of'
         " models, not for the number of metrics.",
         '"detectable": the true difference that this comparison would detect four times out of five.',
     ]
+    if falling := lower_is_better(metrics, comparison.run_set.infos):
+        notes.append(f"Lower is better, so a difference below 0 is an improvement: {', '.join(falling)}.")
     if any(entry.test and entry.test.conclusion == "too few clusters" for entry in entries):
         notes.append(f'"too few clusters": with so few {word} and so many models no result could reach the limit of p.')
     if any(entry.missing for entry in entries):

@@ -1,9 +1,9 @@
-"""Numbers that others reported (results/published/*.yaml): tables of their own, never among measured rows.
+"""Published numbers (results/published/*.yaml): in separate tables, never among measured rows.
 
 results/published/<paper>.yaml
   benchmark, title, source, judge, protocol, remarks
   columns     heading -> metric
-  units       heading -> unit of the metric, where it is no fraction
+  units       heading -> unit of the metric, if it is not a fraction
   times_100   headings whose printed values are 100 times the metric's
   rows        {model, <heading>: value as printed, remark}
 """

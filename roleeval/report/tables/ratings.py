@@ -1,6 +1,6 @@
 """Ratings of the models that a pairwise judge compared: one table for each judge's column and set of comparable runs.
 
-Beside the rating stand what it rests on: wins, places among the models, and the judge's habits.
+Next to the ratings: win rates, average ranks, and the judge's flips and first slots.
 """
 
 import csv

@@ -1,6 +1,6 @@
-"""Tables as plain data, before anyone decides how they are printed.
+"""Tables as plain data, independent of the output format.
 
-A cell is a tuple of lines. Text that comes from models or files is raw here; the printers escape it.
+A cell is a tuple of lines. Text from models or files is raw here; the renderers escape it.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -10,7 +10,7 @@ from roleeval.metrics import MetricInfo, Unit
 from roleeval.report.found.collect import Entry, RunResult
 from roleeval.report.found.compare import RunSet, caption, clusters_word, decoding
 from roleeval.report.found.groups import cell_entries, parts_of, planned_rows, splits_of
-from roleeval.report.tables.columns import Infos, headline, ordered, value_text
+from roleeval.report.tables.columns import Infos, headline, lower_is_better, ordered, value_text
 from roleeval.stats import FEW_CLUSTERS
 
 Cell = tuple[str, ...]
@@ -249,6 +249,8 @@ def _general_notes(run_set: RunSet, group: str, metrics: Sequence[str], clusters
         notes.append(f"{group} {what} {', '.join(parts)}; its n counts scores, not answers.")
         notes.append("In a mean of groups, metrics without references are over the answers of the same splits.")
     notes += [f"{name} {infos[name].caution}" for name in metrics if infos[name].caution]
+    if falling := lower_is_better(metrics, infos):
+        notes.append(f"Lower is better: {', '.join(falling)}.")
     if per_cluster := [name for name in metrics if infos[name].per == "cluster"]:
         notes.append(f"One value per {clusters_word(run_set, 1)}, not per answer: {', '.join(per_cluster)}.")
     said = {(p, w) for run in run_set.runs for p, w in run.facts.judges.items() if _stands(p, metrics)}

@@ -1,4 +1,4 @@
-"""Arguments of vLLM's engine that are other ones on the CPU."""
+"""Arguments of vLLM's engine that differ on the CPU."""
 
 from typing import Any
 
