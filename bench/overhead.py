@@ -136,7 +136,7 @@ class Synthetic:
         return {}
 
     def describe(self) -> Mapping[str, Any]:
-        return {"data_hash": "", "prompt_packs": {}}
+        return {"data": "generated", "data_hash": "", "prompt_packs": {}}
 
 
 @dataclass(frozen=True)
@@ -151,6 +151,7 @@ class NoopEngine:
     """See NoopOptions."""
 
     fingerprint = "noop"
+    likelihoods = False
 
     def check(self, adapter: Any) -> None: ...
 

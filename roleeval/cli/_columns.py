@@ -1,4 +1,4 @@
-"""What all sub-commands share: typer's options, and columns on the terminal."""
+"""What all sub-commands share: typer's options, and tables on the terminal."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +8,7 @@ OPTIONS: dict[str, Any] = {"rich_markup_mode": None, "no_args_is_help": True, "a
 
 
 def print_columns(rows: Sequence[Sequence[str]]) -> None:
-    """Left-aligned names, right-aligned numbers."""
+    """Prints a table with left-aligned names and right-aligned numbers."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for first, *others in rows:
         cells = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))]

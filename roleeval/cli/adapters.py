@@ -1,4 +1,4 @@
-"""`roleeval adapters`: per-role adapters as folders that any tool loads, and whether each is its role's own."""
+"""`roleeval adapters`: exports per-role adapters as standard PEFT folders, and checks that each belongs to its role."""
 
 import json
 import sys
@@ -24,7 +24,7 @@ adapters = typer.Typer(
 
 
 class FamilyName(StrEnum):
-    """The families whose adapters are made from something else."""
+    """The families whose adapters are generated from a checkpoint."""
 
     hycora = "hycora"
 
@@ -44,7 +44,7 @@ class EngineName(StrEnum):
 
 
 class PromptFormat(StrEnum):
-    """How HyCoRA's question is put; see model.prompt_format."""
+    """The prompt format of HyCoRA; see model.prompt_format."""
 
     chat = "chat"
     llama = "llama"
@@ -59,9 +59,9 @@ def adapters_export(
     base: Annotated[Path, typer.Option(help="The base model's folder; only its shapes are read.")],
     roles: Annotated[Path, typer.Option(help="Role manifest: JSON list of names in id order, or roles_desc_*.json.")],
     out: Annotated[Path, typer.Option(help="The folder to write into, one sub-folder per role.")],
-    only: Annotated[list[str] | None, typer.Option(help="This role only; may be given several times.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Export only this role; may be repeated.")] = None,
 ) -> None:
-    """Write one standard PEFT folder per role, named by the role; plain peft and vLLM load them."""
+    """Write one standard PEFT folder per role, named after the role; plain peft and vLLM load them."""
     from roleeval.models.hycora import export
 
     written = export(
@@ -79,17 +79,19 @@ def adapters_check(
     base: Annotated[str, typer.Option(help="The base model: a folder, a hub id or zoo:NAME.")],
     roles: Annotated[
         str | None,
-        typer.Option(help="HyCoRA's role manifest; for independent adapters JSON {role: folder} instead of names."),
+        typer.Option(
+            help="HyCoRA's role manifest; for independent adapters JSON {role: folder}, if folders have other names."
+        ),
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="A folder in RoleBench's layout; the embedded set by default.")
+        Path | None, typer.Option(help="A folder in RoleBench's layout; default: the embedded set.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="References of each role at most.")] = 8,
-    engine: Annotated[EngineName, typer.Option(help="What scores them.")] = EngineName.vllm,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of references per role.")] = 8,
+    engine: Annotated[EngineName, typer.Option(help="The engine that scores them.")] = EngineName.vllm,
     prompt_format: Annotated[PromptFormat, typer.Option(help="HyCoRA only.")] = PromptFormat.chat,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Score each role's references under every role's adapter; exit code 1 where another adapter fits better."""
+    """Score each role's references under every role's adapter; exit code 1 if another adapter fits better."""
     from roleeval.benchmarks.rolebench.adapters_check import check_adapters
     from roleeval.engines.hf import HfOptions
     from roleeval.engines.vllm import VllmOptions
@@ -100,7 +102,7 @@ def adapters_check(
     runtime = Runtime()
 
     async def check() -> "AdaptersCheck":
-        return await check_adapters(model, await runtime.engine(options, model), data, limit=limit)
+        return await check_adapters(model, await runtime.ready(options, model), data, limit=limit)
 
     try:
         found = runtime.execute(check)
@@ -108,11 +110,12 @@ def adapters_check(
         runtime.close()
     print(json.dumps(found.to_json(), ensure_ascii=False, indent=2) if as_json else _table(found))
     for role in found.unknown:
-        print(f"not checked: {role!r} has no reference in the data", file=sys.stderr)
+        print(f"not checked: {role!r} has no references in the data", file=sys.stderr)
     if found.mismatched:
         names = ", ".join(f"{role.role!r} (fits {role.best!r})" for role in found.mismatched)
         print(
-            f"roleeval: {len(found.mismatched)} of {len(found.roles)} roles have another's adapter: {names}",
+            f"roleeval: {len(found.mismatched)} of {len(found.roles)} roles fit another role's adapter: {names};"
+            " check the role manifest, or the folders' names",
             file=sys.stderr,
         )
         raise typer.Exit(1)
@@ -136,19 +139,19 @@ def _model(
     try:
         folders = json.loads(Path(roles).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(f"--roles {roles}: not readable as JSON ({error})") from error
+        raise DataError(f"--roles {roles}: cannot be read as JSON ({error})") from error
     if not isinstance(folders, dict) or not all(isinstance(folder, str) for folder in folders.values()):
-        raise DataError(f"--roles {roles}: for independent adapters it should be an object, role -> folder")
+        raise DataError(f"--roles {roles}: not a JSON object {{role: folder}}; independent adapters need one")
     places = {role: str(Path(checkpoint) / folder) for role, folder in folders.items()}
     return IndependentLora(name="checked", source=source, adapters_map=places)
 
 
 def _table(found: "AdaptersCheck") -> str:
-    """Role, the role whose adapter fits best, the own adapter's loss per token, the lead over the best other."""
+    """Role, the role whose adapter fits best, the own adapter's loss per token, its lead over the best other one."""
     rows = [("role", "best adapter", "own nll/token", "lead", "references")]
     for role in found.roles:
         margin = "–" if role.margin is None else f"{role.margin:+.4f}"
-        best = role.best if role.best == role.role else f"{role.best}  <- not its own"
+        best = role.best if role.best == role.role else f"{role.best}  <- another role's"
         rows.append((role.role, best, f"{role.nll[role.role]:.4f}", margin, str(role.references)))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(

@@ -18,7 +18,7 @@ data = typer.Typer(help="Check and fetch benchmark data.", **OPTIONS)
 
 @data.command("check")
 def data_check(path: Annotated[Path, typer.Argument(help="A folder in RoleBench's layout.")]) -> None:
-    """Read every row of a RoleBench folder and say what is there; fails when a row is malformed."""
+    """Read every row of a RoleBench folder and print counts; fails if a row is malformed."""
     from roleeval.benchmarks.rolebench.check import check_rolebench
 
     check = check_rolebench(path)
@@ -26,7 +26,7 @@ def data_check(path: Annotated[Path, typer.Argument(help="A folder in RoleBench'
     if check.malformed:
         for reason in check.malformed[:_MALFORMED_LISTED]:
             print(reason, file=sys.stderr)
-        raise DataError(f"{path}: {len(check.malformed)} malformed; mend them, or run with benchmark.on_error=skip")
+        raise DataError(f"{path}: {len(check.malformed)} malformed rows; fix them, or run with benchmark.on_error=skip")
 
 
 def _print_check(check: "FolderCheck") -> None:
@@ -36,18 +36,18 @@ def _print_check(check: "FolderCheck") -> None:
         counts = (file.rows, file.roles, file.references, file.duplicates, file.newline_questions, file.strip_merges)
         rows.append((file.file, *map(str, counts), str(len(file.malformed))))
     print_columns(rows)
-    print("duplicates: rows whose exact (role, question) came before; newline: questions that hold one;")
-    print("strip merges: keys that would fall together if they were stripped (they never are).")
+    print("duplicates: rows that repeat an exact (role, question); newline: questions that contain a line break;")
+    print("strip merges: keys that differ only in outer white space (they are never stripped).")
     for name, counted in (("role descriptions", check.descriptions), ("RAW references", check.raw_references)):
         print(f"{name}: " + ", ".join(f"{language} {count or 'none'}" for language, count in counted.items()))
     if check.absent:
-        print(f"splits that are not there: {', '.join(check.absent)}")
+        print(f"missing splits: {', '.join(check.absent)}")
 
 
 @data.command("fetch")
 def data_fetch(
-    address: Annotated[str, typer.Argument(help="hf://OWNER/NAME@COMMIT, the commit with all its 40 digits.")],
-    to: Annotated[Path, typer.Option(help="The folder to put the files into.")],
+    address: Annotated[str, typer.Argument(help="hf://OWNER/NAME@COMMIT, with all 40 digits of the commit.")],
+    to: Annotated[Path, typer.Option(help="The folder to write the files to.")],
 ) -> None:
     """Download a pinned revision of RoleBench from the Hugging Face hub."""
     from roleeval.benchmarks.rolebench import fetch

@@ -1,4 +1,4 @@
-"""Hydra has refused a command line: which key it was, and which keys there are, in our words."""
+"""Explains a command line that Hydra refuses: the wrong key, and the allowed keys."""
 
 import sys
 from collections.abc import Iterator
@@ -7,6 +7,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from roleeval.resources import resource
+
+_SEARCH_PATH = "hydra.searchpath="
 
 
 @contextmanager
@@ -17,21 +19,24 @@ def composing() -> Iterator[None]:
         yield
 
 
-def search_path(arguments: list[str]) -> list[str]:
-    """What --config-dir DIR says, as an override."""
-    folders = [b for a, b in pairwise(arguments) if a in ("--config-dir", "-cd")]
-    return [f"hydra.searchpath=[file://{Path(folder).resolve()}]" for folder in folders]
+def overrides(arguments: list[str]) -> list[str]:
+    """The overrides of a command line; the first one says where else configuration lies, --config-dir DIR included."""
+    given = [argument for argument in arguments if "=" in argument and not argument.startswith("-")]
+    places = [a.partition("=")[2].strip("[]") for a in given if a.startswith(_SEARCH_PATH)]
+    places += [f"file://{Path(b).resolve()}" for a, b in pairwise(arguments) if a in ("--config-dir", "-cd")]
+    rest = [argument for argument in given if not argument.startswith(_SEARCH_PATH)]
+    return [f"{_SEARCH_PATH}[{','.join(places)}]", *rest] if places else rest
 
 
 def explain_override(arguments: list[str]) -> bool:
-    """Hydra has refused the command line; says in our words which key it was and which keys there are, if it can."""
+    """Prints the key that Hydra refuses, and the allowed keys; False if it is not known which."""
     from hydra import compose
     from hydra.errors import HydraException
     from omegaconf import DictConfig, OmegaConf
 
-    good = search_path(arguments)
+    good: list[str] = []
     with composing():
-        for override in (a for a in arguments if "=" in a and not a.startswith("-")):
+        for override in overrides(arguments):
             try:
                 compose("config", [*good, override])
             except HydraException:

@@ -1,7 +1,8 @@
 """The Hydra application behind run_eval.py and `roleeval run`: exit codes, sweeps, interruption.
 
-A command line may hold several, with --then between them: all run in this process, on the same engines.
-Exit codes: 0 all done; 1 a job failed or a write was lost; 2 the command line is wrong; 130 (143) interrupted.
+A command line may contain several commands separated by --then: all run in this process, on the same engines.
+Exit codes: 0 all done; 1 a job failed or a file could not be written; 2 the command line is wrong; 130 (143)
+interrupted.
 """
 
 import logging
@@ -15,7 +16,7 @@ from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from roleeval.cli.explain import composing, explain_override, search_path
+from roleeval.cli.explain import composing, explain_override, overrides
 from roleeval.cli.session import Session, session
 from roleeval.errors import RoleEvalError
 from roleeval.resources import resource
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _all(_commands(arguments), here)
     except KeyboardInterrupt:
         print(
-            "\nroleeval: interrupted; every finished answer is kept. Run the same command again to go on.",
+            "\nroleeval: interrupted; all finished answers are stored. Run the same command again to resume.",
             file=sys.stderr,
         )
         code = 143 if terminated else 130
@@ -61,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _route_sigterm() -> list[bool]:
-    # SIGTERM (a batch system's preemption) takes Ctrl-C's way out, with an exit code of its own.
+    # SIGTERM (a batch system's preemption) is handled like Ctrl-C, with another exit code.
     seen: list[bool] = []
 
     def interrupt(number: int, frame: object) -> None:
@@ -80,9 +81,9 @@ def _commands(arguments: list[str]) -> list[list[str]]:
 def _all(commands: list[list[str]], here: Session) -> int:
     for command in commands:
         if "judge=null" in command and any(argument.startswith("experiment=") for argument in command):
-            # Hydra has no word for this, and answers with a traceback
+            # Hydra would print a traceback
             print(
-                "roleeval: judge=null: an experiment's judge stays; leave it out with stages=[generate,score]",
+                "roleeval: judge=null: cannot remove an experiment's judge; skip judging with stages=[generate,score]",
                 file=sys.stderr,
             )
             return 2
@@ -105,14 +106,14 @@ def _all(commands: list[list[str]], here: Session) -> int:
 
 
 def _foreseen(arguments: list[str]) -> bool:
-    """Tells the runtime what a command of several needs; False where Hydra would refuse it, with the cause printed."""
+    """Tells the runtime what one of several commands needs; prints the cause and returns False if Hydra refuses it."""
     from hydra.errors import HydraException
 
     from roleeval.cli.hydra_sweep import expect
 
     with composing():
         try:
-            expect([a for a in [*search_path(arguments), *arguments] if "=" in a and not a.startswith("-")])
+            expect(overrides(arguments))
         except HydraException as error:
             refused = str(error)
         else:
@@ -125,7 +126,7 @@ def _foreseen(arguments: list[str]) -> bool:
 def _hydra(arguments: list[str], here: Session) -> int:
     import hydra
 
-    # a launcher's preset in conf/ has the name of its plugin's own, which is what Hydra warns of
+    # a launcher's preset in conf/ has the same name as its plugin's own, which causes a warning of Hydra
     warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema")
     application = hydra.main(version_base="1.3", config_path=str(resource("conf")), config_name="config")(_job)
     sys.argv = [sys.argv[0], *arguments]
@@ -144,7 +145,7 @@ def _hydra(arguments: list[str], here: Session) -> int:
 
 
 def _job(config: "DictConfig") -> None:
-    """One job: never raises, so that a sweep goes on; what went wrong is logged and in the exit code."""
+    """One job: never raises, so that a sweep continues; errors are logged and set the exit code."""
     here, name = session(), _job_name()
     runs: list[RunConfig] = []
     with _recorded(name, here):
@@ -162,7 +163,7 @@ def _recorded(name: str, here: Session) -> Iterator[None]:
     except RoleEvalError as error:
         log.error("%s: %s", name, error)
         here.failures.append(f"{name}: {error}")
-    except Exception as error:  # a bug in a plugin ends its own job, with its traceback, and not the sweep
+    except Exception as error:  # a bug in a plugin ends its own job, with a traceback, not the sweep
         log.exception("%s: unexpected error", name)
         here.failures.append(f"{name}: {type(error).__name__}: {error}")
 
@@ -178,7 +179,10 @@ def _configured(config: "DictConfig") -> "list[RunConfig]":
     set_up_logs(parsed.options.progress, parsed.options.log_file)
     runs = seed_runs(parsed)
     if len(runs) > 1 and parsed.model.sampling.temperature == 0:
-        log.warning("model.sampling.temperature=0 is greedy: all %d seeds will give the same texts", len(runs))
+        log.warning(
+            "model.sampling.temperature=0 is greedy: all %d seeds will give the same texts; give a higher temperature",
+            len(runs),
+        )
     return runs
 
 
@@ -192,13 +196,15 @@ def _run(config: "RunConfig", here: Session) -> None:
         here.judged.append(config)
     log.info("already done, skipped: %s" if outcome.skipped else "done: %s", path)
     if outcome.failed_samples:
-        log.warning("%d samples failed and are missing; the same command asks for them again", outcome.failed_samples)
+        log.warning(
+            "%d samples failed and are missing; run the same command again to retry them", outcome.failed_samples
+        )
 
 
 def _judge_again(here: Session) -> None:
-    """After several runs: those that were judged before others were there are compared with them as well.
+    """After several runs: compares runs that were judged early with the opponents that finished after them.
 
-    Calls that two runs share are in the store; judges that compare nothing are done already.
+    Calls that two runs share are in the store; judges of single answers have nothing left to do.
     """
     from dataclasses import replace
 

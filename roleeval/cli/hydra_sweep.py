@@ -1,7 +1,7 @@
-"""Hydra's side of a sweep: what all jobs need of their engines, and what became of jobs in other processes.
+"""Hydra's side of a sweep: what all jobs need from their engines, and the outcomes of jobs in other processes.
 
 With the basic launcher all jobs run in this process and share engines. With another (joblib, SLURM) every job runs in
-a process of its own, loads its own engine, and leaves its outcome as <hydra.sweep.dir>/outcomes/<job>.json.
+its own process, loads its own engine, and writes its outcome to <hydra.sweep.dir>/outcomes/<job>.json.
 """
 
 import contextlib
@@ -27,18 +27,18 @@ from roleeval.stages.cast import everyone
 class ShareEngines(Callback):
     """Before a sweep's first job: expands the sweep and tells the runtime what every job needs.
 
-    So one engine load serves a sweep over models with the same base, whatever order its jobs come in.
+    So a sweep over models with the same base loads the engine once, in whatever order its jobs run.
     """
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         jobs = _expanded(list(config.hydra.overrides.task))
         if _in_this_process(config):
             for job in jobs:
-                with contextlib.suppress(RoleEvalError, HydraException):  # the job itself will say so
+                with contextlib.suppress(RoleEvalError, HydraException):  # the job itself will report it
                     _expect(job)
         else:
             session().outcomes, session().launched = _outcomes(config), len(jobs)
-            # joblib's processes would repeat the warning that app.py filters, once a job
+            # joblib's processes would repeat the warning that hydra_app filters, once per job
             os.environ.setdefault("PYTHONWARNINGS", "ignore::UserWarning:multiprocessing.process")
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
@@ -70,13 +70,13 @@ def _outcomes(config: DictConfig) -> Path:
 
 
 def expect(overrides: list[str]) -> None:
-    """Tells the runtime what a command needs before it runs; Hydra's config folder must be open.
+    """Tells the runtime what a command needs before it runs; Hydra must be initialised with the config folder.
 
     Raises:
         HydraException: it cannot be composed.
     """
     for job in _expanded(overrides):
-        with contextlib.suppress(RoleEvalError):  # the job itself will say so
+        with contextlib.suppress(RoleEvalError):  # the job itself will report it
             _expect(job)
 
 

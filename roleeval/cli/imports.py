@@ -1,4 +1,4 @@
-"""`roleeval import`: results of other tools as result folders."""
+"""`roleeval import`: imports results of other tools as result folders."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 # Without rich markup --help does not import rich.
 imports = typer.Typer(
-    help="Results of other tools as result folders.", rich_markup_mode=None, no_args_is_help=True, add_completion=False
+    help="Import results of other tools as result folders.",
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    add_completion=False,
 )
 
 
@@ -26,29 +29,29 @@ class ProtocolName(StrEnum):
 
 @imports.callback()
 def _group() -> None:
-    # with one command alone typer would leave out its name
+    # with a single command typer would omit its name
     pass
 
 
 @imports.command("coser")
 def import_coser(
-    file: Annotated[Path, typer.Argument(help="An evaluation file of CoSER's own code.")],
-    model: Annotated[str, typer.Option(help="What the simulated model is called in reports.")],
+    file: Annotated[Path, typer.Argument(help="An evaluation file written by CoSER's code.")],
+    model: Annotated[str, typer.Option(help="The name of the simulated model in reports.")],
     out: Annotated[Path, typer.Option(help="The result folder to write, for example results/coser/NAME/official.")],
     simulation: Annotated[
-        Path | None, typer.Option(help="The simulations' file, where FILE does not hold the simulations.")
+        Path | None, typer.Option(help="The file with the simulations, if FILE does not contain them.")
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="CoSER's test_set.json: tells id from ood; default: one group for all.")
+        Path | None, typer.Option(help="CoSER's test_set.json: separates id from ood; default: one group.")
     ] = None,
-    judge: Annotated[str, typer.Option(help="The judge model, for reports.")] = "not named by the file",
+    judge: Annotated[str, typer.Option(help="The name of the judge model in reports.")] = "not named by the file",
     protocol: Annotated[
-        ProtocolName, typer.Option(help="paper: scores are not capped at 100, and id and ood count alike.")
+        ProtocolName, typer.Option(help="paper: scores are not capped at 100, and id and ood have equal weight.")
     ] = ProtocolName.head,
 ) -> None:
     """Recompute the scores of an official evaluation file and write them as a result folder.
 
-    Prints every stored score that its own flaws do not give.
+    Prints every stored score that differs from the one recomputed from its flaws.
     """
     from roleeval.integrations.coser import importer
 

@@ -1,4 +1,4 @@
-"""`roleeval judge-card`: how far the judges of finished runs can be trusted."""
+"""`roleeval judge-card`: measures how reliable the judges of finished runs are."""
 
 import sys
 from pathlib import Path
@@ -16,13 +16,13 @@ def judge_card(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for card.json and card.md; default: the first path.")] = None,
 ) -> None:
-    """Say how often judges fail, how stable and biased they are, and with whom they agree."""
+    """Measure the judges of finished runs: failures, stability, biases and agreement."""
     from roleeval.report.judge_card import judge_cards, print_cards, write_cards
 
     cards = judge_cards(paths, labels)
     if not cards:
         where = ", ".join(map(str, paths))
-        raise ResultError(f"no judged run at or below {where}; judge one with judge=NAME stages=[judge]")
+        raise ResultError(f"no judged run in or below {where}; judge a run with judge=NAME stages=[judge]")
     print_cards(cards)
     for file in write_cards(cards, out or paths[0]):
         print(f"written: {file}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Where log lines go: the terminal (through rich, so that progress bars stay whole) and, if asked for, a file."""
+"""Sets up logging to the terminal (through rich, so that progress bars stay intact) and optionally to a file."""
 
 import logging
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Literal
 
 
 def set_up_logs(progress: Literal["bar", "quiet", "log"], log_file: str | None) -> None:
-    """Sets up the "roleeval" logger; later calls replace what earlier ones set up."""
+    """Sets up the "roleeval" logger; a later call replaces the handlers of an earlier one."""
     from rich.console import Console
     from rich.logging import RichHandler
 
@@ -15,7 +15,7 @@ def set_up_logs(progress: Literal["bar", "quiet", "log"], log_file: str | None) 
         logger.removeHandler(handler)
         handler.close()
     logger.propagate = False
-    logger.disabled = False  # Hydra's own set-up switches off loggers it does not know
+    logger.disabled = False  # Hydra's set-up disables loggers it does not know
     logger.setLevel(logging.INFO)
     terminal = RichHandler(console=Console(stderr=True), show_path=False, markup=False, rich_tracebacks=False)
     terminal.setLevel(logging.WARNING if progress == "quiet" else logging.INFO)

@@ -1,7 +1,7 @@
 """The console script `roleeval`. Everything heavy is imported inside the command that needs it.
 
-Exit codes: 0 done; 1 what was asked for is not possible (one line on stderr says why); 2 the command line is wrong;
-130 interrupted. `run` has those of roleeval.cli.hydra_app.
+Exit codes: 0 done; 1 failed (one line on stderr says why); 2 the command line is wrong; 130 interrupted. `run` has the
+exit codes of roleeval.cli.hydra_app.
 """
 
 import sys
@@ -24,7 +24,7 @@ from roleeval.errors import ResultError, RoleEvalError
 
 
 class _Group(TyperGroup):
-    """Turns the errors a user can act on into one line and an exit code."""
+    """Turns errors that a user can fix into one line and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -38,7 +38,7 @@ class _Group(TyperGroup):
 
 
 app = typer.Typer(cls=_Group, help="Evaluates role-playing language models.", pretty_exceptions_enable=False, **OPTIONS)
-export = typer.Typer(help="Write results in the layout of other tools.", **OPTIONS)
+export = typer.Typer(help="Export results in the layout of other tools.", **OPTIONS)
 app.add_typer(score, name="score")
 app.add_typer(export, name="export")
 app.add_typer(data, name="data")
@@ -80,16 +80,19 @@ def report(
     paths: Annotated[list[Path], typer.Argument(help="Result folders, or folders above them, such as results/.")],
     out: Annotated[Path | None, typer.Option(help="Also write report.md and report.csv into this folder.")] = None,
     reference: Annotated[
-        str | None, typer.Option(help="A model (or MODEL/RUN): also show paired differences of the others from it.")
+        str | None,
+        typer.Option(help="A model (or MODEL/RUN): also show the paired difference of every other model from it."),
     ] = None,
 ) -> None:
-    """Compare finished runs: the headline here, all metrics in report.md and report.csv."""
+    """Compare finished runs: prints headline metrics; report.md and report.csv have all metrics."""
     from roleeval.report import Report
 
     found = Report(paths, reference=reference)
     if not found.show():
         where = ", ".join(str(path) for path in paths)
-        raise ResultError(f"no finished and scored run at or below {where}")
+        raise ResultError(
+            f"no finished and scored run in or below {where}; give result folders, or a folder above them"
+        )
     if out is not None:
         for file in found.write(out):
             print(f"written: {file}", file=sys.stderr)

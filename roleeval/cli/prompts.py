@@ -1,4 +1,4 @@
-"""`roleeval prompts`: official prompts as local packs."""
+"""`roleeval prompts`: imports official prompts as local packs."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -8,7 +8,7 @@ import typer
 
 # Without rich markup --help does not import rich.
 prompts = typer.Typer(
-    help="Official prompts as local packs.", rich_markup_mode=None, no_args_is_help=True, add_completion=False
+    help="Import official prompts as local packs.", rich_markup_mode=None, no_args_is_help=True, add_completion=False
 )
 
 
@@ -21,17 +21,17 @@ class OfficialName(StrEnum):
 
 @prompts.callback()
 def _group() -> None:
-    # with one command alone typer would leave out its name
+    # with a single command typer would omit its name
     pass
 
 
 @prompts.command("import")
 def prompts_import(
-    official: Annotated[OfficialName, typer.Argument(help="Whose repository the clone is of.")],
-    clone: Annotated[Path, typer.Option("--from", help="The root of your clone; nothing in it is run.")],
+    official: Annotated[OfficialName, typer.Argument(help="The repository that was cloned.")],
+    clone: Annotated[Path, typer.Option("--from", help="The root of your clone; its code is not executed.")],
     out: Annotated[Path | None, typer.Option(help="The pack's folder; default: .prompt_packs/NAME.")] = None,
 ) -> None:
-    """Read the official judge prompts out of your own clone into a pack that git ignores."""
+    """Copy the official judge prompts from your own clone into a pack that git ignores."""
     from roleeval.benchmarks.coser.official_prompts import import_prompts
 
     folder = out or Path(".prompt_packs", official.value)

@@ -1,4 +1,4 @@
-"""roleeval score: scores of any file of predictions."""
+"""`roleeval score`: scores any file of predictions."""
 
 import json
 import sys
@@ -14,11 +14,11 @@ from roleeval.cli._columns import OPTIONS, print_columns
 if TYPE_CHECKING:
     from roleeval.integrations.rolebench_files import Coverage, FileScores
 
-score = typer.Typer(help="Score a file of predictions, whoever made it.", **OPTIONS)
+score = typer.Typer(help="Score a file of predictions from any system.", **OPTIONS)
 
 
 class LanguageName(StrEnum):
-    """The languages that metrics know."""
+    """The languages that metrics support."""
 
     en = "en"
     zh = "zh"
@@ -30,7 +30,7 @@ def score_rolebench(
     predictions: Annotated[Path, typer.Option(help="JSON lines with role, question, generated: [prediction].")],
     language: Annotated[LanguageName, typer.Option(help="Language of the texts.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
-    out: Annotated[Path | None, typer.Option(help="Also write the JSON into this file.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write the JSON to this file.")] = None,
 ) -> None:
     """Score predictions in RoleBench's row format, joined on the exact role and question."""
     from roleeval.integrations.rolebench_files import score_rolebench as score_files
@@ -52,11 +52,11 @@ def score_rolebench(
 
 def _warnings(coverage: "Coverage") -> list[str]:
     found = {
-        "hold reasoning, which was removed up to the last </think>": coverage.reasoning_removed,
-        "open <think> and never close it: no answer, scored 0": coverage.reasoning_unclosed,
-        "hold no answer and are scored 0": coverage.no_answer,
-        "hold several texts; the first of each is scored": coverage.further_texts,
-        "without a reference differ from one only in outer white space; keys are compared exactly": (
+        "contain reasoning, which was removed up to the last </think>": coverage.reasoning_removed,
+        "open <think> without closing it: no answer, scored 0": coverage.reasoning_unclosed,
+        "contain no answer and are scored 0": coverage.no_answer,
+        "contain several texts; only the first is scored": coverage.further_texts,
+        "without a reference differ from a reference only in outer white space; keys must match exactly": (
             coverage.differ_in_white_space
         ),
     }

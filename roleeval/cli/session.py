@@ -14,14 +14,14 @@ class Session:
     """What the jobs of one command share and leave behind."""
 
     def __init__(self) -> None:
-        self.leads = False  # the process of the command itself, and not one that a launcher started
-        self.refusal = ""  # why a sweep cannot begin
-        self.outcomes: Path | None = None  # where jobs in other processes leave what became of them
-        self.launched = 0  # how many such jobs there are
+        self.leads = False  # whether this is the command's own process, not one that a launcher started
+        self.refusal = ""  # why a sweep cannot start
+        self.outcomes: Path | None = None  # where jobs in other processes write their outcomes
+        self.launched = 0  # number of these jobs
         self.jobs = 0
         self.failures: list[str] = []
         self.folders: list[str] = []
-        self.judged: list[RunConfig] = []  # runs that a judge may have compared with too few others
+        self.judged: list[RunConfig] = []  # runs that were judged, perhaps before all their opponents had finished
         self._runtime: Runtime | None = None
 
     @property
@@ -33,14 +33,14 @@ class Session:
         return self._runtime
 
     def leave(self, file: Path) -> None:
-        """In a launcher's process: writes what became of its job, for the command's own process to gather."""
+        """In a launcher's process: writes the outcome of its job, for the command's own process to gather."""
         from roleeval.results import write_atomically
 
         found = {"jobs": self.jobs, "failures": self.failures, "folders": self.folders}
         write_atomically(file, json.dumps(found, ensure_ascii=False).encode())
 
     def gather(self) -> None:
-        """Takes over what a sweep's jobs in other processes have left."""
+        """Collects the outcomes of a sweep's jobs in other processes."""
         files = sorted(self.outcomes.glob("*.json")) if self.outcomes else []
         for file in files:
             found = json.loads(file.read_text(encoding="utf-8"))
@@ -49,7 +49,7 @@ class Session:
             self.folders += found["folders"]
         if lost := self.launched - len(files):
             self.jobs += lost
-            self.failures.append(f"{lost} jobs ended without a word; their processes' own output says more")
+            self.failures.append(f"{lost} jobs left no outcome file; see their logs")
         self.outcomes, self.launched = None, 0
 
     def close(self) -> None:

@@ -10,25 +10,25 @@ Runs an evaluation: python run_eval.py [GROUP=CHOICE ...] [KEY=VALUE ...]
   python run_eval.py                                       the small model on the embedded RoleBench set
   python run_eval.py benchmark.data_dir=DIR benchmark.splits=[eng_specific] limit=500
   python run_eval.py model=base model.source.path=MODEL    a folder or a hub id
-  python run_eval.py experiment=rar model.source.path=MODEL model.adapter_path=ADAPTER    a paper's set-up
+  python run_eval.py experiment=rar model.source.path=MODEL model.adapter_path=ADAPTER    a paper's setup
   python run_eval.py -m model=zoo_base,zoo_shared_lora     a sweep: every combination, one engine load
-  python run_eval.py benchmark=rolebench --then benchmark=coser    one after the other, on the same engines
+  python run_eval.py benchmark=rolebench --then benchmark=coser    in sequence, on the same engines
 
-Stopped runs go on with the same command; finished ones are skipped.
+An interrupted run resumes with the same command; finished runs are skipped.
 """
 _TAIL = """\
   -m, --multirun          sweep over comma-separated values
-  hydra/launcher=NAME     with -m: basic, joblib, submitit_slurm, submitit_local (the last three: extra `launchers`)
+  hydra/launcher=NAME     with -m: basic, joblib, submitit_slurm, submitit_local (all but basic: extra `launchers`)
   --cfg job               print the composed configuration and stop
-  --config-dir DIR        a folder with groups of your own (DIR/model/mine.yaml: model=mine)
-  --hydra-help            what else Hydra offers
+  --config-dir DIR        a folder with your own groups (DIR/model/mine.yaml: model=mine)
+  --hydra-help            Hydra's other options
 """
 
 
 def help_page() -> str:
     """The text that --help prints."""
     conf = resource("conf")
-    lines = [_HEAD, "Groups (each YAML in conf/GROUP/ says what its keys mean):"]
+    lines = [_HEAD, "Groups (each YAML in conf/GROUP/ explains its keys):"]
     for group in sorted(p for p in conf.iterdir() if p.is_dir() and p.name != "hydra"):
         lines.append(f"  {group.name:<12}{', '.join(sorted(p.stem for p in group.glob('[!_]*.yaml')))}")
         for inner in sorted(p for p in group.iterdir() if p.is_dir()):

@@ -12,11 +12,9 @@ zoo = typer.Typer(help="The project's own small models.", **OPTIONS)
 
 @zoo.command("build")
 def zoo_build(
-    out: Annotated[
-        Path | None, typer.Option(help="Where to put the models; default: the package's own folder.")
-    ] = None,
-    only: Annotated[list[str] | None, typer.Option(help="Build this one only; may be given several times.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of every random choice.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="The folder for the models; default: the package's own.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Build only this model; may be repeated.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of all random choices.")] = 0,
 ) -> None:
     """Train the small models on the embedded data, on the CPU, reproducibly."""
     from roleeval.resources import ZOO_WEIGHTS

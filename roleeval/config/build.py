@@ -2,7 +2,7 @@
 
 import dataclasses
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -43,7 +43,7 @@ def build(cls: type[T], values: Mapping[str, Any], key: str) -> T:
     for name, value in values.items():
         hint = hints[name]
         if _names_targets(value):
-            arguments[name] = _built_targets(value, _join(key, name))
+            arguments[name] = _of_protocol(_built_targets(value, _join(key, name)), hint, _join(key, name))
             continue
         if get_origin(hint) in (Union, UnionType) and isinstance(value, Mapping):  # an object that may be null
             if all(part is None for part in value.values()):
@@ -58,6 +58,34 @@ def build(cls: type[T], values: Mapping[str, Any], key: str) -> T:
         except ValidationError as error:
             raise ConfigError(_sentence(error, _join(key, name))) from error
     return cls(**arguments)
+
+
+def checked(thing: Any, protocol: Any, where: str, *, without: Collection[str] = ()) -> Any:
+    """The object itself, if it has all that a protocol asks for.
+
+    Args:
+        thing: of a class that may be a third party's.
+        protocol: whose members it needs.
+        where: the key that names the class ("engine._target_"), or whoever made the object.
+        without: members that it does not need.
+
+    Raises:
+        ConfigError: names the class and what it lacks.
+    """
+    wanted = sorted(name for name in vars(protocol) if not name.startswith("_") and name not in without)
+    if lacking := [name for name in wanted if not hasattr(type(thing), name) and not hasattr(thing, name)]:
+        kind = f"{type(thing).__module__}.{type(thing).__qualname__}"
+        raise ConfigError(
+            f"{where}: {kind} is no {protocol.__name__}; it lacks {', '.join(lacking)}. Add what is lacking"
+            f" ({protocol.__module__.rpartition('.')[0]}.{protocol.__name__}; docs/extending.md)"
+        )
+    return thing
+
+
+def _of_protocol(thing: Any, hint: Any, key: str) -> Any:
+    """An option's object, if it is what its type asks for: a Helper's model, a judge's engine."""
+    protocol = next((part for part in (hint, *get_args(hint)) if getattr(part, "_is_protocol", False)), None)
+    return thing if protocol is None else checked(thing, protocol, f"{key}._target_")
 
 
 def _names_targets(value: Any) -> bool:

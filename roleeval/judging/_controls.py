@@ -125,7 +125,7 @@ def control_record(judge: Judge, judged: Sequence[tuple[Control, Sequence[Judgem
     names = list(clusters)
     codes = cluster_codes([clusters[name] for name in names])
 
-    def column(fault: str, dose: int) -> "Floats":
+    def of_dose(fault: str, dose: int) -> "Floats":
         import numpy as np
 
         return np.array([values.get((fault, dose, name)) for name in names], dtype=np.float64)
@@ -133,9 +133,9 @@ def control_record(judge: Judge, judged: Sequence[tuple[Control, Sequence[Judgem
     faults: dict[str, Any] = {}
     for fault in dict.fromkeys(control.fault for control, _ in judged if control.fault):
         if judge.compares:
-            faults[fault] = _wins([column(fault, dose) for dose in DOSES[1:]], codes)
+            faults[fault] = _wins([of_dose(fault, dose) for dose in DOSES[1:]], codes)
         else:
-            doses = [column("", 0), *(column(fault, dose) for dose in DOSES[1:])]
+            doses = [of_dose("", 0), *(of_dose(fault, dose) for dose in DOSES[1:])]
             faults[fault] = _points(doses, codes, info is None or info.higher_is_better is not False)
     return {
         "asked": judge.controls,

@@ -2,11 +2,12 @@
 
 from roleeval.results.folder import ResultFolder, read_transcripts, write_atomically
 from roleeval.results.infos import infos_for, summary_infos
-from roleeval.results.judgements import judgement_line, read_judgements, write_judgements
+from roleeval.results.judgements import KeptJudgement, judgement_line, read_judgements, write_judgements
 from roleeval.results.scores import ScoreBook
 from roleeval.results.summary import summarise
 
 __all__ = [
+    "KeptJudgement",
     "ResultFolder",
     "ScoreBook",
     "infos_for",

@@ -1,14 +1,14 @@
 """judgements.jsonl: one line per judgement, with every attempt; lines of several judges stand side by side."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
 from roleeval.errors import ResultError
-from roleeval.judging import Judgement, Price
+from roleeval.judging import Attempt, Judgement, Price
 from roleeval.results.folder import write_atomically
 
 
@@ -28,31 +28,72 @@ def judgement_line(judgement: Judgement, *, column: str, source: Mapping[str, An
     return orjson.dumps({"column": column, **source, **asdict(judgement), "tokens": tokens, "cost": cost}) + b"\n"
 
 
+@dataclass(frozen=True, slots=True)
+class KeptJudgement:
+    """A line of the file.
+
+    Attributes:
+        column: "judge/<judge>@<pack>-<model and settings>".
+        item, sample_id, slots, repeat, verdict, status, reason, answered, attempts: see judging.Judgement.
+        tokens: read ("prompt") and written ("output") by all attempts.
+        cost: of them; None where the judge model has no price.
+        control: fault, dose and sample of a positive control; None for a judgement of an answer.
+        run: label of the folder it was read from, where several are read together.
+    """
+
+    column: str
+    item: str
+    sample_id: str
+    slots: tuple[str, ...]
+    repeat: int
+    verdict: Mapping[str, Any] | None
+    status: Literal["ok", "judge_failed"]
+    reason: str
+    answered: bool
+    attempts: tuple[Attempt, ...]
+    tokens: Mapping[str, int]
+    cost: float | None = None
+    control: Mapping[str, Any] | None = None
+    run: str = ""
+
+
 def write_judgements(file: Path, column: str, lines: Iterable[bytes]) -> None:
     """Puts a judge's lines into the file in the place of its older ones; other judges' lines stay.
 
     Raises:
         ResultError: the file is damaged or cannot be written.
     """
-    others = [orjson.dumps(row) + b"\n" for row in read_judgements(file) if row["column"] != column]
+    others = [line for line, kept in _lines(file) if kept.column != column]
     write_atomically(file, b"".join([*others, *lines]))
 
 
-def read_judgements(file: Path) -> Iterator[dict[str, Any]]:
+def read_judgements(file: Path) -> Iterator[KeptJudgement]:
     """Yields every judgement; nothing where nothing was judged.
 
     Raises:
         ResultError: a line is damaged; names it.
     """
+    for _, kept in _lines(file):
+        yield kept
+
+
+def _lines(file: Path) -> Iterator[tuple[bytes, KeptJudgement]]:
     if not file.is_file():
         return
     with file.open("rb") as stream:
         for number, line in enumerate(stream, start=1):
             try:
-                row = orjson.loads(line)
-                row["column"], row["item"], row["attempts"]
-            except (ValueError, KeyError, TypeError) as error:
+                kept = _kept(orjson.loads(line))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise ResultError(
                     f"{file}, line {number}: damaged ({error}); delete the file and judge again"
                 ) from error
-            yield row
+            yield line, kept
+
+
+def _kept(row: Mapping[str, Any]) -> KeptJudgement:
+    known = {field.name: row[field.name] for field in fields(KeptJudgement) if field.name in row}
+    known["slots"] = tuple(row["slots"])
+    names = {field.name for field in fields(Attempt)}
+    attempts = ({name: value for name, value in each.items() if name in names} for each in row["attempts"])
+    return KeptJudgement(**known | {"attempts": tuple(Attempt(**attempt) for attempt in attempts)})

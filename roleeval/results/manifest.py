@@ -7,6 +7,7 @@
 A format that is newer than this version of roleeval is refused. Keys that are not known here are kept in `more`.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import lru_cache
@@ -17,6 +18,7 @@ from roleeval.metrics import MetricInfo
 from roleeval.results.infos import older_cluster, older_judge_infos
 
 FORMAT = 2
+_DESCRIBED = ("data", "data_hash", "prompt_packs")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,6 +238,22 @@ def read_manifest(data: Mapping[str, Any], where: str) -> Manifest:
         data = _of_format_2(data, where)
     manifest: Manifest = _typed(Manifest, {**data, "format": FORMAT}, where, "")
     return manifest
+
+
+def benchmark_record(name: str, facts: Mapping[str, Any], where: str) -> BenchmarkRecord:
+    """What a benchmark describes, as the manifest will hold it.
+
+    Raises:
+        ResultError: it lacks what every benchmark describes, or is nothing that a manifest can hold; names the key.
+    """
+    if absent := [key for key in _DESCRIBED if key not in facts]:
+        raise ResultError(f"{where}: lacks the key {absent[0]!r}; each benchmark describes {', '.join(_DESCRIBED)}")
+    record: BenchmarkRecord = _typed(BenchmarkRecord, {"name": name, **facts}, where, "")
+    try:
+        json.dumps(_json(record), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ResultError(f"{where}: no JSON ({error}); give texts, numbers, lists and mappings") from error
+    return record
 
 
 def _of_format_2(data: Mapping[str, Any], where: str) -> dict[str, Any]:

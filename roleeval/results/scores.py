@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _CHUNK = 100_000
 
 
-class _Column:
+class _Series:
     """All rows of one metric in one group: sample number and value, 12 bytes a row."""
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class ScoreBook:
     """Holds a run's scores. A group is "split" or, for metrics with references, "split/protocol"."""
 
     def __init__(self) -> None:
-        self._columns: dict[tuple[str, str], _Column] = {}
+        self._series: dict[tuple[str, str], _Series] = {}
         self._ids: list[str] = []
         self._order = array("i")
         self._clusters: dict[str, int] = {}
@@ -41,7 +41,7 @@ class ScoreBook:
     @property
     def metrics(self) -> set[str]:
         """Names of all metrics that have rows."""
-        return {metric for metric, _ in self._columns}
+        return {metric for metric, _ in self._series}
 
     def add(self, sample: Sample, scores: Iterable[Score]) -> None:
         """Adds the rows of one sample."""
@@ -92,17 +92,17 @@ class ScoreBook:
         self._sample_clusters.append(self._clusters.setdefault(cluster, len(self._clusters)))
         for split, score in rows:
             group = f"{split}/{score.group}" if score.group else split
-            column = self._columns.get((score.metric, group))
-            if column is None:
-                column = self._columns.setdefault((score.metric, group), _Column())
-            column.samples.append(number)
-            column.values.append(float("nan") if score.value is None else score.value)
-            column.statuses[score.status] += 1
+            series = self._series.get((score.metric, group))
+            if series is None:
+                series = self._series.setdefault((score.metric, group), _Series())
+            series.samples.append(number)
+            series.values.append(float("nan") if score.value is None else score.value)
+            series.statuses[score.status] += 1
             if score.status != "ok" or score.detail:
                 detail = json.dumps(score.detail, ensure_ascii=False, sort_keys=True) if score.detail else ""
                 self._odd[score.metric, group, number] = (score.status, detail)
 
-    def columns(self) -> "Iterator[tuple[str, str, NDArray[np.float64], NDArray[np.intp], Counter[str]]]":
+    def by_metric(self) -> "Iterator[tuple[str, str, NDArray[np.float64], NDArray[np.intp], Counter[str]]]":
         """Yields (metric, group, values, cluster numbers, statuses), sorted by metric and group.
 
         Rows are in the samples' order, so that sums do not depend on who finished first.
@@ -111,11 +111,11 @@ class ScoreBook:
 
         order = np.array(self._order, dtype=np.int64)
         clusters = self._cluster_numbers()
-        for metric, group in sorted(self._columns):
-            column = self._columns[metric, group]
-            samples = np.array(column.samples, dtype=np.int64)
+        for metric, group in sorted(self._series):
+            series = self._series[metric, group]
+            samples = np.array(series.samples, dtype=np.int64)
             sorting = self._sorting(samples, order)
-            yield metric, group, np.array(column.values)[sorting], clusters[samples[sorting]], column.statuses
+            yield metric, group, np.array(series.values)[sorting], clusters[samples[sorting]], series.statuses
 
     def _cluster_numbers(self) -> "NDArray[np.intp]":
         """Per entry the rank of its cluster by name: the same however episodes were scheduled."""
@@ -161,11 +161,11 @@ class ScoreBook:
         part = file.with_name(f".{file.name}.{os.getpid()}.part")
         try:
             with pq.ParquetWriter(part, schema, compression="zstd") as writer:
-                for metric, group in sorted(self._columns):
-                    column = self._columns[metric, group]
-                    samples = np.array(column.samples, dtype=np.int64)
+                for metric, group in sorted(self._series):
+                    series = self._series[metric, group]
+                    samples = np.array(series.samples, dtype=np.int64)
                     sorting = self._sorting(samples, order)
-                    values = np.array(column.values)
+                    values = np.array(series.values)
                     for start in range(0, len(sorting), _CHUNK):
                         rows = sorting[start : start + _CHUNK]
                         numbers = samples[rows].tolist()

@@ -29,7 +29,7 @@ def summarise(
     """
     metrics: dict[str, dict[str, Any]] = {}
     columns: dict[str, dict[str, Any]] = {}
-    for metric, group, values, clusters, statuses in book.columns():
+    for metric, group, values, clusters, statuses in book.by_metric():
         entry = asdict(clustered_mean(values, clusters)) | {"statuses": dict(sorted(statuses.items()))}
         if (ends := infos[metric].ends) and infos[metric].bounds_apply:
             entry["bounds"] = _bounds(entry, ends)

@@ -6,15 +6,14 @@ asked about (equal answers, or one that was not given) has its outcome here as w
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import permutations
-from typing import Any
 
 from roleeval.errors import ResultError
 from roleeval.judging import REFERENCES, Answer, View, reference
 from roleeval.metrics import MetricInfo
-from roleeval.results import ResultFolder, read_judgements, read_transcripts
+from roleeval.results import KeptJudgement, ResultFolder, read_judgements, read_transcripts
 from roleeval.results.manifest import JudgeRecord, Manifest
 from roleeval.stats import Aggregate, Outcome, Verdict, Winner, settle
 from roleeval.types import Sample
@@ -24,7 +23,7 @@ _TURNED: Mapping[Winner, Winner] = {"a": "b", "b": "a", "tie": "tie"}
 
 
 @dataclass(frozen=True)
-class Run:
+class JudgedRun:
     """A finished run whose answers were judged.
 
     Attributes:
@@ -64,7 +63,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Column:
+class JudgeColumn:
     """One judge with its prompts, model and settings, over all folders that it judged.
 
     Attributes:
@@ -72,14 +71,14 @@ class Column:
         benchmark: whose samples.
         records: label of a judged run -> what its manifest says of this judge.
         runs: label -> run, of all finished runs of the benchmark; opponents are among them.
-        judgements: lines of judgements.jsonl with a key "run" (whose folder), each question once; without controls.
+        judgements: each question once, with the run that it was read from; without controls.
     """
 
     name: str
     benchmark: str
     records: Mapping[str, JudgeRecord]
-    runs: Mapping[str, Run]
-    judgements: tuple[Mapping[str, Any], ...]
+    runs: Mapping[str, JudgedRun]
+    judgements: tuple[KeptJudgement, ...]
 
     @cached_property
     def infos(self) -> Mapping[str, MetricInfo]:
@@ -144,54 +143,54 @@ class Pairs:
         return [o for name in chosen for o in (*self.settled(name), *self.unasked[name])]
 
 
-def columns(folders: Iterable[ResultFolder]) -> list[Column]:
+def judge_columns(folders: Iterable[ResultFolder]) -> list[JudgeColumn]:
     """Every judge's column in finished folders, by benchmark and name.
 
     Raises:
         ResultError: a folder's files are damaged.
     """
-    runs: dict[str, dict[str, Run]] = {}
+    runs: dict[str, dict[str, JudgedRun]] = {}
     for folder in folders:
         manifest = folder.manifest()
         if manifest is not None:
-            runs.setdefault(manifest.benchmark.name, {})[folder.label] = Run(folder, manifest)
-    return [column for benchmark in sorted(runs) for column in _columns(benchmark, runs[benchmark])]
+            runs.setdefault(manifest.benchmark.name, {})[folder.label] = JudgedRun(folder, manifest)
+    return [column for benchmark in sorted(runs) for column in _of_benchmark(benchmark, runs[benchmark])]
 
 
-def _columns(benchmark: str, runs: Mapping[str, Run]) -> Iterator[Column]:
-    lines: dict[str, dict[tuple[Any, ...], Mapping[str, Any]]] = {}
+def _of_benchmark(benchmark: str, runs: Mapping[str, JudgedRun]) -> Iterator[JudgeColumn]:
+    lines: dict[str, dict[tuple[object, ...], KeptJudgement]] = {}
     records: dict[str, dict[str, JudgeRecord]] = {}
     for label, run in runs.items():
         for name, record in run.manifest.judge_records.items():
             records.setdefault(name, {})[label] = record
         for row in read_judgements(run.folder.judgements):
-            if "control" not in row:
+            if row.control is None:
                 # two runs that are compared share a question; an answer alone is asked about once for each run
-                key = (row["item"], row["repeat"], *row["slots"])
-                lines.setdefault(row["column"], {}).setdefault(key, {**row, "run": label})
+                key = (row.item, row.repeat, *row.slots)
+                lines.setdefault(row.column, {}).setdefault(key, replace(row, run=label))
     for name in sorted(records):
-        yield Column(name, benchmark, records[name], runs, tuple(lines.get(name, {}).values()))
+        yield JudgeColumn(name, benchmark, records[name], runs, tuple(lines.get(name, {}).values()))
 
 
-def pairs(column: Column) -> Pairs:
+def pairs(column: JudgeColumn) -> Pairs:
     """Who was compared with whom in a pairwise column, and how it ended.
 
     Raises:
         ResultError: a run's transcripts are damaged.
     """
     names = _names(column)
-    criteria = sorted({name for row in column.judgements for name in row["verdict"] or ()}) or ["overall"]
+    criteria = sorted({name for row in column.judgements for name in row.verdict or ()}) or ["overall"]
     verdicts: dict[str, list[Verdict]] = {name: [] for name in criteria}
-    usable = {(row["sample_id"], *row["slots"]) for row in column.judgements if row["verdict"]}
+    usable = {(row.sample_id, *row.slots) for row in column.judgements if row.verdict}
     for row in column.judgements:
-        run, (first, second) = column.runs[row["run"]], row["slots"]
-        orders = {(row["sample_id"], *order) for order in permutations(row["slots"])}
-        if row["verdict"] is None or not orders <= usable:
+        run, (first, second) = column.runs[row.run], row.slots
+        orders = {(row.sample_id, *order) for order in permutations(row.slots)}
+        if row.verdict is None or not orders <= usable:
             continue  # one order alone carries the judge's preference for a slot
-        cluster = run.sample(row["sample_id"]).cluster
+        cluster = run.sample(row.sample_id).cluster
         for name in criteria:
-            winner = _SLOTS[row["verdict"][name]["winner"]]
-            item = _item(run, row["sample_id"], name)
+            winner = _SLOTS[row.verdict[name]["winner"]]
+            item = _item(run, row.sample_id, name)
             verdicts[name].append(Verdict(item, cluster, names[first], names[second], "a", winner))
     unasked = {name: tuple(_unasked(column, names, name)) for name in criteria}
     return Pairs(
@@ -204,20 +203,20 @@ def pairs(column: Column) -> Pairs:
     )
 
 
-def met(column: Column) -> list[tuple[str, str]]:
+def met(column: JudgeColumn) -> list[tuple[str, str]]:
     """Labels of every two candidates that a pairwise column compares; references stand second."""
     found = {frozenset((label, other)) for label, record in column.records.items() for other in record.opponents}
     several = [sorted(pair, key=lambda label: (label == REFERENCES, label)) for pair in found]
     return sorted((one, other) for one, other in several)
 
 
-def _item(run: Run, sample: str, criterion: str) -> str:
+def _item(run: JudgedRun, sample: str, criterion: str) -> str:
     return f"seed {run.seed}|{sample}|{criterion}"
 
 
-def _names(column: Column) -> dict[str, str]:
+def _names(column: JudgeColumn) -> dict[str, str]:
     """Label -> name: the model's, where no seed has two runs of it."""
-    seeds: dict[str, Any] = {}
+    seeds: dict[str, int | None] = {}
     for label, record in column.records.items():
         for each in (label, *record.opponents):
             seeds[each] = None if each == REFERENCES else column.runs[label].seed
@@ -226,9 +225,9 @@ def _names(column: Column) -> dict[str, str]:
     return {label: label if (model := label.partition("/")[0]) in crowded else model for label in seeds}
 
 
-def _unasked(column: Column, names: Mapping[str, str], criterion: str) -> Iterator[Outcome]:
+def _unasked(column: JudgeColumn, names: Mapping[str, str], criterion: str) -> Iterator[Outcome]:
     """Pairs whose outcome needed no judge: equal answers are a tie, an answer beats none."""
-    asked = {(row["sample_id"], frozenset(row["slots"])) for row in column.judgements}
+    asked = {(row.sample_id, frozenset(row.slots)) for row in column.judgements}
     for one, other in met(column):
         run = column.runs.get(one)
         for sample, own in run.items.values() if run else ():

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from roleeval.config import RunConfig
 from roleeval.engines import StoredEngine
 from roleeval.errors import RoleEvalError
-from roleeval.judging import Case, Judge, Question, ask, members
+from roleeval.judging import Case, Judge, ask, members
 from roleeval.stages.cast import judge_model
 from roleeval.stages.runtime import Runtime
 from roleeval.types import AdapterRef, Sample, Transcript
@@ -86,21 +86,19 @@ class JudgingAhead:
             sample, transcript = self._waiting.popleft()
             for bench in self._benches:
                 case = Case(sample, "", {"": bench.judge.view.of(transcript)})
-                for question in bench.judge.questions(case):
-                    if not await self._asked(question, bench):
-                        return
+                if not await self._asked(case, bench):
+                    self._most = 0
+                    self._waiting.clear()
+                    return
 
-    async def _asked(self, question: Question, bench: _Bench) -> bool:
-        """False, and an end to all of it, where a call had no reply: the stage will say what is wrong."""
+    async def _asked(self, case: Case, bench: _Bench) -> bool:
+        """Whether there was a reply to everything; where not, all of it ends, and the stage will say what is wrong."""
         try:
-            for repeat in range(bench.judge.samples_per_item):
-                judgement = await ask(question, bench.judge, bench.engine, repeat=repeat, adapter=bench.adapter)
-                if not judgement.answered:
-                    break
-            else:
-                return True
+            for question in bench.judge.questions(case):
+                for repeat in range(bench.judge.samples_per_item):
+                    judgement = await ask(question, bench.judge, bench.engine, repeat=repeat, adapter=bench.adapter)
+                    if not judgement.answered:
+                        return False
         except RoleEvalError:
-            pass
-        self._most = 0
-        self._waiting.clear()
-        return False
+            return False
+        return True

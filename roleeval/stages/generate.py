@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -18,7 +18,7 @@ from roleeval.results.manifest import FORMAT, Manifest, read_manifest
 from roleeval.results.provenance import provenance
 from roleeval.stages import cast
 from roleeval.stages.ahead import JudgingAhead
-from roleeval.stages.outcome import Outcome
+from roleeval.stages.outcome import RunOutcome
 from roleeval.stages.progress import make_progress
 from roleeval.stages.runtime import Runtime
 from roleeval.stages.score import Scoring, metrics_hash
@@ -59,7 +59,7 @@ class _Tally:
             raise EngineError(_too_many(failed, self.planned, self.fail_on_error, transcript))
 
 
-async def generate(job: Job) -> Outcome:
+async def generate(job: Job) -> RunOutcome:
     """Plays every sample and writes the folder; its manifest comes last.
 
     Raises:
@@ -79,7 +79,7 @@ async def generate(job: Job) -> Outcome:
         stages["score"] = metrics_hash(config)
     session = _session(tally, usage, time.perf_counter() - begin)
     job.folder.write_manifest(_manifest(job, tally, parameters, session, stages))
-    return Outcome(job.folder, skipped=False, failed_samples=tally.statuses["engine_failed"])
+    return RunOutcome(job.folder, skipped=False, failed_samples=tally.statuses["engine_failed"])
 
 
 def _planned(config: RunConfig) -> int:
@@ -139,7 +139,24 @@ async def _episodes(config: RunConfig, actor: Actor, finished: Finished) -> None
     async def play(sample: Sample) -> None:
         finished(sample, await benchmark.episode(sample, actor), None)
 
-    await in_flight(benchmark.samples(limit=limit), play, most=most)
+    await in_flight(_told_apart(benchmark.samples(limit=limit)), play, most=most)
+
+
+def _told_apart(samples: Iterable[Sample]) -> Iterator[Sample]:
+    """The same samples; refuses those that result files could not tell apart."""
+    ids: set[str] = set()
+    indices: set[int] = set()
+    for sample in samples:
+        if sample.id in ids or sample.index in indices:
+            raise ConfigError(
+                f"benchmark: the sample {sample.id!r} has the id or the index ({sample.index}) of another one; samples"
+                " have ids of their own and indices 0, 1, ..."
+            )
+        if {"/", "+"} & set(sample.split):
+            raise ConfigError(f"benchmark: {sample.split!r} cannot name a split; use a name without / and +")
+        ids.add(sample.id)
+        indices.add(sample.index)
+        yield sample
 
 
 def _manifest(

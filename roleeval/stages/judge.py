@@ -15,6 +15,7 @@ from functools import partial
 from roleeval.config import RunConfig, RunOptions
 from roleeval.errors import EngineError, ResultError
 from roleeval.hashing import digest, file_hash
+from roleeval.identity import class_name
 from roleeval.judging import (
     Answer,
     Case,
@@ -91,6 +92,10 @@ async def judge_folder(config: RunConfig, runtime: Runtime, folder: ResultFolder
         found[task.prefix], judges[task.column] = await _judged(task, config.options, folder, played)
     if panel is not None:
         infos = shared_infos([judges[task.column].infos for task in tasks])
+        if not infos:
+            log.warning(
+                "judge %s: its judges have no metric on the same scale, so there is nothing to pool", panel.name
+            )
         judges[pooled] = PanelRecord(judge=panel.name, prefix=pooled, members=tuple(sorted(found)), infos=infos)
         found[pooled] = pooled_rows(found, infos, pooled)
     _write(config, folder, replace(manifest, judges=judges), [sample for sample, _ in played], found)
@@ -102,7 +107,7 @@ async def _task(judge: Judge, config: RunConfig, runtime: Runtime, folder: Resul
     engine = await runtime.stored(options, model, config.options)
     adapter = next(iter(model.adapters()), None)
     adapters = [adapter.fingerprint] if adapter else []
-    who = digest(type(judge).__qualname__, engine.fingerprint, judge.identity(), *adapters)
+    who = digest(class_name(type(judge)), engine.fingerprint, judge.identity(), *adapters)
     column = f"{JUDGED}{judge.name}@{judge.prompts.sha256[:8]}-{who[:8]}"
     opponents = Opponents.find(config, folder, manifest, getattr(judge, "against", None) if judge.compares else ())
     pool = digest(sorted([folder.label, *opponents.labels]))[:8]
@@ -144,7 +149,7 @@ async def _judged(
     )
     _write_judgements(task, folder, record, judged, controlled)
     rows = judge.scores(list(zip(cases, judged, strict=True)))
-    check_declared(judge, (row for _, each in rows for row in each), infos)
+    check_declared(judge, (row for _, each in rows for row in each), infos, key="judge")
     return [(s, [replace(r, metric=f"{task.prefix}/{r.metric}") for r in each]) for s, each in rows], record
 
 

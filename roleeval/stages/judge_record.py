@@ -133,7 +133,10 @@ def pooled_rows(found: Mapping[str, JudgeRows], names: Iterable[str], column: st
         by_judge = [{score.metric: score for score in scores} for _, scores in parts]
         rows = []
         for name in names:
-            each = [scores[f"{prefix}/{name}"] for prefix, scores in zip(found, by_judge, strict=True)]
+            there = [scores.get(f"{prefix}/{name}") for prefix, scores in zip(found, by_judge, strict=True)]
+            each = [score for score in there if score is not None]
+            if len(each) < len(there):
+                continue  # a metric that has no value here, and nothing is missing
             status: Status = next((score.status for score in each if score.status != "ok"), "ok")
             rows.append(Score(f"{column}/{name}", mean_or_none([score.value for score in each]), status))
         pooled.append((parts[0][0], rows))

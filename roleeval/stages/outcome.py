@@ -1,4 +1,4 @@
-"""What became of a run."""
+"""The outcome of a run."""
 
 from dataclasses import dataclass
 
@@ -6,13 +6,13 @@ from roleeval.results import ResultFolder
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a run.
+class RunOutcome:
+    """The outcome of a run.
 
     Attributes:
         folder: its result folder.
-        skipped: True when everything asked for was there already.
-        failed_samples: samples whose engine call failed for good.
+        skipped: True if everything requested existed already.
+        failed_samples: samples whose engine call failed in every attempt.
     """
 
     folder: ResultFolder

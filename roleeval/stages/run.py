@@ -9,17 +9,19 @@ from dataclasses import replace
 from roleeval.benchmarks import SelfScored
 from roleeval.config import RunConfig
 from roleeval.errors import ConfigError
+from roleeval.judging import members
+from roleeval.metrics import infos_of
 from roleeval.results import ResultFolder
 from roleeval.stages import cast
 from roleeval.stages.generate import Job, generate
 from roleeval.stages.identity import find_folder, named_folder, run_identity
 from roleeval.stages.judge import judge_folder
-from roleeval.stages.outcome import Outcome
+from roleeval.stages.outcome import RunOutcome
 from roleeval.stages.runtime import Runtime
 from roleeval.stages.score import is_scored, rescore
 
 
-async def run(config: RunConfig, runtime: Runtime) -> Outcome:
+async def run(config: RunConfig, runtime: Runtime) -> RunOutcome:
     """Does what a configuration asks for and is not done yet.
 
     Raises:
@@ -35,6 +37,10 @@ async def run(config: RunConfig, runtime: Runtime) -> Outcome:
 
 
 def _refuse_impossible(config: RunConfig) -> None:
+    """What can be known before anything is generated."""
+    for judge in members(config.judge) if config.judge is not None and "judge" in config.options.stages else ():
+        infos_of(judge, ("another/run",) if judge.compares else (), key="judge")
+        assert judge.prompts  # says what is wrong with the pack, if anything
     name = config.benchmark.name
     if not isinstance(config.benchmark, SelfScored):
         return
@@ -47,7 +53,7 @@ def _refuse_impossible(config: RunConfig) -> None:
         )
 
 
-async def _generated_and_scored(config: RunConfig, runtime: Runtime) -> Outcome:
+async def _generated_and_scored(config: RunConfig, runtime: Runtime) -> RunOutcome:
     options = config.options
     generates, scores = "generate" in options.stages, "score" in options.stages
     if not generates and options.run_name is not None:  # the name says which folder; no model is needed
@@ -59,12 +65,12 @@ async def _generated_and_scored(config: RunConfig, runtime: Runtime) -> Outcome:
     if manifest is None or manifest.failed_samples:
         return await generate(job)
     if not scores or is_scored(job.folder, manifest, config):
-        return Outcome(job.folder, skipped=True)
+        return RunOutcome(job.folder, skipped=True)
     return await generate(job) if isinstance(config.benchmark, SelfScored) else rescore(config, job.folder)
 
 
-def _from_folder(config: RunConfig, folder: ResultFolder) -> Outcome:
-    return rescore(config, folder) if "score" in config.options.stages else Outcome(folder, skipped=True)
+def _from_folder(config: RunConfig, folder: ResultFolder) -> RunOutcome:
+    return rescore(config, folder) if "score" in config.options.stages else RunOutcome(folder, skipped=True)
 
 
 async def _job(config: RunConfig, runtime: Runtime) -> Job:

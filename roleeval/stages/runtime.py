@@ -9,9 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-from roleeval.config import RunOptions
+from roleeval.config import RunOptions, checked
 from roleeval.engines import CompletionStore, Engine, EngineOptions, LoraNeed, ModelSource, StoredEngine, Usage
 from roleeval.hashing import digest
+from roleeval.identity import class_name
 from roleeval.models import PersonaModel, lora_need
 
 T = TypeVar("T")
@@ -48,28 +49,36 @@ class Runtime:
             return known[0]
         if known is not None:
             await known[0].close()
-        engine = options.build(model.source, need)
+        engine = _complete(options.build(model.source, need), options)
         self._engines[key] = (engine, need)
+        return engine
+
+    async def ready(self, options: EngineOptions, model: PersonaModel) -> Engine:
+        """The engine for a model, after every adapter was checked: it may be asked. Loads nothing.
+
+        Raises:
+            AdapterError: the engine cannot serve one of the model's adapters.
+        """
+        engine = await self.engine(options, model)
+        for adapter in model.adapters():
+            engine.check(adapter)
         return engine
 
     async def stored(
         self, options: EngineOptions, model: PersonaModel, run: RunOptions, usage: Usage | None = None
     ) -> StoredEngine:
-        """The engine for a model with a run's store in front of it, after every adapter was checked: ready to be asked.
+        """The same with a run's store in front of it.
 
         Args:
             options: of the engine.
-            model: who is asked.
+            model: the model that is asked.
             run: says where the store lies.
             usage: what calls are counted into; None is a new one.
 
         Raises:
-            AdapterError: the engine cannot serve one of the model's adapters; nothing is loaded.
+            AdapterError: see `ready`.
         """
-        engine = await self.engine(options, model)
-        for adapter in model.adapters():
-            engine.check(adapter)
-        return StoredEngine(engine, self.store(run), usage)
+        return StoredEngine(await self.ready(options, model), self.store(run), usage)
 
     def store(self, options: RunOptions) -> CompletionStore:
         """The completion store of a run, opened once."""
@@ -90,5 +99,12 @@ class Runtime:
         self._runner.close()
 
 
+def _complete(engine: Any, options: EngineOptions) -> Engine:
+    """An engine that has all that is asked of engines; what scores texts is needed where it says that it can."""
+    without = () if getattr(engine, "likelihoods", False) else ("likelihood", "scored_length")
+    found: Engine = checked(engine, Engine, f"engine: {type(options).__qualname__}.build", without=without)
+    return found
+
+
 def _key(options: EngineOptions, source: ModelSource) -> str:
-    return digest(type(options).__qualname__, asdict(options), asdict(source))  # type: ignore[call-overload]
+    return digest(class_name(type(options)), asdict(options), asdict(source))  # type: ignore[call-overload]

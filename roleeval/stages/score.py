@@ -7,7 +7,7 @@ from typing import Any
 from roleeval.benchmarks import SelfScored
 from roleeval.config import RunConfig
 from roleeval.engines import Usage
-from roleeval.errors import ResultError
+from roleeval.errors import ConfigError, ResultError
 from roleeval.hashing import digest
 from roleeval.identity import identity_of
 from roleeval.metrics import CorpusMetric, Metric, MetricInfo, check_declared, infos_of
@@ -15,7 +15,7 @@ from roleeval.results import ResultFolder, ScoreBook, infos_for, read_transcript
 from roleeval.results.infos import JUDGED
 from roleeval.results.judge_columns import judge_infos, kept_rows
 from roleeval.results.manifest import Manifest
-from roleeval.stages.outcome import Outcome
+from roleeval.stages.outcome import RunOutcome
 from roleeval.stages.progress import make_progress
 from roleeval.types import Sample, Score, Transcript
 
@@ -25,16 +25,16 @@ class Scoring:
 
     def __init__(self, config: RunConfig) -> None:
         """Raises:
-        ConfigError: a metric, or a benchmark that scores itself, declares nothing.
+        ConfigError: a metric, or a benchmark that scores itself, declares nothing, or what another one declares.
         """
         self._config = config
         self.book = ScoreBook()
-        itself = isinstance(config.benchmark, SelfScored)
-        scorers: list[Any] = [config.benchmark] if itself else list(config.metrics.values())
-        scorers = scorers if "score" in config.options.stages else []
-        self._infos = {name: info for scorer in scorers for name, info in infos_of(scorer).items()}
-        self._metrics = [scorer for scorer in scorers if isinstance(scorer, Metric)]
-        self._collectors = [(scorer, scorer.collector()) for scorer in scorers if isinstance(scorer, CorpusMetric)]
+        scorers = _scorers(config) if "score" in config.options.stages else {}
+        self._infos = _declared(scorers)
+        self._metrics = [(key, scorer) for key, scorer in scorers.items() if isinstance(scorer, Metric)]
+        self._collectors = [
+            (key, scorer, scorer.collector()) for key, scorer in scorers.items() if isinstance(scorer, CorpusMetric)
+        ]
 
     def add(self, sample: Sample, transcript: Transcript, scores: tuple[Score, ...] | None = None) -> None:
         """Takes a finished episode; `scores` are those of a benchmark that scores itself.
@@ -43,15 +43,15 @@ class Scoring:
             ConfigError: a score's metric is not declared.
         """
         if scores is not None and self._infos:
-            self._add(self._config.benchmark, sample, scores)
+            self._add("benchmark", self._config.benchmark, sample, scores)
             return
-        for metric in self._metrics:
-            self._add(metric, sample, metric.score(sample, transcript))
-        for _, collector in self._collectors:
+        for key, metric in self._metrics:
+            self._add(key, metric, sample, metric.score(sample, transcript))
+        for *_, collector in self._collectors:
             collector.add(sample, transcript)
 
-    def _add(self, scorer: Any, sample: Sample, scores: Sequence[Score]) -> None:
-        check_declared(scorer, scores, self._infos)
+    def _add(self, key: str, scorer: Any, sample: Sample, scores: Sequence[Score]) -> None:
+        check_declared(scorer, scores, self._infos, key=key)
         self.book.add(sample, scores)
 
     def write(self, folder: ResultFolder, kept: Mapping[str, MetricInfo] | None = None) -> None:
@@ -66,22 +66,42 @@ class Scoring:
             ResultError: a file could not be written.
         """
         config = self._config
-        for scorer, rows in self._corpus_rows():
-            check_declared(scorer, (score for _, _, score in rows), self._infos)
+        for key, scorer, rows in self._corpus_rows():
+            check_declared(scorer, (score for _, _, score in rows), self._infos, key=key)
             for split, cluster, score in rows:
                 self.book.add_cluster(cluster, split, score)
         self.book.write(folder.scores, benchmark=config.benchmark.name, model=config.model.name)
         infos = infos_for(self.book.metrics, self._infos, kept or {})
         folder.write_json("summary.json", summarise(self.book, config.benchmark.averages(), infos))
 
-    def _corpus_rows(self) -> Iterator[tuple[Any, list[tuple[str, str, Score]]]]:
+    def _corpus_rows(self) -> Iterator[tuple[str, Any, list[tuple[str, str, Score]]]]:
         if isinstance(self._config.benchmark, SelfScored):
-            yield self._config.benchmark, list(self._config.benchmark.corpus_scores())
-        for metric, collector in self._collectors:
-            yield metric, collector.rows()
+            yield "benchmark", self._config.benchmark, list(self._config.benchmark.corpus_scores())
+        for key, metric, collector in self._collectors:
+            yield key, metric, collector.rows()
 
 
-def rescore(config: RunConfig, folder: ResultFolder) -> Outcome:
+def _scorers(config: RunConfig) -> dict[str, Any]:
+    """Key -> who scores."""
+    if isinstance(config.benchmark, SelfScored):
+        return {"benchmark": config.benchmark}
+    return {f"metrics.{name}": metric for name, metric in config.metrics.items()}
+
+
+def _declared(scorers: Mapping[str, Any]) -> dict[str, MetricInfo]:
+    infos: dict[str, MetricInfo] = {}
+    keys: dict[str, str] = {}
+    for key, scorer in scorers.items():
+        for name, info in infos_of(scorer, key=key).items():
+            if name in infos:
+                raise ConfigError(
+                    f"{keys[name]} and {key} both declare the metric {name!r}; leave one of them out ({key}=null)"
+                )
+            infos[name], keys[name] = info, key
+    return infos
+
+
+def rescore(config: RunConfig, folder: ResultFolder) -> RunOutcome:
     """Scores the transcripts of a folder; needs no engine, no model and no data.
 
     Raises:
@@ -94,7 +114,7 @@ def rescore(config: RunConfig, folder: ResultFolder) -> Outcome:
             " stages=[generate,score]"
         )
     if is_scored(folder, manifest, config):
-        return Outcome(folder, skipped=True)
+        return RunOutcome(folder, skipped=True)
     scoring = Scoring(config)
     with make_progress(config.options.progress, "scoring", manifest.samples.planned) as progress:
         usage, samples = Usage(), []
@@ -106,7 +126,7 @@ def rescore(config: RunConfig, folder: ResultFolder) -> Outcome:
     scoring.book.take_over(folder.scores, samples, lambda metric: metric.startswith(JUDGED) and kept(metric))
     scoring.write(folder, {**summary_infos(folder.summary()), **judge_infos(manifest)})
     folder.write_manifest(replace(manifest, stages={**manifest.stages, "score": metrics_hash(config)}))
-    return Outcome(folder, skipped=False)
+    return RunOutcome(folder, skipped=False)
 
 
 def is_scored(folder: ResultFolder, manifest: Manifest | None, config: RunConfig) -> bool:

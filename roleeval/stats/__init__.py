@@ -26,7 +26,7 @@ from roleeval.stats.comparisons import (
     win_rate,
 )
 from roleeval.stats.length_control import length_controlled
-from roleeval.stats.paired import Difference, holm, paired_difference, separable, verdict
+from roleeval.stats.paired import Difference, conclusion, holm, paired_difference, separable
 from roleeval.stats.variance import VarianceSplit, variance_split
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "cluster_codes",
     "clustered_interval",
     "clustered_mean",
+    "conclusion",
     "first_slot_rate",
     "flip_rate",
     "holm",
@@ -63,6 +64,5 @@ __all__ = [
     "settle",
     "settled",
     "variance_split",
-    "verdict",
     "win_rate",
 ]

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     Pairs = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.intp]]
 
-Verdict = Literal["higher", "lower", "not separable", "too few clusters", ""]
+Conclusion = Literal["higher", "lower", "not separable", "too few clusters", ""]
 
 ROUNDING = 1e-12
 ALPHA = 1 - LEVEL
@@ -140,7 +140,7 @@ def _detectable(table: ClusterTable) -> float | None:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p values corrected for their number, so that all verdicts together are wrong in at most 5 % of cases.
+    """p values corrected for their number, so that all conclusions together are wrong in at most 5 % of cases.
 
     Source: Holm (1979), Scandinavian Journal of Statistics 6.
     """
@@ -152,7 +152,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def verdict(difference: Difference, p_holm: float | None, comparisons: int) -> Verdict:
+def conclusion(difference: Difference, p_holm: float | None, comparisons: int) -> Conclusion:
     """What may be said of a difference in one word; "" where there is no test.
 
     Args:

@@ -86,7 +86,7 @@ def test_the_mean_is_over_matched_rows_and_the_others_are_listed(write: Write) -
     assert coverage["unmatched_references"] == 12 and coverage["unmatched_predictions"] == 1
     assert len(coverage["examples"]["unmatched_references"]) == 10
     assert coverage["examples"]["unmatched_predictions"] == [{"role": "A", "question": "open 3 "}]
-    assert "1 predictions without a reference differ from one only in outer white space" in done.stderr
+    assert "1 predictions without a reference differ from a reference only in outer white space" in done.stderr
     text = invoke(references, predictions)
     assert "unmatched references: 12 (the first 10)" in text.stderr and "'open 3 '" in text.stderr
     assert "open" not in text.stdout and F1 in text.stdout and "answer_words" in text.stdout
@@ -129,7 +129,7 @@ def test_reasoning_is_removed_and_what_never_left_it_is_no_answer(write: Write) 
     assert printed["metrics"]["empty_rate"]["mean"] == 0.5
     coverage = printed["coverage"]
     assert (coverage["reasoning_removed"], coverage["reasoning_unclosed"], coverage["no_answer"]) == (2, 1, 1)
-    assert "warning: 2 predictions hold reasoning" in done.stderr
+    assert "warning: 2 predictions contain reasoning" in done.stderr
 
 
 def test_a_prediction_without_reasoning_is_taken_as_it_stands(write: Write) -> None:

@@ -28,7 +28,7 @@ from roleeval.judging import (
 )
 from roleeval.judging._faults import DOSES, Fault, inject, load_faults
 from roleeval.results import read_judgements
-from roleeval.stages.run import Outcome
+from roleeval.stages.run import RunOutcome
 from roleeval.types import Language, Request, Sample
 
 GOOD = "Elementary, my dear fellow. I saw it from your boots. You came by the morning train."
@@ -168,7 +168,7 @@ def test_the_wrong_way_round_is_not_in_order() -> None:
     assert record["faults"]["refuses"]["reason"] == "means out of order"
 
 
-def judged(folder: Path, script: str, count: int) -> Outcome:
+def judged(folder: Path, script: str, count: int) -> RunOutcome:
     def reply(request: Request) -> str:
         (text,) = shown_answers(request).values()
         return points(4, quote=text[:12])
@@ -182,9 +182,9 @@ def test_controls_stand_in_judgements_and_manifest_and_in_no_score(tmp_path: Pat
     outcome = judged(tmp_path / "controlled", "controlled", 3)
     assert entry(outcome, "/overall") == entry(plain, "/overall")
     rows = list(read_judgements(outcome.folder.judgements))
-    control_rows = [row for row in rows if "control" in row]
+    control_rows = [row for row in rows if row.control is not None]
     assert len(rows) - len(control_rows) == 20 and len(control_rows) == 3 * (1 + 2 * len(FAULTS))
-    assert {row["control"]["dose"] for row in control_rows} == set(DOSES)
+    assert {row.control["dose"] for row in control_rows} == set(DOSES)
     manifest = outcome.folder.manifest()
     assert manifest is not None
     (record,) = manifest.judge_records.values()

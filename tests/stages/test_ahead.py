@@ -9,11 +9,11 @@ from judged import asked, configured, entry, execute, points
 from roleeval.engines import ModelSource
 from roleeval.errors import EngineError
 from roleeval.judging import RubricJudge
-from roleeval.stages.run import Outcome
+from roleeval.stages.run import RunOutcome
 from roleeval.types import Request
 
 
-def session(outcome: Outcome) -> dict[str, int]:
+def session(outcome: RunOutcome) -> dict[str, int]:
     manifest = json.loads((outcome.folder.path / "manifest.json").read_text())
     (record,) = manifest["judges"].values()
     return {name: record["session"][name] for name in ("calls", "from_store")}

@@ -15,8 +15,8 @@ from roleeval.report.found.collect import collect
 from roleeval.report.found.seeds import with_rows
 from roleeval.report.judge_card import judge_cards
 from roleeval.report.tables.ratings import rated
-from roleeval.results.verdicts import columns, pairs
-from roleeval.stages.run import Outcome
+from roleeval.results.verdicts import judge_columns, pairs
+from roleeval.stages.run import RunOutcome
 from roleeval.stats import win_rate
 from roleeval.types import Request, Sampling
 
@@ -39,7 +39,7 @@ def repeating(first: Sequence[str], second: Sequence[str]) -> Script:
     return reply
 
 
-def compared(folder: Path, script: Script, **options: Any) -> list[Outcome]:
+def compared(folder: Path, script: Script, **options: Any) -> list[RunOutcome]:
     """Runs "alpha" and "beta" of 20 samples, each judged against the other."""
     engine = scripted(f"repeats {folder.name}", script)
     judge = PairwiseJudge(
@@ -61,7 +61,7 @@ def test_six_verdicts_over_three_repeats_are_one_number_everywhere(
     assert entry(alpha, "/overall/win")["mean"] == pytest.approx(value)
     assert entry(beta, "/overall/win")["mean"] == pytest.approx(1 - value)
     assert entry(alpha, "/flip")["mean"] == entry(beta, "/flip")["mean"] == pytest.approx(flips)
-    (column,) = columns([alpha.folder, beta.folder])
+    (column,) = judge_columns([alpha.folder, beta.folder])
     outcomes = pairs(column).outcomes()
     assert len(outcomes) == 40 and {outcome.winner for outcome in outcomes} == {"a"}
     assert win_rate(outcomes, "alpha").mean == pytest.approx(value)
@@ -83,14 +83,14 @@ def test_six_verdicts_over_three_repeats_are_one_number_everywhere(
 def test_an_order_that_lost_a_repeat_is_settled_by_the_others(tmp_path: Path) -> None:
     beta, alpha = compared(tmp_path, repeating(("A", "-", "A"), ("-", "tie", "B")), aggregate="mean")
     assert entry(alpha, "/overall/win")["mean"] == pytest.approx(0.75) and entry(alpha, "/overall/win")["missing"] == 0
-    (column,) = columns([alpha.folder, beta.folder])
+    (column,) = judge_columns([alpha.folder, beta.folder])
     assert win_rate(pairs(column).outcomes(), "alpha").mean == pytest.approx(0.75)
 
 
 def test_an_order_without_any_verdict_leaves_no_outcome(tmp_path: Path) -> None:
     beta, alpha = compared(tmp_path, repeating(("A", "A", "A"), ("-", "-", "-")))
     assert entry(alpha, "/overall/win")["missing"] == 10
-    (column,) = columns([alpha.folder, beta.folder])
+    (column,) = judge_columns([alpha.folder, beta.folder])
     assert pairs(column).outcomes() == []
 
 

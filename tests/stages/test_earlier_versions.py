@@ -12,10 +12,10 @@ from roleeval.engines import ModelSource
 from roleeval.judging import RubricJudge
 from roleeval.report import collect
 from roleeval.results import ResultFolder
-from roleeval.stages.outcome import Outcome
+from roleeval.stages.outcome import RunOutcome
 
 
-def aged(outcome: Outcome) -> ResultFolder:
+def aged(outcome: RunOutcome) -> ResultFolder:
     """The folder as the version before wrote it: other names of classes in its identity, and so another hash."""
     path = outcome.folder.path
     file = path / "manifest.json"

@@ -38,10 +38,10 @@ def test_a_judged_run_keeps_every_call_and_its_scores_stand_beside_the_metrics(t
     outcome = execute(configured(tmp_path, judge))
     rows = list(read_judgements(outcome.folder.judgements))
     assert len(rows) == 20 == asked("four")
-    first = rows[0]
-    assert first["judge"] == "rubric" and first["pack"]["name"] == "rubric" and len(first["pack"]["sha256"]) == 64
-    assert first["attempts"][0]["raw"] == points(4) and first["attempts"][0]["finish_reason"] == "stop"
-    assert first["tokens"] == {"prompt": 100, "output": 20} and first["cost"] == pytest.approx(140 / 1e6)
+    first, line = rows[0], json.loads(outcome.folder.judgements.read_bytes().splitlines()[0])
+    assert line["judge"] == "rubric" and line["pack"]["name"] == "rubric" and len(line["pack"]["sha256"]) == 64
+    assert first.attempts[0].raw == points(4) and first.attempts[0].finish_reason == "stop"
+    assert first.tokens == {"prompt": 100, "output": 20} and first.cost == pytest.approx(140 / 1e6)
     assert entry(outcome, "/overall")["mean"] == 4
     summary = outcome.folder.summary()
     assert summary is not None and "answer_words" in summary["metrics"]
@@ -106,7 +106,7 @@ def test_judges_models_and_packs_never_share_a_column(tmp_path: Path, root: Path
     assert summary is not None
     columns = {name for name in summary["metrics"] if name.endswith("/overall")}
     assert len(columns) == 4 and asked("columns") == 80
-    assert len({row["column"] for row in read_judgements(outcome.folder.judgements)}) == 4
+    assert len({row.column for row in read_judgements(outcome.folder.judgements)}) == 4
 
 
 def test_new_metrics_do_not_lose_the_judges_scores(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_unusable_replies_are_missing_with_bounds_and_more_attempts_fill_only_th
     assert found["bounds"] == pytest.approx([(4 * (10 - missing) + missing * end) / 10 for end in (1, 5)])
     calls, failed = (
         asked("odd"),
-        [row["item"] for row in read_judgements(few.folder.judgements) if row["verdict"] is None],
+        [row.item for row in read_judgements(few.folder.judgements) if row.verdict is None],
     )
     more = execute(configured(tmp_path, rubric(scripted("odd", odd), attempts=3)))
     assert entry(more, "/overall")["missing"] == 0 and calls == 20

@@ -16,7 +16,7 @@ from roleeval.engines import ModelSource
 from roleeval.engines.openai import OpenAIOptions
 from roleeval.judging import PairwiseJudge
 from roleeval.results import read_judgements
-from roleeval.stages.run import Outcome, run
+from roleeval.stages.run import RunOutcome, run
 from roleeval.stages.runtime import Runtime
 
 GOOD = reply(winner("A", "tie", why="It sounds like the role."))
@@ -52,7 +52,7 @@ class FaultyJudge(Endpoint):
         return SILENT.get(kind) or UNUSABLE.get(kind) or GOOD
 
 
-async def judged(folder: Path, runtime: Runtime, server: FaultyJudge, *, attempts: int) -> Outcome:
+async def judged(folder: Path, runtime: Runtime, server: FaultyJudge, *, attempts: int) -> RunOutcome:
     """Judges 252 samples in both orders against the references."""
     engine = OpenAIOptions((server.url,), max_retries=1, timeout_s=3.0, backoff_base_s=0.001)
     judge = PairwiseJudge(
@@ -66,23 +66,23 @@ def test_a_run_of_500_judgements_loses_none_reports_the_failed_and_fills_only_th
     async def go() -> None:
         async with FaultyJudge(share=0.3) as server:
             first = await judged(tmp_path, runtime, server, attempts=1)
-            rows = {row["attempts"][0]["seed"]: row for row in read_judgements(first.folder.judgements)}
+            rows = {row.attempts[0].seed: row for row in read_judgements(first.folder.judgements)}
             assert len(rows) == 504 == len(server.last)
             good = {seed for seed, kind in server.last.items() if kind == "good"}
-            assert {seed for seed, row in rows.items() if row["status"] == "ok"} == good
+            assert {seed for seed, row in rows.items() if row.status == "ok"} == good
             silent = {seed for seed, kind in server.last.items() if kind in SILENT}
-            assert {seed for seed, row in rows.items() if not row["answered"]} == silent
+            assert {seed for seed, row in rows.items() if not row.answered} == silent
             assert 300 < len(good) < 504 and silent and len(good) + len(silent) < 504
-            assert all(row["reason"] and row["verdict"] is None for seed, row in rows.items() if seed not in good)
+            assert all(row.reason and row.verdict is None for seed, row in rows.items() if seed not in good)
             assert_reported(first, rows)
 
             server.share, server.last = 0.0, {}
             second = await judged(tmp_path, runtime, server, attempts=2)
             healed = list(read_judgements(second.folder.judgements))
-            assert all(row["status"] == "ok" for row in healed) and len(healed) == 504
+            assert all(row.status == "ok" for row in healed) and len(healed) == 504
             assert len(server.last) == 504 - len(good)
-            assert {row["item"]: row["verdict"] for row in rows.values() if row["verdict"]}.items() <= {
-                row["item"]: row["verdict"] for row in healed
+            assert {row.item: row.verdict for row in rows.values() if row.verdict}.items() <= {
+                row.item: row.verdict for row in healed
             }.items()
             asked = len(server.bodies)
             assert (await judged(tmp_path, runtime, server, attempts=2)).skipped and len(server.bodies) == asked
@@ -96,9 +96,9 @@ def test_a_run_of_500_judgements_loses_none_reports_the_failed_and_fills_only_th
         runtime.close()
 
 
-def assert_reported(outcome: Outcome, rows: dict[int, Any]) -> None:
+def assert_reported(outcome: RunOutcome, rows: dict[int, Any]) -> None:
     """Scores, summary and manifest count the pairs and the calls that have no verdict."""
-    failed = {row["sample_id"] for row in rows.values() if row["verdict"] is None}
+    failed = {row.sample_id for row in rows.values() if row.verdict is None}
     scores = pd.read_parquet(outcome.folder.scores)
     wins = scores[scores.metric.str.endswith("/overall/win")]
     assert set(wins[wins["value"].isna()]["sample"]) == failed
@@ -110,5 +110,5 @@ def assert_reported(outcome: Outcome, rows: dict[int, Any]) -> None:
     assert sum(entry["missing"] for entry in splits) == len(failed)
     assert all(entry["bounds"][0] < entry["mean"] < entry["bounds"][1] for entry in splits)
     (record,) = manifest.judge_records.values()
-    assert record.statuses["judge_failed"] == sum(row["verdict"] is None for row in rows.values())
-    assert record.unanswered == sum(not row["answered"] for row in rows.values())
+    assert record.statuses["judge_failed"] == sum(row.verdict is None for row in rows.values())
+    assert record.unanswered == sum(not row.answered for row in rows.values())

@@ -16,7 +16,7 @@ from roleeval.errors import EngineDeadError, EngineError, ResultError
 from roleeval.metrics import AnswerLength, DistinctPerRole, EmptyRate, RougePltrdy
 from roleeval.models import Base
 from roleeval.results import read_transcripts
-from roleeval.stages.run import Outcome, run
+from roleeval.stages.run import RunOutcome, run
 from roleeval.stages.runtime import Runtime
 
 FILES = {"config.yaml", "manifest.json", "scores.parquet", "summary.json", "transcripts.jsonl"}
@@ -33,7 +33,7 @@ def make(folder: Path, engine: StubOptions | None = None, **options: Any) -> Run
     )
 
 
-def execute(config: RunConfig) -> Outcome:
+def execute(config: RunConfig) -> RunOutcome:
     runtime = Runtime()
     try:
         return runtime.execute(lambda: run(config, runtime))

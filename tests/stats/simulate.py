@@ -16,10 +16,10 @@ from roleeval.stats import (
     Outcome,
     bradley_terry,
     clustered_mean,
+    conclusion,
     holm,
     mean_of_means,
     paired_difference,
-    verdict,
 )
 from roleeval.stats.bradley_terry import POINTS_PER_LOGIT
 from roleeval.stats.paired import ALPHA
@@ -109,7 +109,7 @@ def false_alarms(
         found = [paired_difference([pair]) for pair in _pair(rng, clusters, icc, shape, models)]
         corrected = holm([difference.p for difference in found if difference.p is not None])
         by_p += min(corrected) <= ALPHA
-        words = [verdict(d, p, models) for d, p in zip(found, corrected, strict=True)]
+        words = [conclusion(d, p, models) for d, p in zip(found, corrected, strict=True)]
         by_word += any(word in ("higher", "lower") for word in words)
     return by_p / repetitions, by_word / repetitions
 

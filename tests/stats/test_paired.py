@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from roleeval.stats import Difference, Estimate, holm, paired_difference, separable, verdict
+from roleeval.stats import Difference, Estimate, conclusion, holm, paired_difference, separable
 from roleeval.stats.paired import sign_flip_test
 
 
@@ -105,10 +105,10 @@ def _difference(low: float | None, high: float | None, smallest: float | None) -
         (None, None, None, None, 1, ""),
     ],
 )
-def test_a_verdict_needs_the_test_and_the_interval(
+def test_a_conclusion_needs_the_test_and_the_interval(
     low: float | None, high: float | None, p: float | None, smallest: float | None, comparisons: int, word: str
 ) -> None:
-    assert verdict(_difference(low, high, smallest), p, comparisons) == word
+    assert conclusion(_difference(low, high, smallest), p, comparisons) == word
 
 
 def test_one_cluster_is_no_test() -> None:
@@ -123,5 +123,5 @@ def test_an_interval_that_touches_zero_does_not_tell_models_apart(low: float, hi
     assert separable(low, high) is apart
 
 
-def test_no_interval_is_no_verdict() -> None:
+def test_no_interval_is_no_conclusion() -> None:
     assert separable(None, None) is None

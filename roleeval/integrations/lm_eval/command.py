@@ -16,9 +16,9 @@ from lm_eval.api.registry import register_model
 
 from roleeval.benchmarks import Actor
 from roleeval.benchmarks.lm_eval.benchmark import LmEval
-from roleeval.benchmarks.lm_eval.model import Part, PersonaLM
+from roleeval.benchmarks.lm_eval.model import PersonaLM, PlayedRole
 from roleeval.config import RunConfig, parse_config
-from roleeval.engines import Engine, StoredEngine
+from roleeval.engines import Engine
 from roleeval.errors import ConfigError
 from roleeval.resources import resource
 from roleeval.stages.runtime import Runtime
@@ -59,14 +59,14 @@ class RoleEvalLM(PersonaLM):
         actor = Actor(config.model, engine, config.options.seed)
         super().__init__(
             actor,
-            Part(part.persona, part.system),
+            PlayedRole(part.persona, part.system),
             lambda work: runtime.execute(lambda: work),
             in_flight=config.options.max_in_flight,
         )
 
 
 async def _engine(config: RunConfig, runtime: Runtime) -> Engine:
-    return StoredEngine(await runtime.engine(config.engine, config.model), runtime.store(config.options))
+    return await runtime.stored(config.engine, config.model, config.options)
 
 
 def _composed(overrides: Mapping[str, Any], config_dir: str | None) -> RunConfig:

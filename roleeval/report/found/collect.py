@@ -33,12 +33,12 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Test:
-    """What may be said of a difference; None where there is no test, "" for no verdict."""
+    """What may be said of a difference; None where there is no test, "" for no conclusion."""
 
     p: float | None
     p_holm: float | None
     detectable: float | None
-    verdict: str
+    conclusion: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # (metric, group) -> a frame indexed by sample, with the columns cluster and value (NaN where missing).
-Rows = Mapping[tuple[str, str], "pd.DataFrame"]
+MetricFrames = Mapping[tuple[str, str], "pd.DataFrame"]
 
 
-def score_rows(folder: Path) -> Rows:
+def score_rows(folder: Path) -> MetricFrames:
     """Reads a run's score rows.
 
     Raises:
@@ -36,7 +36,7 @@ def score_rows(folder: Path) -> Rows:
     }
 
 
-def mean_rows(several: Sequence[Rows]) -> Rows:
+def mean_rows(several: Sequence[MetricFrames]) -> MetricFrames:
     """Per sample the mean over those runs that have a value; missing where none has."""
     import pandas as pd
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from roleeval.errors import ResultError
 from roleeval.report.found.collect import Collection, Entry, NotShown, RunResult, Spread
-from roleeval.report.found.rows import Rows, cluster_numbers, mean_rows, score_rows
+from roleeval.report.found.rows import MetricFrames, cluster_numbers, mean_rows, score_rows
 from roleeval.stats import Estimate, clustered_mean, mean_of_means, pooled
 
 
@@ -48,7 +48,7 @@ def _are_seeds_of_one(part: Sequence[RunResult]) -> bool:
     return len(part) > 1 and None not in seeds and len(seeds) == len(part) and len(contents) == 1
 
 
-def member_rows(run: RunResult) -> Rows:
+def member_rows(run: RunResult) -> MetricFrames:
     """The score rows behind a table's row.
 
     Raises:
@@ -74,7 +74,7 @@ def _merged(runs: Sequence[RunResult]) -> RunResult:
     return replace(runs[0], name=name, facts=facts, entries=entries, members=tuple(runs))
 
 
-def _entry(entries: Sequence[Entry], metric: str, group: str, rows: Rows) -> Entry:
+def _entry(entries: Sequence[Entry], metric: str, group: str, rows: MetricFrames) -> Entry:
     estimate = _estimate(metric, entries[0].mean_of or (group,), rows, over_rows=entries[0].over_rows)
     means = [entry.mean for entry in entries if entry.mean is not None]
     whole = len(means) == len(entries)
@@ -101,7 +101,7 @@ def _bounds(entries: Sequence[Entry]) -> tuple[float, float] | None:
     return statistics.fmean(worst for worst, _ in bounds), statistics.fmean(best for _, best in bounds)
 
 
-def _estimate(metric: str, groups: Sequence[str], rows: Rows, *, over_rows: bool) -> Estimate:
+def _estimate(metric: str, groups: Sequence[str], rows: MetricFrames, *, over_rows: bool) -> Estimate:
     if absent := [group for group in groups if (metric, group) not in rows]:
         raise ResultError(f"scores.parquet has no rows of {metric} in {', '.join(absent)}; score the runs again")
     frames = [rows[metric, group] for group in groups]

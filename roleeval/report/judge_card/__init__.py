@@ -33,10 +33,10 @@ def judge_cards(paths: Iterable[str | Path], labels: Path | None = None) -> list
     """
     from roleeval.report import collect
     from roleeval.results import ResultFolder
-    from roleeval.results.verdicts import columns
+    from roleeval.results.verdicts import judge_columns
 
     given = read_labels(labels) if labels else []
-    return measure(columns(ResultFolder(run.path) for run in collect(paths).runs), given, source=str(labels))
+    return measure(judge_columns(ResultFolder(run.path) for run in collect(paths).runs), given, source=str(labels))
 
 
 def print_cards(cards: Sequence[Card], console: "Console | None" = None) -> None:

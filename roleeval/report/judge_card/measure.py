@@ -20,7 +20,7 @@ from roleeval.report.judge_card.values import (
     variances,
 )
 from roleeval.results.manifest import JudgeRecord
-from roleeval.results.verdicts import Column, pairs
+from roleeval.results.verdicts import JudgeColumn, pairs
 from roleeval.stats import (
     Estimate,
     RankCorrelation,
@@ -125,7 +125,7 @@ class Card:
         return asdict(self)
 
 
-def measure(columns: Sequence[Column], labels: Sequence[Label] = (), source: str = "labels") -> list[Card]:
+def measure(columns: Sequence[JudgeColumn], labels: Sequence[Label] = (), source: str = "labels") -> list[Card]:
     """One card for each column.
 
     Args:
@@ -139,7 +139,7 @@ def measure(columns: Sequence[Column], labels: Sequence[Label] = (), source: str
     """
     _check_labels(columns, labels, source)
     scores = [score_values(column) for column in columns]
-    agreed: list[tuple[Column, Values]] = []
+    agreed: list[tuple[JudgeColumn, Values]] = []
     for column, values in zip(columns, scores, strict=True):
         compared = pair_values(pairs(column)) if column.is_pairwise else None
         agreed.append((column, compared or {name: values.get(name, {}) for name in column.ranges}))
@@ -156,12 +156,16 @@ def measure(columns: Sequence[Column], labels: Sequence[Label] = (), source: str
 
 
 def _card(
-    column: Column, mine: Values, others: Sequence[tuple[Column, Values]], scores: Values, labels: Sequence[Label]
+    column: JudgeColumn,
+    mine: Values,
+    others: Sequence[tuple[JudgeColumn, Values]],
+    scores: Values,
+    labels: Sequence[Label],
 ) -> Card:
     record, rows = next(iter(column.records.values())), column.judgements
-    calls = [(row, attempt) for row in rows for attempt in row["attempts"]]
-    replies = [(row, attempt) for row, attempt in calls if attempt["finish_reason"] != "error"]
-    costs = [row["cost"] for row in rows]
+    calls = [(row, attempt) for row in rows for attempt in row.attempts]
+    replies = [(row, attempt) for row, attempt in calls if attempt.finish_reason != "error"]
+    costs = [row.cost for row in rows if row.cost is not None]
     compared = pairs(column) if column.is_pairwise else None
     pack, parameters = record.pack, record.model.parameters
     return Card(
@@ -173,16 +177,16 @@ def _card(
         parameters=parameters,
         runs=tuple(column.records),
         questions=len(rows),
-        coverage=share(column, [float(row["verdict"] is not None) for row in rows], rows),
-        unusable=share(column, [float(bool(attempt["error"])) for _, attempt in replies], [row for row, _ in replies]),
-        attempts=share(column, [float(len(row["attempts"])) for row in rows], rows),
-        unanswered=sum(not row["answered"] for row in rows),
+        coverage=share(column, [float(row.verdict is not None) for row in rows], rows),
+        unusable=share(column, [float(bool(attempt.error)) for _, attempt in replies], [row for row, _ in replies]),
+        attempts=share(column, [float(len(row.attempts)) for row in rows], rows),
+        unanswered=sum(not row.answered for row in rows),
         tokens={
-            "prompt": sum(row["tokens"]["prompt"] for row in rows),
-            "output": sum(row["tokens"]["output"] for row in rows),
+            "prompt": sum(row.tokens["prompt"] for row in rows),
+            "output": sum(row.tokens["output"] for row in rows),
         },
-        cost=None if not costs or None in costs else sum(costs),
-        reasons=dict(Counter(attempt["error"] for _, attempt in replies if attempt["error"]).most_common()),
+        cost=sum(costs) if costs and len(costs) == len(rows) else None,
+        reasons=dict(Counter(attempt.error for _, attempt in replies if attempt.error).most_common()),
         repeats={criterion: repeat_stability(values) for criterion, values in repeats(column).items()},
         variances=variances(column),
         agreements=tuple(_with_judges(column, mine, others)),
@@ -206,16 +210,16 @@ def _model(record: JudgeRecord) -> str:
     return f"{name} with an adapter" if record.model.adapter else name
 
 
-def _first_slot(column: Column) -> Estimate | None:
+def _first_slot(column: JudgeColumn) -> Estimate | None:
     """Of rankings: how often the answer shown first is ranked first."""
     if "overall/beats" not in column.ranges:
         return None
-    rows = [row for row in column.judgements if row["verdict"]]
-    firsts = [[part["ranking"][0] == "A" for part in row["verdict"].values()] for row in rows]
-    return share(column, [sum(each) / len(each) for each in firsts], rows)
+    found = [(row, row.verdict) for row in column.judgements if row.verdict]
+    firsts = [[part["ranking"][0] == "A" for part in verdict.values()] for _, verdict in found]
+    return share(column, [sum(each) / len(each) for each in firsts], [row for row, _ in found])
 
 
-def _wins(column: Column) -> dict[str, tuple[Estimate, Estimate]]:
+def _wins(column: JudgeColumn) -> dict[str, tuple[Estimate, Estimate]]:
     found = {}
     for label in column.records if column.is_pairwise else ():
         plain = score_mean(column, label, "overall/win")
@@ -225,7 +229,7 @@ def _wins(column: Column) -> dict[str, tuple[Estimate, Estimate]]:
     return found
 
 
-def _kin(column: Column, label: str) -> str:
+def _kin(column: JudgeColumn, label: str) -> str:
     """Why a judge may favour a candidate as its own; "" where nothing says so."""
     judge, run = column.records[label].model, column.runs[label].manifest
     if judge.fingerprint == run.engine.get("fingerprint") or isinstance(judge.source, str):
@@ -241,7 +245,7 @@ def _family_names(path: str) -> set[str]:
     return set(re.findall(r"[a-z]+", Path(path).name.lower())) & _FAMILIES
 
 
-def _with_judges(column: Column, mine: Values, others: Sequence[tuple[Column, Values]]) -> list[Agreement]:
+def _with_judges(column: JudgeColumn, mine: Values, others: Sequence[tuple[JudgeColumn, Values]]) -> list[Agreement]:
     found = []
     for other, theirs in others:
         for criterion in mine:
@@ -263,7 +267,7 @@ def _agreement(
     return Agreement(other, criterion, alpha, rank_correlation(a, b))
 
 
-def _with_people(column: Column, scores: Values, labels: Sequence[Label]) -> list[Agreement]:
+def _with_people(column: JudgeColumn, scores: Values, labels: Sequence[Label]) -> list[Agreement]:
     said: dict[str, dict[tuple[str, ...], list[float]]] = {}
     for label in labels:
         metric = _metric(column, label.criterion)
@@ -280,15 +284,15 @@ def _with_people(column: Column, scores: Values, labels: Sequence[Label]) -> lis
     return found
 
 
-def _metric(column: Column, criterion: str) -> str | None:
+def _metric(column: JudgeColumn, criterion: str) -> str | None:
     return next((n for n in (criterion, f"{criterion}/win", f"{criterion}/beats") if n in column.ranges), None)
 
 
-def _runs_of(column: Column, model: str) -> list[str]:
+def _runs_of(column: JudgeColumn, model: str) -> list[str]:
     return [label for label in column.records if model in (label, label.partition("/")[0])]
 
 
-def _check_labels(columns: Sequence[Column], labels: Sequence[Label], source: str) -> None:
+def _check_labels(columns: Sequence[JudgeColumn], labels: Sequence[Label], source: str) -> None:
     models = sorted({label.partition("/")[0] for column in columns for label in column.records})
     criteria = sorted({metric for column in columns for metric in column.ranges})
     for label in labels:

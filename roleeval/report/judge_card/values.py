@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from roleeval.errors import ResultError
 from roleeval.metrics import primary
-from roleeval.results.verdicts import Column, Pairs
+from roleeval.results import KeptJudgement
+from roleeval.results.verdicts import JudgeColumn, Pairs
 from roleeval.stats import Estimate, VarianceSplit, cluster_codes, clustered_mean, variance_split
 
 if TYPE_CHECKING:
@@ -19,12 +20,12 @@ Values = Mapping[str, Mapping[tuple[str, ...], float]]
 _POINTS = {"A": 1.0, "tie": 0.5, "B": 0.0}
 
 
-def headline(column: Column) -> str:
+def headline(column: JudgeColumn) -> str:
     """The metric that stands for a judge."""
     return primary([column.infos[name] for name in column.ranges]).name
 
 
-def score_values(column: Column) -> dict[str, dict[tuple[str, ...], float]]:
+def score_values(column: JudgeColumn) -> dict[str, dict[tuple[str, ...], float]]:
     """Metric -> (run, sample) -> value, of answers that the judge was asked about.
 
     Raises:
@@ -58,7 +59,7 @@ def pair_values(compared: Pairs) -> dict[str, dict[tuple[str, ...], float]]:
     }
 
 
-def repeats(column: Column) -> "dict[str, Floats]":
+def repeats(column: JudgeColumn) -> "dict[str, Floats]":
     """Criterion -> [questions, repeats], NaN where a repeat has no verdict; empty where each was asked once."""
     import numpy as np
 
@@ -67,13 +68,13 @@ def repeats(column: Column) -> "dict[str, Floats]":
         return {}
     found: dict[str, dict[tuple[str, ...], list[float]]] = {}
     for row in column.judgements:
-        for criterion, value in _verdict_values(row["verdict"] or {}).items():
+        for criterion, value in _verdict_values(row.verdict or {}).items():
             several = found.setdefault(criterion, {})
-            several.setdefault((row["item"], *row["slots"]), [np.nan] * count)[row["repeat"]] = value
+            several.setdefault((row.item, *row.slots), [np.nan] * count)[row.repeat] = value
     return {criterion: np.array(list(rows.values())) for criterion, rows in sorted(found.items())}
 
 
-def variances(column: Column) -> dict[str, VarianceSplit]:
+def variances(column: JudgeColumn) -> dict[str, VarianceSplit]:
     """Model -> where the noise of its points comes from; empty for judges that compare.
 
     A value is the mean over criteria of one verdict.
@@ -85,17 +86,17 @@ def variances(column: Column) -> dict[str, VarianceSplit]:
     for model, runs in _by_model(column).items():
         values: dict[str, Floats] = {}
         for row in column.judgements:
-            given = list(_verdict_values(row["verdict"] or {}).values())
-            if row["run"] in runs and len(row["slots"]) == 1 and "flaws" not in (row["verdict"] or {}):
-                table = values.setdefault(row["sample_id"], np.full((len(runs), repeated), np.nan))
-                table[runs.index(row["run"]), row["repeat"]] = sum(given) / len(given) if given else np.nan
+            given = list(_verdict_values(row.verdict or {}).values())
+            if row.run in runs and len(row.slots) == 1 and "flaws" not in (row.verdict or {}):
+                table = values.setdefault(row.sample_id, np.full((len(runs), repeated), np.nan))
+                table[runs.index(row.run), row.repeat] = sum(given) / len(given) if given else np.nan
         split = variance_split(np.array([values[name] for name in sorted(values)])) if values else None
         if split is not None:
             found[model] = split
     return found
 
 
-def _by_model(column: Column) -> dict[str, list[str]]:
+def _by_model(column: JudgeColumn) -> dict[str, list[str]]:
     """Model -> its runs, one for each seed; a run is named whole where a seed has several of its model."""
     parts: dict[str, list[str]] = {}
     for label in column.records:
@@ -122,16 +123,16 @@ def _verdict_values(verdict: Mapping[str, Any]) -> dict[str, float]:
     return found
 
 
-def length_pairs(column: Column, values: Values) -> "tuple[Floats, Floats]":
+def length_pairs(column: JudgeColumn, values: Values) -> "tuple[Floats, Floats]":
     """What the judge gave and how long it was: of comparisons the first slot's points and how much longer it is."""
     import numpy as np
 
     rows: list[tuple[float, float]] = []
     if column.is_pairwise:
         for row in column.judgements:
-            run, given = column.runs[row["run"]], list(_verdict_values(row["verdict"] or {}).values())
-            sample = run.sample(row["sample_id"])
-            lengths = [column.answer(label, sample) for label in row["slots"]]
+            run, given = column.runs[row.run], list(_verdict_values(row.verdict or {}).values())
+            sample = run.sample(row.sample_id)
+            lengths = [column.answer(label, sample) for label in row.slots]
             if given and lengths[0] is not None and lengths[1] is not None:
                 rows.append((sum(given) / len(given), float(len(lengths[0].text) - len(lengths[1].text))))
     else:
@@ -142,15 +143,15 @@ def length_pairs(column: Column, values: Values) -> "tuple[Floats, Floats]":
     return table[:, 0], table[:, 1]
 
 
-def share(column: Column, values: Sequence[float | None], rows: Sequence[Mapping[str, Any]]) -> Estimate:
+def share(column: JudgeColumn, values: Sequence[float | None], rows: Sequence[KeptJudgement]) -> Estimate:
     """The mean of one value per judgement, over the clusters of what was judged."""
     import numpy as np
 
-    clusters = [column.runs[row["run"]].sample(row["sample_id"]).cluster for row in rows]
+    clusters = [column.runs[row.run].sample(row.sample_id).cluster for row in rows]
     return clustered_mean(np.array(values, dtype=np.float64), cluster_codes(clusters))
 
 
-def score_mean(column: Column, label: str, metric: str) -> Estimate | None:
+def score_mean(column: JudgeColumn, label: str, metric: str) -> Estimate | None:
     """One run's mean of one of the judge's metrics over all its samples, asked or not; None where it has no such rows.
 
     Raises:

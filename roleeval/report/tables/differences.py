@@ -13,11 +13,11 @@ from roleeval.metrics import Unit
 from roleeval.report.found.collect import Collection, Entry, RunResult, Test
 from roleeval.report.found.compare import RunSet, clusters_word, interval_words, run_sets
 from roleeval.report.found.groups import cell_entries, splits_of
-from roleeval.report.found.rows import Rows, cluster_numbers
+from roleeval.report.found.rows import MetricFrames, cluster_numbers
 from roleeval.report.found.seeds import member_rows
 from roleeval.report.tables.columns import headline, number, ordered
 from roleeval.report.tables.tables import NOTHING, Cell, Table, few_clusters_note
-from roleeval.stats import LEVEL, Difference, Estimate, holm, paired_difference, verdict
+from roleeval.stats import LEVEL, Difference, Estimate, conclusion, holm, paired_difference
 
 COLUMNS = (
     *("benchmark", "reference", "reference_run", "model", "run", "metric", "group"),
@@ -65,7 +65,7 @@ def comparisons(collection: Collection, reference: str) -> list[Comparison]:
     return found
 
 
-def _against(reference: RunResult, reference_rows: Rows, other: RunResult) -> Differences:
+def _against(reference: RunResult, reference_rows: MetricFrames, other: RunResult) -> Differences:
     rows = member_rows(other)
     found: Differences = {}
     for metric, groups in other.entries.items():
@@ -83,7 +83,9 @@ def _against(reference: RunResult, reference_rows: Rows, other: RunResult) -> Di
     return found
 
 
-def _difference(reference: Rows, other: Rows, parts: Sequence[tuple[str, str]], *, over_rows: bool) -> Difference:
+def _difference(
+    reference: MetricFrames, other: MetricFrames, parts: Sequence[tuple[str, str]], *, over_rows: bool
+) -> Difference:
     joined = [reference[part].add_suffix("_reference").join(other[part], how="outer").sort_index() for part in parts]
     clusters = cluster_numbers(frame["cluster_reference"].fillna(frame["cluster"]) for frame in joined)
     pairs = [
@@ -102,7 +104,7 @@ def _tested(differences: Sequence[Differences]) -> list[dict[str, dict[str, Entr
         tests = sum(difference.p is not None for _, difference, _ in those)
         for row, difference, entry in those:
             p_holm = None if difference.p is None else next(corrected)
-            test = Test(difference.p, p_holm, difference.detectable, verdict(difference, p_holm, tests))
+            test = Test(difference.p, p_holm, difference.detectable, conclusion(difference, p_holm, tests))
             entries[row].setdefault(key[0], {})[key[1]] = _entry(difference.estimate, entry, test)
     return entries
 
@@ -172,7 +174,7 @@ def _value(unit: Unit, label: str, entry: Entry) -> list[str]:
 
 
 def _words(unit: Unit, test: Test) -> list[str]:
-    words = [test.verdict] if test.verdict in ("not separable", "too few clusters") else []
+    words = [test.conclusion] if test.conclusion in ("not separable", "too few clusters") else []
     words += [] if test.p_holm is None else [f"p {test.p_holm:.3f}" if test.p_holm >= 0.001 else "p < 0.001"]
     return words + ([] if test.detectable is None else [f"detectable {number(unit, test.detectable)}"])
 
@@ -205,7 +207,7 @@ def _notes(comparison: Comparison, entries: Sequence[Entry]) -> list[str]:
         " models, not for the number of metrics.",
         '"detectable": the true difference that this comparison would find four times out of five.',
     ]
-    if any(entry.test and entry.test.verdict == "too few clusters" for entry in entries):
+    if any(entry.test and entry.test.conclusion == "too few clusters" for entry in entries):
         notes.append(
             f'"too few clusters": with so few {word} and so many models no result could bring p below the limit.'
         )
@@ -247,5 +249,5 @@ def _line(reference: RunResult, row: RunResult, entry: Entry) -> dict[str, str |
         "p": None if entry.test is None else entry.test.p,
         "p_holm": None if entry.test is None else entry.test.p_holm,
         "detectable": None if entry.test is None else entry.test.detectable,
-        "verdict": "" if entry.test is None else entry.test.verdict,
+        "verdict": "" if entry.test is None else entry.test.conclusion,
     }

@@ -14,7 +14,7 @@ from roleeval.report.found.collect import Collection, NotShown
 from roleeval.report.found.compare import RunSet, clusters_word, interval_words, run_sets
 from roleeval.report.tables.tables import NOTHING, Cell, Table, few_clusters_note
 from roleeval.results import ResultFolder
-from roleeval.results.verdicts import Pairs, columns, pairs
+from roleeval.results.verdicts import Pairs, judge_columns, pairs
 from roleeval.stats import (
     Estimate,
     Outcome,
@@ -96,7 +96,7 @@ def with_ratings(collection: Collection, reference: str | None) -> tuple[Collect
 
 def _of_set(run_set: RunSet, reference: str | None) -> Iterator[Rated]:
     words = {prefix: said for run in run_set.runs for prefix, said in run.facts.judges.items()}
-    for column in columns(ResultFolder(run.path) for run in run_set.runs):
+    for column in judge_columns(ResultFolder(run.path) for run in run_set.runs):
         if not column.is_pairwise:
             continue
         compared = pairs(column)

@@ -18,7 +18,7 @@ from roleeval.models import Base
 from roleeval.report import write_report
 from roleeval.report.judge_card import judge_cards, write_cards
 from roleeval.results import read_judgements, read_transcripts
-from roleeval.stages.run import Outcome
+from roleeval.stages.run import RunOutcome
 from roleeval.types import Request
 from tests.benchmarks.coser.test_gca import asked_about, flaws
 
@@ -50,7 +50,7 @@ def judged(script: Any, **options: Any) -> GcaJudge:
     return GcaJudge(engine=scripted("critic", script), source=ModelSource("judge"), **options)
 
 
-def groups(outcome: Outcome, name: str) -> Any:
+def groups(outcome: RunOutcome, name: str) -> Any:
     summary = outcome.folder.summary()
     assert summary is not None
     (metric,) = [m for m in summary["metrics"] if m.startswith("judge/gca@") and m.split("/", 2)[2] == name]

@@ -19,7 +19,7 @@ from roleeval.models import Base, IndependentLora, SharedLora
 from roleeval.report import collect, write_report
 from roleeval.results import ResultFolder, read_transcripts, summary_infos
 from roleeval.results.manifest import SampleCounts
-from roleeval.stages.run import Outcome, run
+from roleeval.stages.run import RunOutcome, run
 from roleeval.stages.runtime import Runtime
 from roleeval.types import Sampling, Transcript
 from tests.engines.conftest import make_adapters, make_model
@@ -62,7 +62,7 @@ def make(
     )
 
 
-def execute(config: RunConfig) -> Outcome:
+def execute(config: RunConfig) -> RunOutcome:
     runtime = Runtime()
     try:
         return runtime.execute(lambda: run(config, runtime))
@@ -250,11 +250,11 @@ def ask(engine: Says, context: str, options: dict[str, Any], **model: Any) -> st
     from types import SimpleNamespace
 
     from roleeval.benchmarks import Actor
-    from roleeval.benchmarks.lm_eval.model import Part, PersonaLM
+    from roleeval.benchmarks.lm_eval.model import PersonaLM, PlayedRole
     from roleeval.types import Persona
 
     actor = Actor(Base(name="b", source=ModelSource("m"), **model), engine, 1)  # type: ignore[arg-type]
-    lm = PersonaLM(actor, Part(Persona("", "", "en"), ""), asyncio.run, in_flight=2)
+    lm = PersonaLM(actor, PlayedRole(Persona("", "", "en"), ""), asyncio.run, in_flight=2)
     request = SimpleNamespace(args=(context, options), task_name="t", doc_id=0, idx=0)
     (text,) = lm.generate_until([request])
     (turn,) = lm.turns["t", 0]

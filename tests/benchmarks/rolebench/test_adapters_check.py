@@ -83,9 +83,9 @@ def test_a_permuted_manifest_is_caught(
     permuted = manifest(tmp_path / "permuted.json", (ROLES[1], ROLES[0], ROLES[2]))
     wrong = check(*common, "--roles", permuted)
     assert wrong.exit_code == 1
-    assert "2 of 3 roles have another's adapter" in wrong.stderr
+    assert "2 of 3 roles fit another role's adapter" in wrong.stderr
     lines = {line.split("  ")[0]: line for line in wrong.stdout.splitlines()}
-    assert "Wukong  <- not its own" in lines[ROLES[0]] and "not its own" not in lines[ROLES[2]]
+    assert "Wukong  <- another role's" in lines[ROLES[0]] and "another role's" not in lines[ROLES[2]]
 
 
 def test_misnamed_independent_adapters_are_caught(base: Path, adapters: Path, tmp_path: Path) -> None:

