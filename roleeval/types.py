@@ -22,6 +22,7 @@ Status = Literal[
     "unsupported_role",
     "judge_failed",
     "engine_failed",
+    "metric_failed",
 ]
 
 

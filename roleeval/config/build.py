@@ -8,6 +8,7 @@ from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from roleeval.errors import ConfigError
+from roleeval.identity import class_name
 
 T = TypeVar("T")
 
@@ -42,8 +43,8 @@ def build(cls: type[T], values: Mapping[str, Any], key: str) -> T:
     arguments = {}
     for name, value in values.items():
         hint = hints[name]
-        if _names_targets(value):
-            arguments[name] = _of_protocol(_built_targets(value, _join(key, name)), hint, _join(key, name))
+        if isinstance(value, Mapping) and "_target_" in value:
+            arguments[name] = _of_protocol(build_target(value, _join(key, name)), hint, _join(key, name))
             continue
         if get_origin(hint) in (Union, UnionType) and isinstance(value, Mapping):  # an object that may be null
             if all(part is None for part in value.values()):
@@ -52,6 +53,9 @@ def build(cls: type[T], values: Mapping[str, Any], key: str) -> T:
                 hint = next((part for part in get_args(hint) if dataclasses.is_dataclass(part)), hint)
         if dataclasses.is_dataclass(hint) and isinstance(hint, type) and isinstance(value, Mapping):
             arguments[name] = build(hint, value, _join(key, name))
+            continue
+        if _names_targets(value):
+            arguments[name] = {part: build_target(value[part], f"{_join(key, name)}.{part}") for part in value}
             continue
         try:
             arguments[name] = _adapter(hint).validate_python(_tuples(value))
@@ -74,10 +78,10 @@ def checked(thing: Any, protocol: Any, where: str, *, without: Collection[str] =
     """
     wanted = sorted(name for name in vars(protocol) if not name.startswith("_") and name not in without)
     if lacking := [name for name in wanted if not hasattr(type(thing), name) and not hasattr(thing, name)]:
-        kind = f"{type(thing).__module__}.{type(thing).__qualname__}"
+        kind, path = class_name(type(thing)), f"{protocol.__module__.rpartition('.')[0]}.{protocol.__name__}"
         raise ConfigError(
             f"{where}: {kind} is no {protocol.__name__}; it lacks {', '.join(lacking)}. Add what is lacking"
-            f" ({protocol.__module__.rpartition('.')[0]}.{protocol.__name__}; docs/extending.md)"
+            f" ({path}; docs/extending.md)"
         )
     return thing
 
@@ -89,16 +93,9 @@ def _of_protocol(thing: Any, hint: Any, key: str) -> Any:
 
 
 def _names_targets(value: Any) -> bool:
-    """Whether a node is an object of its own, or a mapping of nothing but such (a panel's judges)."""
-    if not isinstance(value, Mapping) or not value:
-        return False
-    return "_target_" in value or all(isinstance(part, Mapping) and "_target_" in part for part in value.values())
-
-
-def _built_targets(node: Mapping[str, Any], key: str) -> Any:
-    if "_target_" in node:
-        return build_target(node, key)
-    return {name: build_target(part, _join(key, str(name))) for name, part in node.items()}
+    """Whether a node is a mapping of nothing but objects of their own (a panel's judges)."""
+    parts = list(value.values()) if isinstance(value, Mapping) else []
+    return bool(parts) and all(isinstance(part, Mapping) and "_target_" in part for part in parts)
 
 
 @lru_cache(maxsize=256)

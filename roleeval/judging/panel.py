@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from roleeval.errors import ConfigError
+from roleeval.identity import class_name
 from roleeval.judging._protocol import Judge
 
 
@@ -42,7 +43,7 @@ def members(judge: Any) -> list[Judge]:
 
 
 def _whole(judge: Any, key: str) -> Judge:
-    kind = f"{type(judge).__module__}.{type(judge).__qualname__}"
+    kind = class_name(type(judge))
     if not isinstance(judge, Judge):
         raise ConfigError(f"{key}._target_: {kind} is not a judge; subclass roleeval.judging.Judge (docs/extending.md)")
     own = ("questions", "scores", "infos")

@@ -5,7 +5,7 @@ were known then; it is used for those folders and for nothing else.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
@@ -59,6 +59,26 @@ def older_judge_infos(prefix: str, ranges: Mapping[str, Sequence[float]]) -> dic
         bare = name.removeprefix(f"{prefix}/")
         ends = {"low": min(worst, best), "high": max(worst, best), "higher_is_better": best > worst}
         found[bare] = _of(bare, _matching("judged", bare) | ends)
+    return found
+
+
+def older_form(metrics: Collection[str]) -> str:
+    """What a judge's verdicts were (`Judge.form`), for a record that does not say; by the metrics of its scores."""
+    return "pairs" if "overall/win" in metrics else "ranking" if "overall/beats" in metrics else "points"
+
+
+def older_numbers(verdict: Mapping[str, Any]) -> dict[str, float]:
+    """A verdict's numbers (`Judge.numbers`), for a line that does not hold them; by the verdict's form."""
+    found: dict[str, float] = {}
+    for name, part in verdict.items():
+        if name == "flaws":
+            found["severities"] = float(sum(flaw["severity"] for flaw in part))
+        elif isinstance(part, Mapping) and "score" in part:
+            found[name] = float(part["score"])
+        elif isinstance(part, Mapping) and "winner" in part:
+            found[name] = {"A": 1.0, "tie": 0.5, "B": 0.0}[part["winner"]]
+        elif isinstance(part, Mapping) and "ranking" in part:
+            found[name] = float(part["ranking"].index("A") + 1)
     return found
 
 

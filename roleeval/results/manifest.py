@@ -14,11 +14,12 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from roleeval.errors import ConfigError, ResultError
+from roleeval.judging import Form
 from roleeval.metrics import MetricInfo
-from roleeval.results.infos import older_cluster, older_judge_infos
+from roleeval.results.infos import older_cluster, older_form, older_judge_infos
 
 FORMAT = 2
-_DESCRIBED = ("data", "data_hash", "prompt_packs")
+_DESCRIBED = ("data_hash", "prompt_packs")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,9 +113,10 @@ class JudgeRecord:
         judge: its name.
         prefix: beginning of its metrics' names; the column's name, with the hash of the runs compared behind it.
         work: hash of everything that it was asked about; another hash is work to do.
-        opponents: labels of the runs compared.
+        opponents: run ids of the runs compared.
         questions, statuses, unanswered, failures, unusable_replies, tokens, cost: what became of the questions.
         infos: metric behind the prefix -> what it is.
+        form: what its verdicts are; see Judge.form.
         controls: what positive controls found; None where there were none.
     """
 
@@ -124,6 +126,7 @@ class JudgeRecord:
     pack: Pack
     model: JudgeModel
     infos: Mapping[str, MetricInfo]
+    form: Form = "points"
     questions: int
     statuses: Mapping[str, int]
     unanswered: int = 0
@@ -165,7 +168,7 @@ class Manifest:
         identity: everything that determines its transcripts (stages/identity.py); compared, never taken apart.
         engine: facts of the engine that served the model under test, with its fingerprint.
         tokens: read and written, in the transcripts.
-        session: time and counts of the session that generated it.
+        session: time and counts of the invocation that generated it.
         provenance: versions, machine and commit.
         stages: stage -> "done", or the hash of what it was done with.
         judges: column -> record.
@@ -299,7 +302,7 @@ def _typed(cls: type[Any], node: Any, where: str, key: str) -> Any:
             values[name] = _typed(part, values[name], where, name)
     if cls is Manifest:
         judges = values.get("judges", {})
-        values["judges"] = {c: _typed(_judge_kind(r), r, where, f"judges.{c}") for c, r in dict(judges).items()}
+        values["judges"] = {c: _judge(r, where, f"judges.{c}") for c, r in dict(judges).items()}
     if "more" in {f.name for f in fields(cls)}:
         values["more"] = {name: value for name, value in node.items() if name not in known}
     return _validated(cls, values, where, key)
@@ -310,8 +313,12 @@ _PARTS: Mapping[type[Any], Mapping[str, type[Any]]] = {
 }
 
 
-def _judge_kind(record: Any) -> type[Any]:
-    return PanelRecord if isinstance(record, Mapping) and "members" in record else JudgeRecord
+def _judge(record: Any, where: str, key: str) -> JudgeRecord | PanelRecord:
+    is_panel = isinstance(record, Mapping) and "members" in record
+    if isinstance(record, Mapping) and not is_panel and isinstance(infos := record.get("infos"), Mapping):
+        record = {"form": older_form(infos), **record}
+    found: JudgeRecord | PanelRecord = _typed(PanelRecord if is_panel else JudgeRecord, record, where, key)
+    return found
 
 
 def _validated(cls: Any, values: Mapping[str, Any], where: str, key: str) -> Any:

@@ -20,7 +20,7 @@ from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from roleeval.benchmarks.actor import Actor
 from roleeval.engines.chat import load_tokenizer, render_prompt
 from roleeval.engines.fingerprint import pinned
-from roleeval.errors import AdapterError, EngineDeadError, EngineError
+from roleeval.errors import cause_of, concerns_one_item
 from roleeval.seeds import derive_seed
 from roleeval.types import (
     Completion,
@@ -200,10 +200,11 @@ class PersonaLM(TemplateLM):  # type: ignore[misc]
         ]
         try:
             found: list[Likelihood] = [await engine.likelihood(request) for request in asked]
-        except EngineDeadError:
-            raise
-        except (EngineError, AdapterError) as error:
-            return self._turn(context, raw=continuation, status="engine_failed", finish="error", error=str(error))
+        except Exception as error:
+            if not concerns_one_item(error):
+                raise
+            log.debug("lm-eval: a likelihood failed", exc_info=error)
+            return self._turn(context, raw=continuation, status="engine_failed", finish="error", error=cause_of(error))
         turn = self._turn(context, raw=continuation, status="ok", finish="stop")
         return replace(
             turn,
@@ -227,10 +228,11 @@ class PersonaLM(TemplateLM):  # type: ignore[misc]
         asked = self._request(self._context(context), sampling, seed)
         try:
             done, reply = await self._reply(asked)
-        except EngineDeadError:
-            raise
-        except (EngineError, AdapterError) as error:
-            return self._turn(context, raw="", status="engine_failed", finish="error", seed=seed, error=str(error))
+        except Exception as error:
+            if not concerns_one_item(error):
+                raise
+            log.debug("lm-eval: %s/%s failed", request.task_name, request.doc_id, exc_info=error)
+            return self._turn(context, raw="", status="engine_failed", finish="error", seed=seed, error=cause_of(error))
         text = done.text.removeprefix(asked.prefill)
         # Where nothing was taken out the text stays as it is: tasks on code read its leading spaces.
         visible = text if reply.visible == text.strip() else reply.visible
