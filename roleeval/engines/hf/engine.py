@@ -17,6 +17,7 @@ from roleeval.engines._adapter_effect import PROBE, AdapterEffects
 from roleeval.engines._protocol import LoraNeed, ModelSource
 from roleeval.engines._thread import in_own_thread
 from roleeval.engines.chat import (
+    check_first,
     load_tokenizer,
     opened_prompt,
     output_text,
@@ -153,8 +154,8 @@ class HfEngine:
 
     def _open(self) -> None:
         self._tokenizer = load_tokenizer(self._source)
-        self._tokenizer = load_tokenizer(self._source)
         check_first(self._tokenizer, self._prompts)
+        # Fast tokenizers must not be used by two threads at once, and the batches run in another (see _serve).
         self._batch_tokenizer = copy.deepcopy(self._tokenizer)
         self._special = special_tokens(self._tokenizer)
         self._model = self._load()
