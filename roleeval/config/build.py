@@ -80,8 +80,8 @@ def checked(thing: Any, protocol: Any, where: str, *, without: Collection[str] =
     if lacking := [name for name in wanted if not hasattr(type(thing), name) and not hasattr(thing, name)]:
         kind, path = class_name(type(thing)), f"{protocol.__module__.rpartition('.')[0]}.{protocol.__name__}"
         raise ConfigError(
-            f"{where}: {kind} is not a {protocol.__name__}: {', '.join(lacking)} missing; see {path} in"
-            " docs/extending.md"
+            f"{where}: {kind} does not implement {protocol.__name__}: missing {', '.join(lacking)}. Add them"
+            f" ({path}; docs/extending.md)"
         )
     return thing
 

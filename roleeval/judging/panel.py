@@ -49,7 +49,7 @@ def _whole(judge: Any, key: str) -> Judge:
     own = ("questions", "scores", "infos")
     if lacking := [name for name in own if getattr(type(judge), name) is getattr(Judge, name)]:
         raise ConfigError(
-            f"{key}._target_: {kind} is incomplete: {', '.join(lacking)} missing; see"
-            " roleeval.judging.Judge in docs/extending.md"
+            f"{key}._target_: {kind} is incomplete: missing {', '.join(lacking)}. Add them"
+            " (roleeval.judging.Judge; docs/extending.md)"
         )
     return judge

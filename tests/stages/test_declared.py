@@ -169,7 +169,7 @@ def test_a_class_that_is_no_metric_is_refused_by_the_configuration(tmp_path: Pat
     config = as_config(make(tmp_path))
     config["metrics"] = {"mine": {"_target_": "roleeval.engines.ModelSource", "path": "x"}}
     with pytest.raises(
-        ConfigError, match=r"metrics.mine._target_: \S*ModelSource is not a Metric: infos, score missing"
+        ConfigError, match=r"metrics.mine._target_: \S*ModelSource does not implement Metric: missing infos"
     ):
         parse_config(config)
     config["metrics"] = {"mine": {"_target_": "roleeval.metrics.DistinctPerRole", "reads": "each"}}
