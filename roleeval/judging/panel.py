@@ -49,7 +49,7 @@ def _whole(judge: Any, key: str) -> Judge:
     own = ("questions", "scores", "infos")
     if lacking := [name for name in own if getattr(type(judge), name) is getattr(Judge, name)]:
         raise ConfigError(
-            f"{key}._target_: {kind} is no whole judge; it lacks {', '.join(lacking)}. Add what is lacking"
+            f"{key}._target_: {kind} is incomplete; it lacks {', '.join(lacking)}. Add what is lacking"
             " (roleeval.judging.Judge; docs/extending.md)"
         )
     return judge

@@ -255,7 +255,9 @@ def benchmark_record(name: str, facts: Mapping[str, Any], where: str) -> Benchma
     try:
         json.dumps(_json(record), allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise ResultError(f"{where}: no JSON ({error}); give texts, numbers, lists and mappings") from error
+        raise ResultError(
+            f"{where}: cannot be written as JSON ({error}); give texts, numbers, lists and mappings"
+        ) from error
     return record
 
 

@@ -94,7 +94,7 @@ def test_a_row_that_is_not_declared_ends_the_run_with_the_first_episode(tmp_path
             " data_hash, prompt_packs (docs/extending.md)",
         ),
         (node("inn_mistakes.Misdescribed"), "benchmark: inn_mistakes.Misdescribed.describe(): splits is not what a"),
-        (node("inn_mistakes.Unwritable"), "benchmark: inn_mistakes.Unwritable.describe(): no JSON"),
+        (node("inn_mistakes.Unwritable"), "benchmark: inn_mistakes.Unwritable.describe(): cannot be written as JSON"),
         (node("inn_mistakes.Homeless"), "benchmark.name: 'inn/grey_heron' cannot name a folder; give a name without"),
         (node("inn_mistakes.Slashed"), "benchmark: 'inn/en' cannot name a split; use a name without / and +"),
         (
@@ -134,7 +134,7 @@ def test_samples_that_cannot_be_told_apart_lose_nothing(tmp_path: Path) -> None:
         ),
         (
             node("inn_mistakes.HalfJudge"),
-            "judge._target_: inn_mistakes.HalfJudge is no whole judge; it lacks scores, infos. Add what is lacking"
+            "judge._target_: inn_mistakes.HalfJudge is incomplete; it lacks scores, infos. Add what is lacking"
             " (roleeval.judging.Judge; docs/extending.md)",
         ),
         (
