@@ -4,6 +4,7 @@ Rows are joined on the exact (role, question): stripping would merge questions w
 files differ in order. A prediction is generated[0], taken as it stands, except that reasoning is removed first.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from roleeval.benchmarks.rolebench.data import Row, read_rows
 from roleeval.errors import DataError
 from roleeval.metrics import CorpusMetric, Metric, MetricInfo, default_metrics, infos_of
 from roleeval.models import parse_plain
+from roleeval.models.marks import AUTO, checked_marks, split_reasoning
 from roleeval.results import ScoreBook, summarise
 from roleeval.types import Language, Persona, Sample, Status, Transcript, Turn
 
@@ -36,9 +38,10 @@ class Coverage:
         repeated_references: reference rows whose key came before; their references are united with the first row's.
         repeated_predictions: prediction rows that repeat an earlier one word for word.
         further_texts: matched prediction rows with more than one text; the first is scored.
-        reasoning_removed: matched predictions that held "</think>"; what stands before it is not scored.
+        reasoning_removed: matched predictions that held reasoning; it is not scored.
         reasoning_unclosed: matched predictions cut off inside their reasoning: no answer, worth 0.
         no_answer: matched predictions without an answer, the unclosed ones not among them: worth 0.
+        reasoning_marks: the marks that reasoning stood in -> matched predictions.
         examples: the first keys that are unmatched on either side.
     """
 
@@ -54,6 +57,7 @@ class Coverage:
     reasoning_removed: int
     reasoning_unclosed: int
     no_answer: int
+    reasoning_marks: Mapping[str, int]
     examples: Mapping[str, tuple[Key, ...]]
 
 
@@ -81,12 +85,17 @@ class _Prediction:
 
     answer: str
     status: Status
-    had_reasoning: bool
+    marks: tuple[str, ...]
     further_texts: bool
 
 
 def score_rolebench(
-    references: Path, predictions: Path, language: Language, *, metrics: Sequence[Metric | CorpusMetric] | None = None
+    references: Path,
+    predictions: Path,
+    language: Language,
+    *,
+    metrics: Sequence[Metric | CorpusMetric] | None = None,
+    marks: str = AUTO,
 ) -> FileScores:
     """Scores the predictions that have references, with role-clustered intervals.
 
@@ -96,10 +105,13 @@ def score_rolebench(
         predictions: RoleBench rows; generated[0] is scored.
         language: decides the tokens.
         metrics: what to compute; None is every metric that needs no judge.
+        marks: what reasoning stands in (models.marks.checked_marks).
 
     Raises:
+        ConfigError: `marks` is not possible.
         DataError: a file is missing or malformed, a key is predicted twice with different texts, or nothing matches.
     """
+    checked_marks(marks)
     united, repeated_references = _read_references(references)
     predicted, repeated_predictions = _read_predictions(predictions)
     matched = [key for key in united if key in predicted]
@@ -112,7 +124,7 @@ def score_rolebench(
         raise DataError(
             f"{predictions}: no (role, question) of it stands in {references}{hint}; are these the same split?"
         )
-    answers = [_answer(predicted[key]) for key in matched]
+    answers = [_answer(predicted[key], marks) for key in matched]
     statuses = [answer.status for answer in answers]
     coverage = Coverage(
         references=len(united),
@@ -124,9 +136,10 @@ def score_rolebench(
         repeated_references=repeated_references,
         repeated_predictions=repeated_predictions,
         further_texts=sum(answer.further_texts for answer in answers),
-        reasoning_removed=sum(answer.had_reasoning for answer in answers),
+        reasoning_removed=sum(bool(answer.marks) and answer.status != "truncated_reasoning" for answer in answers),
         reasoning_unclosed=statuses.count("truncated_reasoning"),
         no_answer=statuses.count("no_answer"),
+        reasoning_marks=dict(sorted(Counter(name for answer in answers for name in answer.marks).items())),
         examples={
             "unmatched_references": tuple(no_prediction[:EXAMPLES]),
             "unmatched_predictions": tuple(no_reference[:EXAMPLES]),
@@ -175,12 +188,12 @@ def _read_predictions(file: Path) -> tuple[dict[Key, Row], int]:
     return predicted, repeated
 
 
-def _answer(row: Row) -> _Prediction:
+def _answer(row: Row, marks: str) -> _Prediction:
     text, further = row.generated[0], len(row.generated) > 1
-    reply = parse_plain(text, "stop")
-    if "</think>" in text or reply.thoughts or reply.status != "ok":
-        return _Prediction(reply.visible, reply.status, "</think>" in text, further)
-    return _Prediction(text, "ok", had_reasoning=False, further_texts=further)
+    reply, found = parse_plain(text, "stop", marks=marks), split_reasoning(text, marks).found
+    if found or reply.status != "ok":
+        return _Prediction(reply.visible, reply.status, found, further)
+    return _Prediction(text, "ok", marks=(), further_texts=further)
 
 
 def _episodes(

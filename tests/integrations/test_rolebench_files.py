@@ -171,3 +171,23 @@ def test_intervals_come_from_roles(write: Write) -> None:
     assert intervals[0] == pytest.approx(intervals[1])
     low, high = intervals[0]
     assert low < 0.0 and high > 1.0  # two roles say nothing
+
+
+def test_reasoning_in_other_marks_is_removed_and_counted(write: Write) -> None:
+    references = write("r", *(row("A", question, "yes indeed") for question in "abcd"))
+    harmony = "<|channel|>analysis<|message|>no<|end|><|start|>assistant<|channel|>final<|message|>yes indeed"
+    predictions = write(
+        "p",
+        row("A", "a", "<thinking>no, no</thinking>yes indeed"),
+        row("A", "b", "[THINK]no, no[/THINK]yes indeed"),
+        row("A", "c", harmony),
+        row("A", "d", "<reasoning>no</reasoning><answer>yes indeed</answer>"),
+    )
+    found = json.loads(invoke(references, predictions, "--json").stdout)
+    assert found["metrics"][F1]["mean"] == pytest.approx(1.0, abs=1e-6)
+    assert found["coverage"]["reasoning_removed"] == 4
+    assert found["coverage"]["reasoning_marks"] == {"brackets": 1, "harmony": 1, "reasoning": 1, "thinking": 1}
+    result = invoke(references, predictions)
+    assert "[THINK] ... [/THINK]: 1" in result.stderr
+    left = json.loads(invoke(references, predictions, "--json", "--reasoning-marks", "think").stdout)
+    assert left["metrics"][F1]["mean"] < 0.9 and left["coverage"]["reasoning_removed"] == 0

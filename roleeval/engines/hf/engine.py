@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from roleeval.engines._adapter_effect import PROBE, AdapterEffects
 from roleeval.engines._protocol import LoraNeed, ModelSource
+from roleeval.engines._thread import in_own_thread
 from roleeval.engines.chat import (
+    check_first,
     load_tokenizer,
+    opened_prompt,
     output_text,
-    prompt_token_ids,
     scored_token_ids,
     special_tokens,
     stop_token_ids,
@@ -28,7 +30,8 @@ from roleeval.engines.hf._adapters import Adapters
 from roleeval.engines.hf._batch import Ended, Job, generate_batch
 from roleeval.engines.hf._likelihood import ScoreJob, score_batch
 from roleeval.engines.lora import Inspected, check_adapter
-from roleeval.errors import AdapterError, ConfigError, EngineError, RoleEvalError
+from roleeval.engines.template import Prompts
+from roleeval.errors import AdapterError, ConfigError, EngineDeadError, EngineError, RoleEvalError
 from roleeval.hashing import digest
 from roleeval.types import AdapterRef, Completion, Likelihood, LikelihoodRequest, Request, Sampling
 
@@ -92,6 +95,7 @@ class HfEngine:
     def __init__(self, options: HfOptions, source: ModelSource) -> None:
         self._options = options
         self._source = source = pinned(source)
+        self._prompts = Prompts(source)
         self._versions = {name: importlib.metadata.version(name) for name in ("transformers", "torch", "peft")}
         self._fingerprint = digest(
             "hf",
@@ -107,6 +111,7 @@ class HfEngine:
         self._effects = AdapterEffects()
         self._groups: dict[_GroupKey, _Group] = {}
         self._starting = asyncio.Lock()
+        self._unable = ""  # why it could not start; it is not tried again
         self._wake = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
         self._closing = False
@@ -117,6 +122,10 @@ class HfEngine:
     def fingerprint(self) -> str:
         return self._fingerprint
 
+    def prompt_key(self, request: Request | LikelihoodRequest) -> tuple[str, ...]:
+        """See Renders."""
+        return self._prompts.key(request)
+
     def check(self, adapter: AdapterRef) -> None:
         """See Engine.check. Any rank is served."""
         if adapter.fingerprint not in self._checked:
@@ -126,20 +135,30 @@ class HfEngine:
         """Loads the model; later calls return at once.
 
         Raises:
-            EngineError: transformers could not load it.
+            EngineDeadError: transformers could not load it; it is not started again.
         """
         async with self._starting:
             if self._worker is not None:
                 return
+            if self._unable:
+                raise EngineDeadError(self._unable)
             begin = time.perf_counter()
-            self._tokenizer = load_tokenizer(self._source)
-            # Fast tokenizers must not be used by two threads at once, and the batches run in another (see _serve).
-            self._batch_tokenizer = copy.deepcopy(self._tokenizer)
-            self._special = special_tokens(self._tokenizer)
-            self._model = self._load()
+            try:
+                await in_own_thread(self._open, name="hf-start")
+            except EngineError as error:
+                self._unable = str(error)
+                raise EngineDeadError(self._unable) from error
             self._closing = False
             self._worker = asyncio.create_task(self._serve(), name="hf-batches")
             self._load_s = time.perf_counter() - begin
+
+    def _open(self) -> None:
+        self._tokenizer = load_tokenizer(self._source)
+        check_first(self._tokenizer, self._prompts)
+        # Fast tokenizers must not be used by two threads at once, and the batches run in another (see _serve).
+        self._batch_tokenizer = copy.deepcopy(self._tokenizer)
+        self._special = special_tokens(self._tokenizer)
+        self._model = self._load()
 
     def _load(self) -> "PreTrainedModel":
         import torch
@@ -175,7 +194,7 @@ class HfEngine:
             raise EngineError("engine=hf cannot constrain output to a schema; use engine=vllm or engine=openai")
         if request.adapter is not None:
             self.check(request.adapter)
-        tokens = prompt_token_ids(self._tokenizer, request)
+        tokens, begun = opened_prompt(self._tokenizer, request, prompts=self._prompts)
         limit = request.sampling.max_tokens
         if len(tokens) + limit > self._max_model_len:
             raise EngineError(
@@ -186,7 +205,7 @@ class HfEngine:
         self._enqueue(job, request.sampling)
         ended = await job.future
         return Completion(
-            text=request.prefill + ended.text,
+            text=begun + ended.text,
             finish_reason=ended.finish_reason,
             prompt_tokens=len(tokens),
             output_tokens=ended.tokens,
@@ -198,7 +217,7 @@ class HfEngine:
         self._check_open()
         if request.adapter is not None:
             self.check(request.adapter)
-        prompt, continuation = scored_token_ids(self._tokenizer, request)
+        prompt, continuation = scored_token_ids(self._tokenizer, request, prompts=self._prompts)
         if len(prompt) + len(continuation) > self._max_model_len:
             raise EngineError(
                 f"a prompt of {len(prompt)} tokens and a text of {len(continuation)} to be scored exceed the"
