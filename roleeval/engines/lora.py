@@ -41,17 +41,11 @@ def load_adapter(path: str | Path, name: str = "") -> AdapterRef:
 
 
 def vllm_rank_limit(rank: int) -> int:
-    """The smallest max_lora_rank vLLM accepts that serves adapters of this rank.
+    """The smallest max_lora_rank vLLM accepts that serves adapters of this rank, or its largest.
 
-    Raises:
-        AdapterError: the rank is larger than vLLM serves.
+    An adapter of a larger rank is refused by `check_adapter`; the others that share the engine are served.
     """
-    for limit in _VLLM_RANKS:
-        if rank <= limit:
-            return limit
-    raise AdapterError(
-        f"adapter rank {rank} is above {_VLLM_RANKS[-1]}, vLLM's largest; merge the adapter into the base"
-    )
+    return next((limit for limit in _VLLM_RANKS if rank <= limit), _VLLM_RANKS[-1])
 
 
 def check_adapter(adapter: AdapterRef, source: ModelSource, *, max_rank: int, patterns: bool = True) -> Inspected:
@@ -67,7 +61,12 @@ def check_adapter(adapter: AdapterRef, source: ModelSource, *, max_rank: int, pa
         AdapterError: names the adapter's file and the module, rank or option that does not fit.
     """
     if not adapter.path:
-        raise AdapterError(f"adapter {adapter.name} is served elsewhere (model.served=true); use engine=openai")
+        raise AdapterError(f"adapter {adapter.name} is held by a server (model.served=true): use engine=openai")
+    if adapter.rank > max(max_rank, _VLLM_RANKS[-1]):
+        raise AdapterError(
+            f"adapter {adapter.path}: rank {adapter.rank} is larger than {_VLLM_RANKS[-1]}, the largest that vLLM"
+            " serves; merge it into its base, or use engine=hf"
+        )
     if adapter.rank > max_rank:
         raise AdapterError(
             f"adapter {adapter.path}: rank {adapter.rank} is above the engine's max_lora_rank {max_rank};"
