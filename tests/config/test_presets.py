@@ -104,7 +104,8 @@ def test_cosers_set_up() -> None:
 def test_hers_set_up_on_coser() -> None:
     run = parse_config(experiment("coser_her"))
     sampling, helper = run.model.sampling, run.benchmark.environment.sampling
-    assert (sampling.temperature, sampling.max_tokens, run.model.history) == (0.7, 4096, "full")
+    assert (sampling.temperature, sampling.top_p, sampling.max_tokens) == (0.7, 1.0, 4096)
+    assert (run.model.prefill, run.model.history) == ("", "full")  # as its own evaluation sends it
     assert (helper.temperature, helper.max_tokens) == (0.7, 4096)
     assert (run.benchmark.protocol.name, run.judge.name, run.judge.thoughts) == ("her", "gca_her", "shown")
 
