@@ -15,6 +15,8 @@ HYCORA = ["model.source.path=base", "model.checkpoint=c", "model.roles=r"]
 PATHS = {
     "rolebench_en_hycora": HYCORA,
     "rolebench_zh_hycora": HYCORA,
+    "rolebench_en_hycora_lora": ["model.source.path=base", "model.adapter_path=a"],
+    "rolebench_zh_hycora_lora": ["model.source.path=base", "model.adapter_path=a"],
     "rar": ["model.source.path=base", "model.adapter_path=a"],
     "her": ["model.source.path=base"],
     "coser_paper": ["model.source.path=base"],
@@ -64,6 +66,16 @@ def test_hycoras_chinese_set_up() -> None:
     assert (sampling.temperature, sampling.top_p, sampling.top_k, sampling.max_tokens) == (0.95, 0.7, 50, 100)
     assert (run.model.prompt_format, run.options.seed) == ("qwen2", 42)
     assert run.benchmark.splits == ("zh_general", "zh_specific")
+
+
+@pytest.mark.parametrize(("language", "prompts"), [("en", "llama_lora"), ("zh", "qwen2_lora")])
+def test_hycoras_baselines_differ_from_its_networks_in_model_and_prompt_alone(language: str, prompts: str) -> None:
+    network = parse_config(experiment(f"rolebench_{language}_hycora"))
+    baseline = parse_config(experiment(f"rolebench_{language}_hycora_lora"))
+    assert (baseline.model.family, baseline.model.prompt_format) == ("shared_lora", prompts)
+    assert baseline.model.system_prompt == "persona"
+    assert baseline.model.sampling == network.model.sampling
+    assert (baseline.options.seed, baseline.benchmark.splits) == (network.options.seed, network.benchmark.splits)
 
 
 def test_rars_set_up() -> None:
