@@ -17,7 +17,7 @@ from roleeval.benchmarks.coser.memory import Memory, Retrieval
 from roleeval.benchmarks.coser.prompts import ScenePrompts
 from roleeval.benchmarks.coser.rules import Rules
 from roleeval.benchmarks.coser.scene import Play
-from roleeval.benchmarks.coser.text import conversation, without_name, without_thoughts
+from roleeval.benchmarks.coser.text import conversation, given_message
 from roleeval.errors import ConfigError
 from roleeval.hashing import digest, file_hash
 from roleeval.identity import OUTSIDE_IDENTITY, options
@@ -223,8 +223,9 @@ def material(scene: Scene, *, given: int = 0) -> dict[str, str]:
     "reference" is the book's conversation as others hear it (Environment untouched); "reference_shown" has the
     thoughts as well; "reference_rest", where turns are given, is the reference behind them.
     """
-    said = [(line.speaker, without_name(line.message, line.speaker).strip()) for line in scene.lines]
-    heard = [(name, text if name == ENVIRONMENT else without_thoughts(text)[0]) for name, text in said]
+    forms = [(line.speaker, given_message(line.message, line.speaker)) for line in scene.lines]
+    said = [(name, given.shown) for name, given in forms]
+    heard = [(name, given.shown if name == ENVIRONMENT else given.visible) for name, given in forms]
     return {
         "book": scene.book,
         "plot_summary": scene.summary,

@@ -262,7 +262,11 @@ class PersonaLM(TemplateLM):  # type: ignore[misc]
 
     def _request(self, context: str, sampling: Sampling, seed: int) -> Request:
         prefill = self._actor.model.prefill
-        if self._chat and self.tokenizer is None and self._actor.model.prompt("", (Message("user", ""),)) is None:
+        if (
+            self._chat
+            and self.tokenizer is None
+            and self._actor.model.prompt(self._played.system, (Message("user", ""),)) is None
+        ):
             chat, opening = json.loads(context)
             messages = tuple(Message(role, content) for role, content in chat)
             return Request(messages, sampling, seed, adapter=self._adapter, prefill=opening or prefill)

@@ -13,7 +13,7 @@ from roleeval.models.hycora._generate import LoraPair, lora_pairs
 from roleeval.models.hycora._layout import LAYOUTS, Layout
 from roleeval.models.hycora._manifest import read_manifest
 from roleeval.models.hycora._parameters import HyCoraShape, ModuleShape, Parameters, count_parameters
-from roleeval.models.hycora._prompts import raw_prompt
+from roleeval.models.raw_prompts import raw_prompt
 
 __all__ = [
     "LAYOUTS",
