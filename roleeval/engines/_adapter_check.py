@@ -150,7 +150,7 @@ def _is_text(value: object) -> bool:
 
 
 class _Adapter:
-    """One adapter's tensors beside what its base and its configuration ask for."""
+    """One adapter's tensors compared with what its base and its configuration require."""
 
     def __init__(
         self, file: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor], base: Modules, source: ModelSource
@@ -248,7 +248,7 @@ class _Adapter:
         )
 
     def _copies_base(self, inner: str) -> bool:
-        """Whether a tensor is a copy of the base's embeddings, which PEFT saves beside adapters on them.
+        """Whether a tensor is a copy of the base's embeddings, which PEFT saves next to adapters on them.
 
         Raises:
             AdapterError: it is another matrix: tokens were added or trained.

@@ -16,7 +16,7 @@ PROBE = (
 
 
 class AdapterEffects:
-    """The largest change of a log-probability behind the probe, in nats, of every adapter that was loaded."""
+    """The largest change of a log-probability after the probe, in nats, of every adapter that was loaded."""
 
     def __init__(self) -> None:
         self._changes: dict[str, tuple[str, float, bool]] = {}
