@@ -34,8 +34,8 @@ class AdapterEffects:
         self._changes[adapter.fingerprint] = (adapter.name, change, without)
         if without:
             _log.warning(
-                "adapter %s (%s) has no effect: behind a probe text the model's log-probabilities are those of the base"
-                " (largest difference %.1g nats); its answers are the base's",
+                "adapter %s (%s) has no effect: after a probe text, log-probabilities equal the base's (largest"
+                " difference %.1g nats), so its answers are the base's",
                 adapter.name,
                 adapter.path,
                 change,

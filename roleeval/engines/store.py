@@ -149,7 +149,7 @@ class CompletionStore:
         except sqlite3.Error as error:
             raise self._explain(error) from error
         _log.warning(
-            "%s: the entry %s does not match its checksum; it is dropped and asked for again. Check the disk",
+            "%s: the entry %s does not match its checksum; it is deleted and requested again. Check the disk",
             self._path,
             key.hex()[:16],
         )

@@ -76,7 +76,7 @@ def moment(source: ModelSource) -> datetime.datetime:
         return datetime.datetime.fromisoformat(source.template_date)
     except ValueError as error:
         raise ConfigError(
-            f"model.source.template_date={source.template_date!r} is no date; give one as 2026-01-31"
+            f"model.source.template_date={source.template_date!r} is not a date; give one like 2026-01-31"
         ) from error
 
 
@@ -328,8 +328,8 @@ class Prompts:
         dates = () if self.source.template_date else self._template.dated
         if dates:
             _log.warning(
-                "%s: its chat template writes the date (%s) into every prompt. Answers that are stored count for that"
-                " date only; set model.source.template_date=%s to have the same prompts at any time",
+                "%s: its chat template writes the date (%s) into every prompt. Stored answers are valid for that date"
+                " only; set model.source.template_date=%s to have the same prompts at any time",
                 self._template.name,
                 ", ".join(dates),
                 self.now.date().isoformat(),

@@ -65,7 +65,7 @@ def checked_marks(marks: str) -> str:
     """
     if marks not in (AUTO, NONE, *NAMES) and len(marks.split()) != 2:
         raise ConfigError(
-            f"model.reasoning_marks: {marks!r} is not possible; give {', '.join((AUTO, NONE, *NAMES))}, or an opening"
+            f"model.reasoning_marks: {marks!r} is invalid; give {', '.join((AUTO, NONE, *NAMES))}, or an opening"
             ' and a closing mark, for example "<plan> </plan>"'
         )
     return marks
