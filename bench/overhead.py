@@ -151,6 +151,7 @@ class NoopEngine:
     """See NoopOptions."""
 
     fingerprint = "noop"
+    likelihoods = False
 
     def check(self, adapter: Any) -> None: ...
 

@@ -21,15 +21,15 @@ def options(thing: Any) -> dict[str, Any]:
 
 
 def identity_of(thing: Any) -> dict[str, Any]:
-    """What stands for an object: its class, and its own `identity()` or else all of its options.
-
-    The class is named without its module, so that moving it changes nothing; a third party's keeps its package.
-    """
-    cls = type(thing)
-    package = cls.__module__.partition(".")[0]
-    name = cls.__qualname__ if package == "roleeval" else f"{package}.{cls.__qualname__}"
+    """What stands for an object: its class, and its own `identity()` or else all of its options."""
     stated = thing.identity() if callable(getattr(thing, "identity", None)) else options(thing)
-    return {"class": name, **_plain(stated)}
+    return {"class": class_name(type(thing)), **_plain(stated)}
+
+
+def class_name(cls: type[Any]) -> str:
+    """A class without its module, so that moving it changes nothing; a third party's keeps its package."""
+    package = cls.__module__.partition(".")[0]
+    return cls.__qualname__ if package == "roleeval" else f"{package}.{cls.__qualname__}"
 
 
 def with_defaults(there: Mapping[str, Any], thing: Any) -> dict[str, Any]:

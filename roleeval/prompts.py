@@ -7,7 +7,7 @@ from pathlib import Path
 
 from roleeval.errors import ConfigError
 from roleeval.hashing import digest, file_hash
-from roleeval.resources import resource
+from roleeval.resources import located
 
 _PLACE = re.compile(r"\{(\w+)\}")
 
@@ -28,13 +28,19 @@ class PromptPack:
     sha256: str
     folder: Path
 
-    def template(self, name: str) -> str:
+    def template(self, name: str, *, language: str = "") -> str:
         """The text of one template.
+
+        Args:
+            name: its file, "user.txt".
+            language: for "zh" it is "user.zh.txt", where the pack has that.
 
         Raises:
             ConfigError: the pack has no such template.
         """
-        return _template(self.folder / name)
+        file = self.folder / name
+        own = file.with_suffix(f".{language}{file.suffix}")
+        return _template(own if language and own.is_file() else file)
 
 
 @lru_cache(maxsize=64)
@@ -46,14 +52,17 @@ def _template(file: Path) -> str:
 
 @lru_cache(maxsize=16)
 def load_prompt_pack(folder: str) -> PromptPack:
-    """Reads a prompt pack: a path, or the path of a shipped one ("tasks/rolebench/prompts/persona").
+    """Reads a prompt pack.
+
+    Args:
+        folder: a path, a shipped one ("tasks/rolebench/prompts/persona"), or one in a package ("pkg://PACKAGE/path").
 
     Raises:
         ConfigError: the folder or its manifest.yaml is missing or incomplete.
     """
     import yaml
 
-    path = Path(folder) if Path(folder).is_dir() else resource(folder)
+    path = located(folder)
     manifest_file = path / "manifest.yaml"
     if not manifest_file.is_file():
         raise ConfigError(f"prompt pack {path}: no manifest.yaml with name and version there")

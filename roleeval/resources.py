@@ -1,10 +1,12 @@
 """Where the declarative parts lie: conf/, tasks/ and judges/, in a checkout or in an installed package."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 from roleeval.errors import ConfigError
 
 _PACKAGE = Path(__file__).parent
+_PKG = "pkg://"
 ZOO_WEIGHTS = _PACKAGE / "zoo" / "weights"
 
 
@@ -15,6 +17,25 @@ def resource(relative: str) -> Path:
     """
     inside = _PACKAGE / relative
     return inside if inside.exists() else _PACKAGE.parent / relative
+
+
+def located(place: str) -> Path:
+    """Path of a file or folder that an option names, whether it exists or not.
+
+    Args:
+        place: a path; "pkg://PACKAGE/path" in an installed package, which is how a third party's YAML names a file that
+            comes with it; or a shipped one, such as "judges/rubric".
+
+    Raises:
+        ConfigError: there is no such package.
+    """
+    if not place.startswith(_PKG):
+        return Path(place) if Path(place).exists() else resource(place)
+    package, _, rest = place.removeprefix(_PKG).partition("/")
+    spec = find_spec(package) if package.isidentifier() else None
+    if spec is None or not spec.submodule_search_locations:
+        raise ConfigError(f"{place}: there is no package {package!r}; install it, or put its folder on PYTHONPATH")
+    return Path(spec.submodule_search_locations[0]) / rest
 
 
 def zoo_names() -> list[str]:

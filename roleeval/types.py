@@ -22,6 +22,7 @@ Status = Literal[
     "unsupported_role",
     "judge_failed",
     "engine_failed",
+    "metric_failed",
 ]
 
 
@@ -191,8 +192,9 @@ class Sample:
         cluster: the unit that intervals are clustered by (the role, the scene, the seed).
         persona: who is played.
         question: what the user says first; exact, never stripped.
-        references: the reference answers the split's protocol compares with, by protocol name
-            ("CUS", "RAW", "SPE"); a protocol whose references are not at hand is absent.
+        references: the reference answers the split's protocol compares with, by the protocol's name, a word that the
+            benchmark chooses ("CUS", "RAW"); one whose references are not at hand is absent. The first says most about
+            the role: judges are shown its first text.
         labels: further facts to group by ("seen_in_training": "true", "type": ...).
         material: the benchmark's own texts about the item, for judges, by name ("plot_summary": ...).
     """

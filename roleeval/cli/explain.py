@@ -8,6 +8,8 @@ from pathlib import Path
 
 from roleeval.resources import resource
 
+_SEARCH_PATH = "hydra.searchpath="
+
 
 @contextmanager
 def composing() -> Iterator[None]:
@@ -17,10 +19,13 @@ def composing() -> Iterator[None]:
         yield
 
 
-def search_path(arguments: list[str]) -> list[str]:
-    """--config-dir DIR as an override."""
-    folders = [b for a, b in pairwise(arguments) if a in ("--config-dir", "-cd")]
-    return [f"hydra.searchpath=[file://{Path(folder).resolve()}]" for folder in folders]
+def overrides(arguments: list[str]) -> list[str]:
+    """The overrides of a command line; the first one says where else configuration lies, --config-dir DIR included."""
+    given = [argument for argument in arguments if "=" in argument and not argument.startswith("-")]
+    places = [a.partition("=")[2].strip("[]") for a in given if a.startswith(_SEARCH_PATH)]
+    places += [f"file://{Path(b).resolve()}" for a, b in pairwise(arguments) if a in ("--config-dir", "-cd")]
+    rest = [argument for argument in given if not argument.startswith(_SEARCH_PATH)]
+    return [f"{_SEARCH_PATH}[{','.join(places)}]", *rest] if places else rest
 
 
 def explain_override(arguments: list[str]) -> bool:
@@ -29,9 +34,9 @@ def explain_override(arguments: list[str]) -> bool:
     from hydra.errors import HydraException
     from omegaconf import DictConfig, OmegaConf
 
-    good = search_path(arguments)
+    good: list[str] = []
     with composing():
-        for override in (a for a in arguments if "=" in a and not a.startswith("-")):
+        for override in overrides(arguments):
             try:
                 compose("config", [*good, override])
             except HydraException:

@@ -1,6 +1,6 @@
 """Configuration: Hydra's dictionaries become typed dataclasses here, and what is wrong is said in one sentence."""
 
-from roleeval.config.build import build, build_target
+from roleeval.config.build import build, build_target, checked
 from roleeval.config.options import RunConfig, RunOptions, as_config, parse_config, seed_runs
 from roleeval.config.secrets import masked, refuse_secret_arguments, refuse_secrets
 
@@ -10,6 +10,7 @@ __all__ = [
     "as_config",
     "build",
     "build_target",
+    "checked",
     "masked",
     "parse_config",
     "refuse_secret_arguments",

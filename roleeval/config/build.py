@@ -2,12 +2,13 @@
 
 import dataclasses
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from roleeval.errors import ConfigError
+from roleeval.identity import class_name
 
 T = TypeVar("T")
 
@@ -42,8 +43,8 @@ def build(cls: type[T], values: Mapping[str, Any], key: str) -> T:
     arguments = {}
     for name, value in values.items():
         hint = hints[name]
-        if _names_targets(value):
-            arguments[name] = _built_targets(value, _join(key, name))
+        if isinstance(value, Mapping) and "_target_" in value:
+            arguments[name] = _of_protocol(build_target(value, _join(key, name)), hint, _join(key, name))
             continue
         if get_origin(hint) in (Union, UnionType) and isinstance(value, Mapping):  # an object that may be null
             if all(part is None for part in value.values()):
@@ -53,6 +54,9 @@ def build(cls: type[T], values: Mapping[str, Any], key: str) -> T:
         if dataclasses.is_dataclass(hint) and isinstance(hint, type) and isinstance(value, Mapping):
             arguments[name] = build(hint, value, _join(key, name))
             continue
+        if _names_targets(value):
+            arguments[name] = {part: build_target(value[part], f"{_join(key, name)}.{part}") for part in value}
+            continue
         try:
             arguments[name] = _adapter(hint).validate_python(_tuples(value))
         except ValidationError as error:
@@ -60,17 +64,38 @@ def build(cls: type[T], values: Mapping[str, Any], key: str) -> T:
     return cls(**arguments)
 
 
+def checked(thing: Any, protocol: Any, where: str, *, without: Collection[str] = ()) -> Any:
+    """The object itself, if it has all that a protocol asks for.
+
+    Args:
+        thing: of a class that may be a third party's.
+        protocol: whose members it needs.
+        where: the key that names the class ("engine._target_"), or whoever made the object.
+        without: members that it does not need.
+
+    Raises:
+        ConfigError: names the class and what it lacks.
+    """
+    wanted = sorted(name for name in vars(protocol) if not name.startswith("_") and name not in without)
+    if lacking := [name for name in wanted if not hasattr(type(thing), name) and not hasattr(thing, name)]:
+        kind, path = class_name(type(thing)), f"{protocol.__module__.rpartition('.')[0]}.{protocol.__name__}"
+        raise ConfigError(
+            f"{where}: {kind} is no {protocol.__name__}; it lacks {', '.join(lacking)}. Add what is lacking"
+            f" ({path}; docs/extending.md)"
+        )
+    return thing
+
+
+def _of_protocol(thing: Any, hint: Any, key: str) -> Any:
+    """An option's object, if it is what its type asks for: a Helper's model, a judge's engine."""
+    protocol = next((part for part in (hint, *get_args(hint)) if getattr(part, "_is_protocol", False)), None)
+    return thing if protocol is None else checked(thing, protocol, f"{key}._target_")
+
+
 def _names_targets(value: Any) -> bool:
-    """Whether a node is an object of its own, or a mapping of nothing but such (a panel's judges)."""
-    if not isinstance(value, Mapping) or not value:
-        return False
-    return "_target_" in value or all(isinstance(part, Mapping) and "_target_" in part for part in value.values())
-
-
-def _built_targets(node: Mapping[str, Any], key: str) -> Any:
-    if "_target_" in node:
-        return build_target(node, key)
-    return {name: build_target(part, _join(key, str(name))) for name, part in node.items()}
+    """Whether a node is a mapping of nothing but objects of their own (a panel's judges)."""
+    parts = list(value.values()) if isinstance(value, Mapping) else []
+    return bool(parts) and all(isinstance(part, Mapping) and "_target_" in part for part in parts)
 
 
 @lru_cache(maxsize=256)

@@ -6,12 +6,12 @@ dataclass and its fields are its options. A third party adds one with a class in
 
 import dataclasses
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from roleeval.benchmarks import Benchmark, SelfScored
-from roleeval.config.build import as_node, build, build_target
+from roleeval.config.build import as_node, build, build_target, checked
 from roleeval.config.secrets import refuse_secrets
 from roleeval.engines import EngineOptions
 from roleeval.errors import ConfigError
@@ -122,8 +122,8 @@ def parse_config(config: Mapping[str, Any]) -> RunConfig:
     metrics = {name: node for name, node in config["metrics"].items() if node is not None}
     return RunConfig(
         benchmark=_benchmark(build_target(config["benchmark"], "benchmark")),
-        model=_checked(build_target(config["model"], "model"), PersonaModel, "model"),
-        engine=_checked(build_target(config["engine"], "engine"), EngineOptions, "engine"),
+        model=_named(checked(build_target(config["model"], "model"), PersonaModel, "model._target_"), "model"),
+        engine=checked(build_target(config["engine"], "engine"), EngineOptions, "engine._target_"),
         metrics={
             name: _metric(build_target(node, f"metrics.{name}"), f"metrics.{name}") for name, node in metrics.items()
         },
@@ -134,27 +134,23 @@ def parse_config(config: Mapping[str, Any]) -> RunConfig:
 
 def _metric(thing: Any, key: str) -> Metric | CorpusMetric:
     """A metric of samples, of clusters, or both."""
-    found: Metric | CorpusMetric = _checked(thing, CorpusMetric if hasattr(thing, "collector") else Metric, key)
+    protocol = CorpusMetric if hasattr(thing, "collector") else Metric
+    found: Metric | CorpusMetric = checked(thing, protocol, f"{key}._target_")
     return found
 
 
 def _benchmark(thing: Any) -> Benchmark:
     """A benchmark that scores itself needs neither samples nor episodes."""
     itself = isinstance(thing, SelfScored)
-    found: Benchmark = _checked(thing, Benchmark, "benchmark", without=("samples", "episode") if itself else ())
+    without = ("samples", "episode") if itself else ()
+    found: Benchmark = _named(checked(thing, Benchmark, "benchmark._target_", without=without), "benchmark")
     return found
 
 
-def _checked(thing: Any, protocol: Any, key: str, *, without: Collection[str] = ()) -> Any:
-    """The object itself, if it has all that a protocol asks for.
-
-    Raises:
-        ConfigError: names the class and what it lacks.
-    """
-    wanted = sorted(name for name in vars(protocol) if not name.startswith("_") and name not in without)
-    if lacking := [name for name in wanted if not hasattr(type(thing), name) and not hasattr(thing, name)]:
-        kind = type(thing).__qualname__
-        raise ConfigError(f"{key}._target_: {kind} is no {protocol.__name__}; it lacks {', '.join(lacking)}")
+def _named(thing: Any, key: str) -> Any:
+    """The object itself, if its name can be a folder's."""
+    if not isinstance(thing.name, str) or not thing.name or "/" in thing.name or thing.name.startswith("."):
+        raise ConfigError(f"{key}.name: {thing.name!r} cannot name a folder; give a name without '/'")
     return thing
 
 

@@ -63,9 +63,11 @@ def model_fingerprint(source: ModelSource) -> str:
     """
     folder = Path(source.path)
     template = file_hash(Path(source.chat_template)) if source.chat_template else ""
+    options = source.prompt_options
     if not folder.is_dir():
-        return digest("hub", source.path, source.revision, template)
-    return digest("local", folder_fingerprint(folder, names=(*_CONFIG, *_TOKENIZER), suffixes=_WEIGHTS), template)
+        return digest("hub", source.path, source.revision, template, *options)
+    files = folder_fingerprint(folder, names=(*_CONFIG, *_TOKENIZER), suffixes=_WEIGHTS)
+    return digest("local", files, template, *options)
 
 
 def adapter_fingerprint(folder: Path) -> str:

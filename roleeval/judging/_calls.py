@@ -1,13 +1,20 @@
 """The one place where judges are called: attempts, what each brought, and what is left when none was usable."""
 
+import logging
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
+
+import orjson
 
 from roleeval.engines import StoredEngine
-from roleeval.errors import AdapterError, EngineDeadError, EngineError
+from roleeval.errors import RoleEvalError, cause_of, concerns_one_item
 from roleeval.judging._protocol import Attempt, Judge, Judgement, Question, UnusableReplyError
 from roleeval.models.reply import parse_plain
 from roleeval.seeds import derive_seed
 from roleeval.types import AdapterRef, Completion, Request
+
+_log = logging.getLogger(__name__)
 
 _LAST = 2  # what a scene waits for is served before its judges
 
@@ -34,13 +41,14 @@ async def ask(
         request = replace(_request(question, judge, repeat, number), adapter=adapter)
         try:
             done = await engine.generate(request)
-        except EngineDeadError:
-            raise
-        except (EngineError, AdapterError) as error:
-            attempts.append(_attempt(request, None, str(error)))
+        except Exception as error:
+            if not concerns_one_item(error):
+                raise
+            _log.debug("judge %s, %s: %s", judge.name, question.item, cause_of(error), exc_info=error)
+            attempts.append(_attempt(request, None, cause_of(error)))
             return _judgement(question, repeat, attempts, reason="no reply from the judge", answered=False)
         try:
-            verdict = question.read(_reply(done, whole=question.schema is None))
+            verdict = _verdict(question, done)
         except UnusableReplyError as error:
             cut = "; cut off, raise judge.sampling.max_tokens" if done.finish_reason == "length" else ""
             attempts.append(_attempt(request, done, f"{error}{cut}"))
@@ -65,6 +73,21 @@ def _request(question: Question, judge: Judge, repeat: int, attempt: int) -> Req
         affinity=question.sample_id,
         priority=_LAST,
     )
+
+
+def _verdict(question: Question, done: Completion) -> Mapping[str, Any]:
+    """The verdict in a reply; whatever goes wrong in reading it makes this reply unusable, and no other."""
+    try:
+        verdict = question.read(_reply(done, whole=question.schema is None))
+        orjson.dumps(verdict)
+    except (UnusableReplyError, RoleEvalError):
+        raise
+    except orjson.JSONEncodeError as error:
+        raise UnusableReplyError(f"the verdict holds what cannot be kept ({error})") from error
+    except Exception as error:
+        _log.debug("%s: the judge's reply could not be read: %r", question.item, done.text[:200], exc_info=error)
+        raise UnusableReplyError(f"the reply could not be read ({cause_of(error)})") from error
+    return verdict
 
 
 def _reply(done: Completion, *, whole: bool) -> str:

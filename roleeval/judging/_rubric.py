@@ -20,7 +20,6 @@ from roleeval.judging._json import check_schema
 from roleeval.prompts import PromptPack, fill
 from roleeval.types import Language, Message, Sample
 
-_REFERENCE_ORDER = ("SPE", "CUS", "RAW")
 _NOTHING: Mapping[Language, str] = {"en": "(none given)", "zh": "（未给出）"}
 
 
@@ -120,18 +119,10 @@ def judge_messages(pack: PromptPack, sample: Sample, criteria: Mapping[str, str]
         "reference": reference(sample) or _NOTHING[language],
         **shown,
     }
-    system, user = (fill(_template(pack, name, language), **values) for name in ("system", "user"))
+    system, user = (fill(pack.template(name, language=language), **values) for name in ("system.txt", "user.txt"))
     return (Message("system", system), Message("user", user))
 
 
-def _template(pack: PromptPack, name: str, language: Language) -> str:
-    own = f"{name}.{language}.txt"
-    return pack.template(own if (pack.folder / own).is_file() else f"{name}.txt")
-
-
 def reference(sample: Sample) -> str:
-    """The sample's first reference, of the protocol that says most about the role; "" where it has none."""
-    for protocol in (*_REFERENCE_ORDER, *sample.references):
-        for text in sample.references.get(protocol, ()):
-            return text.strip()
-    return ""
+    """The first of the sample's references; "" where it has none."""
+    return next((text.strip() for texts in sample.references.values() for text in texts), "")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from roleeval.errors import ConfigError
+from roleeval.identity import class_name
 from roleeval.judging._protocol import Judge
 
 
@@ -24,20 +25,31 @@ class Panel:
     def __post_init__(self) -> None:
         if len(self.judges) < 2:
             raise ConfigError("judge.judges: a panel needs at least two judges; for one give judge=NAME itself")
-        if wrong := [name for name, judge in self.judges.items() if not isinstance(judge, Judge)]:
-            raise ConfigError(f"judge.judges.{wrong[0]}: not a judge")
+        for name, judge in self.judges.items():
+            _whole(judge, f"judge.judges.{name}")
 
 
 def members(judge: Any) -> list[Judge]:
     """The judges behind a configuration's judge.
 
     Raises:
-        ConfigError: it is none.
+        ConfigError: it is none, or lacks a method that each judge has of its own.
     """
     import dataclasses
 
     if isinstance(judge, Panel):
         return [dataclasses.replace(member, name=name) for name, member in judge.judges.items()]
-    if isinstance(judge, Judge):
-        return [judge]
-    raise ConfigError(f"judge: {type(judge).__name__} is not a judge; subclass roleeval.judging.Judge")
+    return [_whole(judge, "judge")]
+
+
+def _whole(judge: Any, key: str) -> Judge:
+    kind = class_name(type(judge))
+    if not isinstance(judge, Judge):
+        raise ConfigError(f"{key}._target_: {kind} is not a judge; subclass roleeval.judging.Judge (docs/extending.md)")
+    own = ("questions", "scores", "infos")
+    if lacking := [name for name in own if getattr(type(judge), name) is getattr(Judge, name)]:
+        raise ConfigError(
+            f"{key}._target_: {kind} is no whole judge; it lacks {', '.join(lacking)}. Add what is lacking"
+            " (roleeval.judging.Judge; docs/extending.md)"
+        )
+    return judge

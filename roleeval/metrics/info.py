@@ -103,12 +103,13 @@ class MetricInfo:
         return cls(**known | {"read_with": tuple(node.get("read_with", ()))})
 
 
-def infos_of(maker: Any, *arguments: Any) -> dict[str, MetricInfo]:
+def infos_of(maker: Any, *arguments: Any, key: str = "") -> dict[str, MetricInfo]:
     """Name -> what a metric, a judge or a benchmark that scores itself declares, in its order.
 
     Args:
         maker: whose `infos`.
         arguments: for `infos`; a judge takes its opponents.
+        key: of the configuration, for messages.
 
     Raises:
         ConfigError: it declares nothing.
@@ -116,13 +117,13 @@ def infos_of(maker: Any, *arguments: Any) -> dict[str, MetricInfo]:
     infos = maker.infos(*arguments) if hasattr(maker, "infos") else ()
     if not infos:
         raise ConfigError(
-            f"{_class_of(maker)} declares no metric: give it a method infos() that returns a MetricInfo for every"
+            f"{_maker(maker, key)} declares no metric: give it a method infos() that returns a MetricInfo for every"
             " metric that it scores (docs/metrics.md, Adding one)"
         )
     return {info.name: info for info in infos}
 
 
-def check_declared(maker: Any, rows: Iterable[Score], infos: Mapping[str, MetricInfo]) -> None:
+def check_declared(maker: Any, rows: Iterable[Score], infos: Mapping[str, MetricInfo], *, key: str = "") -> None:
     """Refuses rows that no reader of a summary could place.
 
     Raises:
@@ -131,7 +132,7 @@ def check_declared(maker: Any, rows: Iterable[Score], infos: Mapping[str, Metric
     for row in rows:
         if row.metric not in infos:
             raise ConfigError(
-                f"{_class_of(maker)} scored the metric {row.metric!r}, which it does not declare; add"
+                f"{_maker(maker, key)} scored the metric {row.metric!r}, which it does not declare; add"
                 f" MetricInfo({row.metric!r}, label=..., unit=..., recipe=...) to what its infos() returns"
                 " (docs/metrics.md, Adding one)"
             )
@@ -142,5 +143,6 @@ def primary(infos: Sequence[MetricInfo]) -> MetricInfo:
     return next((info for info in infos if info.primary), infos[0])
 
 
-def _class_of(maker: Any) -> str:
-    return f"{type(maker).__module__}.{type(maker).__qualname__}"
+def _maker(maker: Any, key: str) -> str:
+    kind = f"{type(maker).__module__}.{type(maker).__qualname__}"
+    return f"{key}: {kind}" if key else kind

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from roleeval.report.found.collect import Collection, NotShown, RunResult, collect
 from roleeval.report.render.markdown import table_lines
 from roleeval.report.render.terminal import print_table
-from roleeval.report.tables.columns import number, ordered
+from roleeval.report.tables.columns import ordered, value_text
 from roleeval.report.tables.tables import NOTHING, Cell, Table
 
 if TYPE_CHECKING:
@@ -30,11 +30,11 @@ __all__ = [
     "RunResult",
     "Table",
     "collect",
-    "number",
     "ordered",
     "print_report",
     "print_table",
     "table_lines",
+    "value_text",
     "write_report",
 ]
 

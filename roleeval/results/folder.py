@@ -33,8 +33,8 @@ class ResultFolder:
     path: Path
 
     @property
-    def label(self) -> str:
-        """ "<model>/<run>": what a run is called in judgements."""
+    def run_id(self) -> str:
+        """ "<model>/<run>": the run's name in judgements and reports."""
         path = self.path.resolve()
         return f"{path.parent.name}/{path.name}"
 

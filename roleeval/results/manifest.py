@@ -7,16 +7,19 @@
 A format that is newer than this version of roleeval is refused. Keys that are not known here are kept in `more`.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
 from roleeval.errors import ConfigError, ResultError
+from roleeval.judging import Form
 from roleeval.metrics import MetricInfo
-from roleeval.results.infos import older_cluster, older_judge_infos
+from roleeval.results.infos import older_cluster, older_form, older_judge_infos
 
 FORMAT = 2
+_DESCRIBED = ("data_hash", "prompt_packs")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,9 +113,10 @@ class JudgeRecord:
         judge: its name.
         prefix: beginning of its metrics' names; the column's name, with the hash of the runs compared behind it.
         work: hash of everything that it was asked about; another hash is work to do.
-        opponents: labels of the runs compared.
+        opponents: run ids of the runs compared.
         questions, statuses, unanswered, failures, unusable_replies, tokens, cost: what became of the questions.
         infos: metric behind the prefix -> what it is.
+        form: what its verdicts are; see Judge.form.
         controls: what positive controls found; None where there were none.
     """
 
@@ -122,6 +126,7 @@ class JudgeRecord:
     pack: Pack
     model: JudgeModel
     infos: Mapping[str, MetricInfo]
+    form: Form = "points"
     questions: int
     statuses: Mapping[str, int]
     unanswered: int = 0
@@ -163,7 +168,7 @@ class Manifest:
         identity: everything that determines its transcripts (stages/identity.py); compared, never taken apart.
         engine: facts of the engine that served the model under test, with its fingerprint.
         tokens: read and written, in the transcripts.
-        session: time and counts of the session that generated it.
+        session: time and counts of the invocation that generated it.
         provenance: versions, machine and commit.
         stages: stage -> "done", or the hash of what it was done with.
         judges: column -> record.
@@ -238,6 +243,22 @@ def read_manifest(data: Mapping[str, Any], where: str) -> Manifest:
     return manifest
 
 
+def benchmark_record(name: str, facts: Mapping[str, Any], where: str) -> BenchmarkRecord:
+    """What a benchmark describes, as the manifest will hold it.
+
+    Raises:
+        ResultError: it lacks what every benchmark describes, or is nothing that a manifest can hold; names the key.
+    """
+    if absent := [key for key in _DESCRIBED if key not in facts]:
+        raise ResultError(f"{where}: lacks the key {absent[0]!r}; each benchmark describes {', '.join(_DESCRIBED)}")
+    record: BenchmarkRecord = _typed(BenchmarkRecord, {"name": name, **facts}, where, "")
+    try:
+        json.dumps(_json(record), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ResultError(f"{where}: no JSON ({error}); give texts, numbers, lists and mappings") from error
+    return record
+
+
 def _of_format_2(data: Mapping[str, Any], where: str) -> dict[str, Any]:
     """A manifest of format 1 in format 2's shape; what is damaged is left for `_typed` to name."""
     found = {**data, "identity": _without_modules(data.get("identity", {}))}
@@ -281,7 +302,7 @@ def _typed(cls: type[Any], node: Any, where: str, key: str) -> Any:
             values[name] = _typed(part, values[name], where, name)
     if cls is Manifest:
         judges = values.get("judges", {})
-        values["judges"] = {c: _typed(_judge_kind(r), r, where, f"judges.{c}") for c, r in dict(judges).items()}
+        values["judges"] = {c: _judge(r, where, f"judges.{c}") for c, r in dict(judges).items()}
     if "more" in {f.name for f in fields(cls)}:
         values["more"] = {name: value for name, value in node.items() if name not in known}
     return _validated(cls, values, where, key)
@@ -292,8 +313,12 @@ _PARTS: Mapping[type[Any], Mapping[str, type[Any]]] = {
 }
 
 
-def _judge_kind(record: Any) -> type[Any]:
-    return PanelRecord if isinstance(record, Mapping) and "members" in record else JudgeRecord
+def _judge(record: Any, where: str, key: str) -> JudgeRecord | PanelRecord:
+    is_panel = isinstance(record, Mapping) and "members" in record
+    if isinstance(record, Mapping) and not is_panel and isinstance(infos := record.get("infos"), Mapping):
+        record = {"form": older_form(infos), **record}
+    found: JudgeRecord | PanelRecord = _typed(PanelRecord if is_panel else JudgeRecord, record, where, key)
+    return found
 
 
 def _validated(cls: Any, values: Mapping[str, Any], where: str, key: str) -> Any:

@@ -5,17 +5,20 @@ in time, or failed, it asks itself.
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from roleeval.config import RunConfig
 from roleeval.engines import StoredEngine
-from roleeval.errors import RoleEvalError
-from roleeval.judging import Case, Judge, Question, ask, members
+from roleeval.errors import cause_of
+from roleeval.judging import Case, Judge, ask, members
 from roleeval.stages.cast import judge_model
 from roleeval.stages.runtime import Runtime
 from roleeval.types import AdapterRef, Sample, Transcript
+
+_log = logging.getLogger(__name__)
 
 _MOST_WAITING = 4096  # episodes; a judge that is slower than that is left to its stage, and memory stays flat
 
@@ -85,22 +88,21 @@ class JudgingAhead:
         while self._waiting:
             sample, transcript = self._waiting.popleft()
             for bench in self._benches:
-                case = Case(sample, "", {"": bench.judge.view.of(transcript)})
-                for question in bench.judge.questions(case):
-                    if not await self._asked(question, bench):
-                        return
+                if not await self._asked(sample, transcript, bench):
+                    self._most = 0
+                    self._waiting.clear()
+                    return
 
-    async def _asked(self, question: Question, bench: _Bench) -> bool:
-        """False, and an end to all of it, where a call had no reply: the stage will say what is wrong."""
+    async def _asked(self, sample: Sample, transcript: Transcript, bench: _Bench) -> bool:
+        """Whether there was a reply to everything; where not, all of it ends, and the stage will say what is wrong."""
         try:
-            for repeat in range(bench.judge.samples_per_item):
-                judgement = await ask(question, bench.judge, bench.engine, repeat=repeat, adapter=bench.adapter)
-                if not judgement.answered:
-                    break
-            else:
-                return True
-        except RoleEvalError:
-            pass
-        self._most = 0
-        self._waiting.clear()
-        return False
+            case = Case(sample, "", {"": bench.judge.view.of(transcript)})
+            for question in bench.judge.questions(case):
+                for repeat in range(bench.judge.samples_per_item):
+                    judgement = await ask(question, bench.judge, bench.engine, repeat=repeat, adapter=bench.adapter)
+                    if not judgement.answered:
+                        return False
+        except Exception as error:  # a judge's errors are no errors of what is being generated
+            _log.debug("judging ahead ends: %s", cause_of(error), exc_info=error)
+            return False
+        return True

@@ -11,10 +11,11 @@ from typing import Any
 
 from roleeval.config import RunConfig
 from roleeval.engines import Engine
-from roleeval.errors import ResultError
+from roleeval.errors import ConfigError, ResultError
 from roleeval.hashing import digest
-from roleeval.identity import identity_of, with_defaults
+from roleeval.identity import class_name, identity_of, with_defaults
 from roleeval.results import ResultFolder
+from roleeval.results.manifest import BenchmarkRecord, benchmark_record
 from roleeval.stages import cast
 from roleeval.stages.runtime import Runtime
 
@@ -28,12 +29,15 @@ async def run_identity(config: RunConfig, runtime: Runtime, engine: Engine) -> d
         {"benchmark", "data_hash", "prompt_packs", "model", "adapters", "engine", "seed", "limit"}, and "helpers" where
         the benchmark has some. "adapters" are names with hashes: two roles whose adapters are swapped are another
         model.
+
+    Raises:
+        ConfigError: the benchmark does not describe itself as a manifest needs it.
     """
-    facts = config.benchmark.describe()
+    facts = _described(config)
     identity = {
         "benchmark": identity_of(config.benchmark),
-        "data_hash": facts["data_hash"],
-        "prompt_packs": {name: pack["sha256"] for name, pack in facts["prompt_packs"].items()},
+        "data_hash": facts.data_hash,
+        "prompt_packs": {name: pack.sha256 for name, pack in facts.prompt_packs.items()},
         "model": identity_of(config.model),
         "adapters": sorted([adapter.name, adapter.fingerprint] for adapter in config.model.adapters()),
         "engine": engine.fingerprint,
@@ -43,6 +47,15 @@ async def run_identity(config: RunConfig, runtime: Runtime, engine: Engine) -> d
     if helpers := cast.helpers(config):
         identity["helpers"] = {name: await _helper(asked, runtime) for name, asked in helpers.items()}
     return identity
+
+
+def _described(config: RunConfig) -> BenchmarkRecord:
+    """What the manifest will say of the benchmark, before anything is generated for it."""
+    benchmark = config.benchmark
+    try:
+        return benchmark_record(benchmark.name, benchmark.describe(), f"{class_name(type(benchmark))}.describe()")
+    except ResultError as error:
+        raise ConfigError(f"benchmark: {error} (docs/extending.md)") from error
 
 
 async def _helper(asked: cast.Asked, runtime: Runtime) -> dict[str, Any]:

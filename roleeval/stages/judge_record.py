@@ -69,7 +69,7 @@ def judge_record(
         judgements: of the folder's samples, without controls.
         infos: metric -> what it is, as the judge declares it.
         controls: what the positive controls found.
-        session: time and calls of this session.
+        session: time and calls of this invocation.
     """
     judge, pack = task.judge, task.judge.prompts
     return JudgeRecord(
@@ -89,9 +89,10 @@ def judge_record(
         samples_per_item=judge.samples_per_item,
         aggregate=judge.aggregate,
         seed=judge.seed,
-        opponents=tuple(task.opponents.labels),
+        opponents=tuple(task.opponents.ids),
         **counted(judgements, task.price),
         infos=infos,
+        form=judge.form,
         controls=controls,
         session=session,
     )
@@ -133,7 +134,10 @@ def pooled_rows(found: Mapping[str, JudgeRows], names: Iterable[str], column: st
         by_judge = [{score.metric: score for score in scores} for _, scores in parts]
         rows = []
         for name in names:
-            each = [scores[f"{prefix}/{name}"] for prefix, scores in zip(found, by_judge, strict=True)]
+            there = [scores.get(f"{prefix}/{name}") for prefix, scores in zip(found, by_judge, strict=True)]
+            each = [score for score in there if score is not None]
+            if len(each) < len(there):
+                continue  # a metric that has no value here, and nothing is missing
             status: Status = next((score.status for score in each if score.status != "ok"), "ok")
             rows.append(Score(f"{column}/{name}", mean_or_none([score.value for score in each]), status))
         pooled.append((parts[0][0], rows))

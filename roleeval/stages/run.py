@@ -9,6 +9,8 @@ from dataclasses import replace
 from roleeval.benchmarks import SelfScored
 from roleeval.config import RunConfig
 from roleeval.errors import ConfigError
+from roleeval.judging import members
+from roleeval.metrics import infos_of
 from roleeval.results import ResultFolder
 from roleeval.stages import cast
 from roleeval.stages.generate import Job, generate
@@ -35,6 +37,10 @@ async def run(config: RunConfig, runtime: Runtime) -> RunOutcome:
 
 
 def _refuse_impossible(config: RunConfig) -> None:
+    """What can be known before anything is generated."""
+    for judge in members(config.judge) if config.judge is not None and "judge" in config.options.stages else ():
+        infos_of(judge, ("another/run",) if judge.compares else (), key="judge")
+        assert judge.prompts  # says what is wrong with the pack, if anything
     name = config.benchmark.name
     if not isinstance(config.benchmark, SelfScored):
         return

@@ -9,9 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-from roleeval.config import RunOptions
+from roleeval.config import RunOptions, checked
 from roleeval.engines import CompletionStore, Engine, EngineOptions, LoraNeed, ModelSource, StoredEngine, Usage
 from roleeval.hashing import digest
+from roleeval.identity import class_name
 from roleeval.models import PersonaModel, lora_need
 
 T = TypeVar("T")
@@ -48,7 +49,7 @@ class Runtime:
             return known[0]
         if known is not None:
             await known[0].close()
-        engine = options.build(model.source, need)
+        engine = _complete(options.build(model.source, need), options)
         self._engines[key] = (engine, need)
         return engine
 
@@ -98,5 +99,12 @@ class Runtime:
         self._runner.close()
 
 
+def _complete(engine: Any, options: EngineOptions) -> Engine:
+    """An engine that has all that is asked of engines; what scores texts is needed where it says that it can."""
+    without = () if getattr(engine, "likelihoods", False) else ("likelihood", "scored_length")
+    found: Engine = checked(engine, Engine, f"engine: {class_name(type(options))}.build", without=without)
+    return found
+
+
 def _key(options: EngineOptions, source: ModelSource) -> str:
-    return digest(type(options).__qualname__, asdict(options), asdict(source))  # type: ignore[call-overload]
+    return digest(class_name(type(options)), asdict(options), asdict(source))  # type: ignore[call-overload]

@@ -22,12 +22,18 @@ def _hear_sigint() -> None:
 @pytest.fixture
 def start(tmp_path: Path) -> Start:
     """Starts run_eval.py with arguments; its stderr joins stdout."""
+    return starter(tmp_path)
+
+
+def starter(folder: Path) -> Start:
+    """`start` for a folder."""
 
     def run(*arguments: str, **environment: str) -> "subprocess.Popen[str]":
-        paths = [str(ROOT / "tests" / "support"), os.environ.get("PYTHONPATH", "")]
+        support = ROOT / "tests" / "support"
+        paths = [str(support), str(support / "third_party"), os.environ.get("PYTHONPATH", "")]
         return subprocess.Popen(
             [sys.executable, str(ROOT / "run_eval.py"), *arguments],
-            cwd=tmp_path,
+            cwd=folder,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(p for p in paths if p)} | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -1,8 +1,9 @@
 """One engine for all that a job asks: with too little room its adapters would take turns in the same slots."""
 
 import asyncio
-from dataclasses import dataclass
 from typing import Any
+
+from roleeval_stubs import StubEngine, StubOptions
 
 from roleeval.engines import LoraNeed, ModelSource
 from roleeval.models import Base, Her, SharedLora
@@ -14,21 +15,14 @@ HER = Her(name="her", source=SOURCE, adapter_path="zoo:her")
 STAGEHAND = SharedLora(name="stagehand", source=SOURCE, adapter_path="zoo:stagehand")
 
 
-@dataclass(frozen=True)
-class Options:
-    """Options of an engine that is nothing but what it was told."""
-
-    def build(self, source: ModelSource, lora: LoraNeed) -> Any:
-        return lora
-
-
 def need_of(*jobs: tuple[Any, ...]) -> LoraNeed:
-    runtime, options = Runtime(), Options()
+    """What an engine is built for."""
+    runtime, options = Runtime(), StubOptions()
     for job in jobs:
         runtime.expect(*((options, model) for model in job))
     built: Any = asyncio.run(runtime.engine(options, jobs[0][0]))
-    assert isinstance(built, LoraNeed)
-    return built
+    assert isinstance(built, StubEngine)
+    return built.lora
 
 
 def test_an_engine_has_room_for_all_adapters_of_a_job() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +17,14 @@ from roleeval.types import AdapterRef, Completion, Request
 @dataclass(frozen=True)
 class StubOptions:
     """delay_s: of every answer; fail: substring of questions that fail; die_after: answers until it is dead;
-    journal: a file that gets a line per call that reached the engine."""
+    journal: a file that gets a line per call that reached the engine; script: "module:function", which takes a request
+    and says the reply in the place of the stub's own."""
 
     delay_s: float = 0.0
     fail: str = ""
     die_after: int | None = None
     journal: str | None = None
+    script: str | None = None
 
     def build(self, source: ModelSource, lora: LoraNeed) -> "StubEngine":
         return StubEngine(self, source, lora)
@@ -57,6 +60,10 @@ class StubEngine:
         if self.options.delay_s:
             # uneven, so that episodes finish out of order
             await asyncio.sleep(self.options.delay_s * (0.5 + (request.seed % 100) / 100))
+        if self.options.script:
+            module, _, function = self.options.script.partition(":")
+            text = getattr(importlib.import_module(module), function)(request)
+            return Completion(text, "stop", 12, len(text.split()))
         token = hashlib.sha256(f"{question}|{request.seed}".encode()).hexdigest()[:6]
         return Completion(f"Well, my dear fellow, {question.strip()[:40]} {token}", "stop", 12, 8)
 

@@ -99,6 +99,11 @@ def gca_infos(briefs: Mapping[str, str], *, rounds: int, cap: float | None) -> l
     return [replace(info, source="CoSER (arXiv 2502.09082)") for info in infos]
 
 
+def gca_numbers(verdict: Mapping[str, Any]) -> dict[str, float]:
+    """A verdict as one number: the sum of its flaws' severities."""
+    return {"severities": float(sum(flaw["severity"] for flaw in verdict["flaws"]))}
+
+
 def _flaw_infos(dimensions: Iterable[str]) -> list[MetricInfo]:
     flaws = [
         MetricInfo(
@@ -179,6 +184,10 @@ class GcaJudge(Judge):
             read=lambda reply: _verdict(reply, dimension.name, answer.text),
             slots=(case.own,),
         )
+
+    def numbers(self, verdict: Mapping[str, Any]) -> Mapping[str, float]:
+        """See `gca_numbers`."""
+        return gca_numbers(verdict)
 
     def scores(self, judged: Sequence[tuple[Case, Sequence[Judgement]]]) -> list[tuple[Sample, list[Score]]]:
         return [(case.sample, self._rows(case, judgements)) for case, judgements in judged]

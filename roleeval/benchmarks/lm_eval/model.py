@@ -20,7 +20,8 @@ from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from roleeval.benchmarks.actor import Actor
 from roleeval.engines.chat import load_tokenizer, render_prompt
 from roleeval.engines.fingerprint import pinned
-from roleeval.errors import AdapterError, EngineDeadError, EngineError
+from roleeval.engines.template import Prompts, opened_reasoning
+from roleeval.errors import cause_of, concerns_one_item
 from roleeval.seeds import derive_seed
 from roleeval.types import (
     Completion,
@@ -43,7 +44,6 @@ log = logging.getLogger("roleeval")
 Submit = Callable[[Coroutine[Any, Any, Any]], Any]
 _LENGTH_KEYS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
 _SAMPLING_KEYS = {"until", "do_sample", "temperature", "top_p", "top_k", "repetition_penalty", *_LENGTH_KEYS}
-_THINK = "<think>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,7 @@ class PersonaLM(TemplateLM):  # type: ignore[misc]
         # An endpoint renders chats itself: it gets them as they are (see apply_chat_template).
         local = actor.engine.likelihoods
         self.tokenizer = load_tokenizer(pinned(actor.model.source)) if local else None
+        self._prompts = Prompts(pinned(actor.model.source)) if local else None
         self._chat = False
         self._warned: set[str] = set()
         self.turns: dict[tuple[str, int], list[Turn]] = defaultdict(list)
@@ -101,7 +102,7 @@ class PersonaLM(TemplateLM):  # type: ignore[misc]
         sent = _described(model.messages(system, history), task)
         if self.tokenizer is None:
             return json.dumps([[(m.role, m.content) for m in sent], opening], ensure_ascii=False)
-        return render_prompt(self.tokenizer, Request(sent, Sampling(), 0, prefill=opening))
+        return render_prompt(self.tokenizer, Request(sent, Sampling(), 0, prefill=opening), prompts=self._prompts)
 
     @property
     def tokenizer_name(self) -> str:
@@ -200,10 +201,11 @@ class PersonaLM(TemplateLM):  # type: ignore[misc]
         ]
         try:
             found: list[Likelihood] = [await engine.likelihood(request) for request in asked]
-        except EngineDeadError:
-            raise
-        except (EngineError, AdapterError) as error:
-            return self._turn(context, raw=continuation, status="engine_failed", finish="error", error=str(error))
+        except Exception as error:
+            if not concerns_one_item(error):
+                raise
+            log.debug("lm-eval: a likelihood failed", exc_info=error)
+            return self._turn(context, raw=continuation, status="engine_failed", finish="error", error=cause_of(error))
         turn = self._turn(context, raw=continuation, status="ok", finish="stop")
         return replace(
             turn,
@@ -227,10 +229,11 @@ class PersonaLM(TemplateLM):  # type: ignore[misc]
         asked = self._request(self._context(context), sampling, seed)
         try:
             done, reply = await self._reply(asked)
-        except EngineDeadError:
-            raise
-        except (EngineError, AdapterError) as error:
-            return self._turn(context, raw="", status="engine_failed", finish="error", seed=seed, error=str(error))
+        except Exception as error:
+            if not concerns_one_item(error):
+                raise
+            log.debug("lm-eval: %s/%s failed", request.task_name, request.doc_id, exc_info=error)
+            return self._turn(context, raw="", status="engine_failed", finish="error", seed=seed, error=cause_of(error))
         text = done.text.removeprefix(asked.prefill)
         # Where nothing was taken out the text stays as it is: tasks on code read its leading spaces.
         visible = text if reply.visible == text.strip() else reply.visible
@@ -245,12 +248,11 @@ class PersonaLM(TemplateLM):  # type: ignore[misc]
 
     async def _reply(self, asked: Request) -> tuple[Completion, Reply]:
         """An answer; a task's stop strings must not end the reasoning before it."""
-        opened = (asked.prompt or "").rstrip().endswith(_THINK)  # by the chat template, so not part of the text
+        opened = opened_reasoning(asked.prompt or "")  # by the chat template, so not part of the text
         whole = replace(asked, sampling=replace(asked.sampling, stop=()))
 
         def read(done: Completion) -> tuple[Completion, Reply]:
-            text = f"{_THINK}\n{done.text}" if opened else done.text
-            return done, self._actor.model.parse(text, done.finish_reason, done.reasoning)
+            return done, self._actor.model.parse(f"{opened}{done.text}", done.finish_reason, done.reasoning)
 
         engine = self._actor.engine
         done, reply = read(await engine.generate(whole if opened else asked))

@@ -28,6 +28,7 @@ from roleeval.engines.openai._wire import (
     retry_after_s,
     server_message,
 )
+from roleeval.engines.turns import fitted, turns_hint
 from roleeval.errors import AdapterError, ConfigError, EngineError
 from roleeval.hashing import digest
 from roleeval.types import AdapterRef, Completion, Likelihood, LikelihoodRequest, Request
@@ -118,6 +119,11 @@ class OpenAIOptions:
                 "model.chat_template is not applied by engine=openai: the server renders the chat. Start the server"
                 f" with --chat-template {source.chat_template} and unset the key, or use engine=vllm"
             )
+        if source.template_options or source.template_date:
+            raise ConfigError(
+                "model.source.template_options and template_date are not applied by engine=openai: the server renders"
+                " the chat. Servers like vLLM take engine.extra_body.chat_template_kwargs; or use engine=vllm"
+            )
         return OpenAIEngine(self, source)
 
 
@@ -158,6 +164,7 @@ class OpenAIEngine:
             source.revision,
             options.extra_body,
             [options.extended_sampling, options.send_seed, sorted(options.omit)],
+            *source.prompt_options,
         )
         self._slots = asyncio.Semaphore(options.max_concurrency)
         self._endpoints: list[_Endpoint] = []
@@ -285,8 +292,9 @@ class OpenAIEngine:
 
     def _body(self, request: Request) -> dict[str, Any]:
         options = self._options
+        chat = None if request.messages is None else fitted(request.messages, self._source)
         body = request_body(
-            request,
+            replace(request, messages=chat),
             model=request.adapter.name if request.adapter else self._source.path,
             extended=options.extended_sampling,
             send_seed=options.send_seed,
@@ -340,7 +348,10 @@ class OpenAIEngine:
         if transient and error.code != "insufficient_quota":  # a 429 that no waiting heals
             wait_s = retry_after_s(error.response.headers)
             return _RetryableError(f"HTTP {status}: {message}", elsewhere=status >= 500, wait_s=wait_s)
-        return EngineError(f"{endpoint.host} refused the request for {self._source.path}: HTTP {status}: {message}")
+        hint = turns_hint(message)
+        return EngineError(
+            f"{endpoint.host} refused the request for {self._source.path}: HTTP {status}: {message}{hint}"
+        )
 
     def _wait_s(self, attempt: int, failure: _RetryableError, endpoint: _Endpoint) -> float:
         options = self._options

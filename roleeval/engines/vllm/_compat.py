@@ -144,7 +144,7 @@ _ARGUMENTS = """
 """
 _SAMPLING = """
     temperature top_p top_k repetition_penalty max_tokens stop stop_token_ids seed structured_outputs output_kind
-    ignore_eos detokenize prompt_logprobs skip_reading_prefix_cache
+    ignore_eos detokenize logprobs prompt_logprobs skip_reading_prefix_cache
 """
 NEEDED = (
     Probe("engine arguments", "vllm.engine.arg_utils", "AsyncEngineArgs", tuple(_ARGUMENTS.split())),
@@ -156,6 +156,7 @@ NEEDED = (
         "AsyncLLM.generate",
         ("prompt", "sampling_params", "request_id", "lora_request", "priority", "data_parallel_rank"),
     ),
+    Probe("loading of an adapter", "vllm.v1.engine.async_llm", "AsyncLLM.add_lora", ("lora_request",)),
     Probe("death of the engine", "vllm.v1.engine.exceptions", "EngineDeadError"),
     Probe("platform", "vllm.platforms", "current_platform.is_cpu"),
     Probe("LoRA request", "vllm.lora.request", "LoRARequest.lora_name"),
@@ -227,6 +228,13 @@ def decided(vllm: Installed, *, stock: bool | None) -> str:
     if missing := lacking(vllm):  # outside the tested range is the user's to say; what is missing is not
         raise EngineError(f"engine.stock=false is not possible with {vllm}: {missing}; leave it unset")
     return ""
+
+
+@lru_cache(maxsize=1)
+def rank_patterns() -> bool:
+    """Whether the installed vLLM serves an adapter's rank_pattern and alpha_pattern; older ones ignore them."""
+    probe = Probe("rank patterns", "vllm.lora.peft_helper", "PEFTHelper.rank_pattern")
+    return not probe.lacks(outline(probe.module))
 
 
 def imported(module: str) -> Any:

@@ -14,11 +14,6 @@ from roleeval.errors import EngineError
 if TYPE_CHECKING:
     from vllm import SamplingParams
 
-# Any text will do that is longer than a kernel's smallest block.
-TEXT = (
-    "The lamp was still burning when the two friends came home. They sat down at the table, looked at each other for"
-    " a while, and then the older one began to tell what had happened that morning in the harbour."
-)
 _TOKENS = 16
 # In nats a token. 0.0 on a healthy engine in float32 and bfloat16 (docs/architecture.md); the word salad was 7.6
 # below the model's own text.

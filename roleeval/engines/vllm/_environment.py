@@ -5,6 +5,7 @@ vLLM's processes are started with the environment of that moment; nothing that d
 
 import os
 import re
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -21,6 +22,8 @@ _NO_TEXT = re.compile(
 # Part of every fingerprint by its effect, wherever it comes from (see `batch_invariant`).
 _INVARIANT = "VLLM_BATCH_INVARIANT"
 _THREADS = "OMP_NUM_THREADS"
+# Engines start in threads; the environment is the process's.
+_CHANGING = threading.Lock()
 
 
 def checked(given: Mapping[str, object]) -> dict[str, str]:
@@ -78,6 +81,11 @@ def applied(given: Mapping[str, str], defaults: Mapping[str, str], *, copies: in
         copies: of the model; with several, each one's process gets its share of the cores, as it takes its number of
             threads from the environment.
     """
+    with _CHANGING:
+        yield from _changed(given, defaults, copies)
+
+
+def _changed(given: Mapping[str, str], defaults: Mapping[str, str], copies: int) -> Iterator[None]:
     before = _found()
     shared = copies > 1 and _THREADS not in os.environ
     os.environ.update({name: value for name, value in defaults.items() if name not in before} | dict(given))

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from roleeval.benchmarks.coser import Coser, CoserOverlap, gca_infos, gca_points, read_severity
+from roleeval.benchmarks.coser import Coser, CoserOverlap, gca_infos, gca_numbers, gca_points, read_severity
 from roleeval.benchmarks.coser.scene import ENVIRONMENT_PART, PREDICTOR_PART
 from roleeval.benchmarks.coser.text import character_turn, without_name
 from roleeval.errors import DataError, ResultError
@@ -300,9 +300,15 @@ def _write(
     data = record.to_json()
     source = {key: data[key] for key in ("judge", "pack", "model")}
     lines = [
-        judgement_line(judgement, column=column, source=source, price=None)
+        judgement_line(
+            judgement,
+            column=column,
+            numbers=None if judgement.verdict is None else gca_numbers(judgement.verdict),
+            source=source,
+            price=None,
+        )
         for scene in scenes
-        for judgement in _judgements(scene, folder.label)
+        for judgement in _judgements(scene, folder.run_id)
     ]
     folder.judgements.unlink(missing_ok=True)  # of an earlier import
     write_judgements(folder.judgements, column, lines)

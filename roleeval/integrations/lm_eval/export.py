@@ -11,7 +11,7 @@ Source: lm_eval/evaluator.py and lm_eval/loggers/evaluation_tracker.py of lm-eva
 import importlib.metadata
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +19,6 @@ from typing import Any
 
 from roleeval.errors import ConfigError, ResultError
 from roleeval.integrations.lm_eval.tasks import (
-    PROTOCOLS,
     TASK_VERSION,
     directions,
     flat_metrics,
@@ -111,16 +110,31 @@ class _Task:
     higher_is_better: dict[str, bool | None] = field(default_factory=dict)
 
     def add(
-        self, doc: Mapping[str, Any], transcript: Transcript, metrics: Mapping[str, float | None], kwargs: Any
+        self,
+        doc: Mapping[str, Any],
+        transcript: Transcript,
+        metrics: Mapping[str, float | None],
+        *,
+        protocols: Iterable[str],
+        kwargs: Any,
     ) -> None:
-        """Adds one sample: lm-eval's keys, and `status`, which lm-eval has no place for."""
+        """Adds one sample: lm-eval's keys, and `status`, which lm-eval has no place for.
+
+        Args:
+            doc: the sample as a document.
+            transcript: how it was played.
+            metrics: flat name -> value.
+            protocols: whose references lie in the document under their names; the first there are, are the target.
+            kwargs: decoding parameters.
+        """
         lm_eval = _lm_eval_utils()
-        self.target = next((protocol for protocol in PROTOCOLS if doc.get(protocol)), "")
+        self.target = next((protocol for protocol in protocols if doc.get(protocol)), "")
         target = str(doc[self.target]) if self.target else ""
         prompts = [
             turn.prompt
             or json.dumps([{"role": m.role, "content": m.content} for m in turn.messages], ensure_ascii=False)
             for turn in transcript.turns
+            if turn.prompt or turn.messages  # a turn that is given has neither
         ]
         line = {
             "doc_id": _position(doc["id"], len(self.lines)),
@@ -188,7 +202,8 @@ def _tasks(
         task = tasks.setdefault(sample.split, _Task(f"{benchmark}_{sample.split}", sample.split))
         doc = task_row(sample) if benchmark == "rolebench" else _doc(sample)
         scored = values.get(sample.id, {})
-        task.add(doc, transcript, flat_metrics(doc, scored), gen_kwargs)
+        metrics = flat_metrics(doc, scored)
+        task.add(doc, transcript, metrics, protocols=sample.references, kwargs=gen_kwargs)
         task.higher_is_better |= directions(doc, scored, infos)
     return list(tasks.values())
 

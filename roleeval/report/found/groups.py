@@ -14,7 +14,13 @@ def table_groups(runs: Sequence[RunResult]) -> list[str]:
     groups = {group for run in runs for entries in run.entries.values() for group in entries}
     covering = [group for group in groups if "/" in group]
     covered = {split for group in covering for split in splits_of(runs, group)}
-    plain = [g for g in groups if "/" not in g and not (set(splits_of(runs, g)) <= covered)]
+    averaged = [set(splits_of(runs, group)) for group in covering if parts_of(runs, group)]
+
+    def stands_alone(group: str) -> bool:
+        splits = set(splits_of(runs, group))
+        return splits not in averaged if parts_of(runs, group) else not splits <= covered
+
+    plain = [group for group in groups if "/" not in group and stands_alone(group)]
     order = {split: place for run in reversed(runs) for place, split in enumerate(run.facts.splits)}
 
     def place(group: str) -> tuple[int, bool, str]:

@@ -9,6 +9,7 @@ from roleeval.report.found.collect import Collection, NotShown
 from roleeval.report.found.compare import RunSet, run_sets
 from roleeval.report.found.groups import headline_groups, table_groups
 from roleeval.report.tables.differences import Comparison, difference_table
+from roleeval.report.tables.legend import legend
 from roleeval.report.tables.published import published_tables
 from roleeval.report.tables.ratings import Rated, ratings_table
 from roleeval.report.tables.tables import Table, group_table, runs_table
@@ -52,6 +53,7 @@ def _set_section(run_set: RunSet, compared: Sequence[Comparison], ratings: Seque
             title = f"Differences from {comparison.reference.model}: {group}"
             lines += table_lines(difference_table(comparison, group, title=title, short=False))
     lines += table_lines(runs_table(run_set))
+    lines += table_lines(legend(run_set))
     for group in table_groups(run_set.runs):
         lines += table_lines(group_table(run_set, group, title=f"All metrics: {group}", short=False))
     return lines

@@ -15,7 +15,7 @@ from roleeval.report.found.compare import RunSet, clusters_word, interval_words,
 from roleeval.report.found.groups import cell_entries, splits_of
 from roleeval.report.found.rows import MetricFrames, cluster_numbers
 from roleeval.report.found.seeds import member_rows
-from roleeval.report.tables.columns import headline, number, ordered
+from roleeval.report.tables.columns import headline, lower_is_better, ordered, value_text
 from roleeval.report.tables.tables import NOTHING, Cell, Table, few_clusters_note
 from roleeval.stats import (
     LEVEL,
@@ -174,7 +174,7 @@ def difference_table(comparison: Comparison, group: str, *, title: str, short: b
         caption=_caption(comparison),
         columns=("model", *metrics),
         rows=rows,
-        notes=tuple(_notes(comparison, entries)),
+        notes=tuple(_notes(comparison, metrics, entries)),
         clusters=frozenset(entry.clusters for entry in entries),
     )
 
@@ -195,7 +195,7 @@ def _value(unit: Unit, label: str, entry: Entry) -> list[str]:
     if entry.ci_low is None or entry.ci_high is None:
         interval = NOTHING
     else:
-        interval = f"[{number(unit, entry.ci_low)}, {number(unit, entry.ci_high)}]"
+        interval = f"[{value_text(unit, entry.ci_low)}, {value_text(unit, entry.ci_high)}]"
     words = _words(unit, entry.test) if entry.test else []
     return [f"{label}: {value} {interval}", *words] if label else [value, interval, *words]
 
@@ -203,7 +203,7 @@ def _value(unit: Unit, label: str, entry: Entry) -> list[str]:
 def _words(unit: Unit, test: Test) -> list[str]:
     words = [test.conclusion] if test.conclusion in ("not separable", "too few clusters") else []
     words += [] if test.p_holm is None else [f"p {test.p_holm:.3f}" if test.p_holm >= 0.001 else "p < 0.001"]
-    return words + ([] if test.detectable is None else [f"detectable {number(unit, test.detectable)}"])
+    return words + ([] if test.detectable is None else [f"detectable {value_text(unit, test.detectable)}"])
 
 
 def _pairs(entry: Entry) -> str:
@@ -212,7 +212,7 @@ def _pairs(entry: Entry) -> str:
 
 def signed(unit: Unit, value: float) -> str:
     """A difference as tables print it, with its sign."""
-    text = number(unit, value)
+    text = value_text(unit, value)
     if float(text) == 0:
         return text.removeprefix("-")
     return text if text.startswith("-") else f"+{text}"
@@ -228,7 +228,7 @@ def _caption(comparison: Comparison) -> str:
     )
 
 
-def _notes(comparison: Comparison, entries: Sequence[Entry]) -> list[str]:
+def _notes(comparison: Comparison, metrics: Sequence[str], entries: Sequence[Entry]) -> list[str]:
     word = clusters_word(comparison.run_set)
     notes = [
         f'"not separable": p is above {1 - LEVEL:.2f} or the interval contains 0. p is corrected for the number of'
@@ -236,6 +236,8 @@ def _notes(comparison: Comparison, entries: Sequence[Entry]) -> list[str]:
         '"detectable": the true difference that this comparison would find four times out of five, with p corrected for'
         " the number of models; absent where no result could be called higher or lower.",
     ]
+    if falling := lower_is_better(metrics, comparison.run_set.infos):
+        notes.append(f"Lower is better, so a difference below 0 is an improvement: {', '.join(falling)}.")
     if any(entry.test and entry.test.conclusion == "too few clusters" for entry in entries):
         notes.append(
             f'"too few clusters": with so few {word} and so many models no result could bring p below the limit.'

@@ -15,7 +15,7 @@ from typing import Any, get_args
 
 from roleeval.errors import DataError
 from roleeval.metrics import Unit
-from roleeval.report.tables.columns import number
+from roleeval.report.tables.columns import value_text
 from roleeval.report.tables.tables import NOTHING, Notes, Table
 
 _NEEDED = ("benchmark", "title", "source", "judge", "protocol", "columns", "rows")
@@ -52,7 +52,9 @@ def reported(file: Path) -> Table:
             raise DataError(f"{file}: the row of {row.get('model')!r} has {sorted(unknown)[0]!r}, which is no column")
         mark = notes.mark(row["remark"]) if row.get("remark") else ""
         cells = [
-            (number(units.get(heading, "fraction"), row[heading] / scale[heading]),) if heading in row else (NOTHING,)
+            (value_text(units.get(heading, "fraction"), row[heading] / scale[heading]),)
+            if heading in row
+            else (NOTHING,)
             for heading in columns
         ]
         rows.append(((f"{row['model']}{mark}",), *cells))

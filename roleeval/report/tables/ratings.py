@@ -137,7 +137,7 @@ def _rated(
 
 def _anchor(compared: Pairs, outcomes: Sequence[Outcome], reference: str | None) -> str:
     there = {name for outcome in outcomes for name in (outcome.model_a, outcome.model_b)}
-    wanted = [name for label, name in compared.labels.items() if reference in (label, name, label.partition("/")[0])]
+    wanted = [name for run, name in compared.name_of.items() if reference in (run, name, run.partition("/")[0])]
     return next(name for name in (*wanted, REFERENCES, *sorted(there)) if name in there)
 
 

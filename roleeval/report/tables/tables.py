@@ -10,7 +10,7 @@ from roleeval.metrics import MetricInfo, Unit
 from roleeval.report.found.collect import Entry, RunResult
 from roleeval.report.found.compare import RunSet, caption, clusters_word, decoding
 from roleeval.report.found.groups import cell_entries, parts_of, planned_rows, splits_of
-from roleeval.report.tables.columns import Infos, headline, number, ordered
+from roleeval.report.tables.columns import Infos, headline, lower_is_better, ordered, value_text
 from roleeval.stats import FEW_CLUSTERS, Estimate
 
 Cell = tuple[str, ...]
@@ -109,12 +109,12 @@ def _named_columns(runs: Sequence[RunResult], *, short: bool) -> list[tuple[str,
     if any(run.members for run in runs):
         columns.append(("seeds", lambda run: str(len(run.members) or 1)))
     if short and any(run.facts.parameters.adapters is not None for run in runs):
-        columns.append(("adapter parameters", lambda run: count(run.facts.parameters.adapters)))
-        columns.append(("per added role", lambda run: count(run.facts.parameters.per_added_role)))
+        columns.append(("adapter parameters", lambda run: parameters_text(run.facts.parameters.adapters)))
+        columns.append(("per added role", lambda run: parameters_text(run.facts.parameters.per_added_role)))
     return columns
 
 
-def count(value: int | None) -> str:
+def parameters_text(value: int | None) -> str:
     """A number of parameters, in groups of three digits."""
     return NOTHING if value is None else f"{value:,}".replace(",", " ")
 
@@ -196,7 +196,7 @@ def _values(
         lines += [value, interval] if interval else [value]
         lines += _spread(info.unit, entry)
         if entry.bounds is not None and entry.missing:
-            worst, best = (number(info.unit, end) for end in entry.bounds)
+            worst, best = (value_text(info.unit, end) for end in entry.bounds)
             lines.append(f"bounds {worst} (worst), {best} (best)")
         if info.per == "cluster":
             word = clusters_word(run_set, entry.n) if entry.spread is None else "values"
@@ -214,21 +214,21 @@ def _values(
 def _spread(unit: Unit, entry: Entry) -> list[str]:
     if entry.spread is None:
         return []
-    low, high = number(unit, entry.spread.low), number(unit, entry.spread.high)
-    return [f"seeds: sd {number(unit, entry.spread.sd)}, {low} to {high}"]
+    low, high = value_text(unit, entry.spread.low), value_text(unit, entry.spread.high)
+    return [f"seeds: sd {value_text(unit, entry.spread.sd)}, {low} to {high}"]
 
 
 def _value(run_set: RunSet, unit: Unit, entry: Entry, notes: Notes) -> tuple[str, str]:
     if entry.mean is None:
         return NOTHING + notes.mark("No value: nothing was scored here."), ""
-    value = number(unit, entry.mean)
+    value = value_text(unit, entry.mean)
     if entry.ci_low is None or entry.ci_high is None:
         few, one = clusters_word(run_set), clusters_word(run_set, 1)
         why = f"No interval: needs at least two {few}."
         if entry.clusters > 1:
             why = f"No interval: all values are equal, or a group of the mean rests on one {one}."
         return value, NOTHING + notes.mark(why)
-    return value, f"[{number(unit, entry.ci_low)}, {number(unit, entry.ci_high)}]"
+    return value, f"[{value_text(unit, entry.ci_low)}, {value_text(unit, entry.ci_high)}]"
 
 
 def few_clusters_note(run_set: RunSet, entries: Iterable[Entry | Estimate]) -> list[str]:
@@ -251,6 +251,8 @@ def _general_notes(run_set: RunSet, group: str, metrics: Sequence[str], entries:
         notes.append(f"{group} {what} {', '.join(parts)}; its n counts scores, not answers.")
         notes.append("In a mean of groups, metrics without references are over the answers of the same splits.")
     notes += [f"{name} {infos[name].caution}" for name in metrics if infos[name].caution]
+    if falling := lower_is_better(metrics, infos):
+        notes.append(f"Lower is better: {', '.join(falling)}.")
     if per_cluster := [name for name in metrics if infos[name].per == "cluster"]:
         notes.append(f"One value per {clusters_word(run_set, 1)}, not per answer: {', '.join(per_cluster)}.")
     said = {(p, w) for run in run_set.runs for p, w in run.facts.judges.items() if _stands(p, metrics)}
@@ -283,9 +285,9 @@ def runs_table(run_set: RunSet) -> Table:
                 (run.family,),
                 (run.name,),
                 (NOTHING if facts.seed is None else str(facts.seed),),
-                (count(facts.parameters.base),),
-                (count(facts.parameters.adapters),),
-                (count(facts.parameters.per_added_role),),
+                (parameters_text(facts.parameters.base),),
+                (parameters_text(facts.parameters.adapters),),
+                (parameters_text(facts.parameters.per_added_role),),
                 (facts.engine,),
                 (decoding(facts.sampling),),
                 (", ".join(f"{status} {count}" for status, count in sorted(facts.statuses.items())),),

@@ -257,13 +257,13 @@ def test_a_first_adapter_that_cannot_be_loaded_leaves_the_base_as_it_was(
     broken = tmp_path / "broken"
     shutil.copytree(tiny_adapters[1], broken)
     config = json.loads((broken / "adapter_config.json").read_text())
-    config["target_modules"] = ["no_such_module"]
-    (broken / "adapter_config.json").write_text(json.dumps(config))
-    good = load_adapter(tiny_adapters[0])
+    good, bad = load_adapter(tiny_adapters[0]), load_adapter(broken)
 
     async def use(engine: HfEngine) -> list[Completion]:
+        engine.check(bad)
+        (broken / "adapter_config.json").write_text(json.dumps(config | {"target_modules": ["no_such_module"]}))
         with pytest.raises(AdapterError, match="PEFT could not load it"):
-            await engine.generate(ask(0, adapter=load_adapter(broken)))
+            await engine.generate(ask(0, adapter=bad))
         return [await engine.generate(ask(0)), await engine.generate(ask(0, adapter=good))]
 
     assert with_engine(tiny_model, use) == answers(tiny_model, [ask(0), ask(0, adapter=good)])

@@ -17,7 +17,7 @@ from roleeval.cli.main import app
 from roleeval.engines import ModelSource
 from roleeval.errors import DataError
 from roleeval.judging import PairwiseJudge, Price, RankingJudge, RubricJudge
-from roleeval.report.judge_card import Card, judge_cards, print_cards, read_labels, write_cards
+from roleeval.report.judge_card import Card, judge_cards, print_cards, read_human_labels, write_cards
 from roleeval.results import ResultFolder, read_transcripts
 from roleeval.types import Request, Sampling
 
@@ -193,15 +193,15 @@ def test_labels_about_something_else_name_their_line(tmp_path: Path, odd: dict[s
 def test_a_file_that_holds_no_labels_says_where(tmp_path: Path, name: str, text: str, message: str) -> None:
     (tmp_path / name).write_text(text)
     with pytest.raises(DataError, match=message):
-        read_labels(tmp_path / name)
+        read_human_labels(tmp_path / name)
     with pytest.raises(DataError, match="cannot be read"):
-        read_labels(tmp_path / "absent.csv")
+        read_human_labels(tmp_path / "absent.csv")
 
 
 def test_raters_of_one_answer_count_as_their_mean(tmp_path: Path) -> None:
     text = "sample,model,criterion,value,rater\na,b,c,1,x\na,b,c,3,y\n"
     (tmp_path / "l.csv").write_text(text)
-    assert [(label.rater, label.value, label.line) for label in read_labels(tmp_path / "l.csv")] == [
+    assert [(label.rater, label.value, label.line) for label in read_human_labels(tmp_path / "l.csv")] == [
         ("x", 1.0, 2),
         ("y", 3.0, 3),
     ]

@@ -10,7 +10,7 @@ import pytest
 from roleeval.metrics import MetricInfo, Unit
 from roleeval.report import collect, write_report
 from roleeval.report.found.compare import run_sets
-from roleeval.report.tables.columns import headline, number, ordered
+from roleeval.report.tables.columns import headline, ordered, value_text
 from roleeval.report.tables.tables import Table, group_table
 
 MakeRun = Callable[..., Path]
@@ -105,4 +105,4 @@ def test_columns_of_one_position_stand_by_name_and_a_headline_is_never_empty() -
     [("fraction", "2.3457"), ("points", "2.35"), ("words", "2.3"), ("characters", "2.3"), ("rank", "2.3457")],
 )
 def test_a_value_has_the_decimals_of_its_unit(unit: Unit, text: str) -> None:
-    assert number(unit, 2.345678) == text and number("fraction", 2.345678, decimals=3) == "2.346"
+    assert value_text(unit, 2.345678) == text and value_text("fraction", 2.345678, decimals=3) == "2.346"

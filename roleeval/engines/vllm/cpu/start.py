@@ -15,6 +15,8 @@ from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
+from roleeval.engines.vllm._output import redirect
+
 _IMPORTED = ["vllm.v1.engine.core", "vllm.v1.engine.async_llm", "roleeval.engines.vllm.cpu.worker"]
 # Beside site-packages: what vLLM preloads into its processes on the CPU, one of each kind.
 _PRELOADED = (("vllm/libs/libtcmalloc*.so*",), ("torch.libs/libgomp*.so*", "torch/lib/libgomp*.so*"))
@@ -31,6 +33,7 @@ class _Process(ForkServerProcess):
         os.environ.clear()
         os.environ.update(self._environment)
         threading.Thread(target=_end_with_parent, daemon=True).start()
+        redirect()
         super().run()
 
 

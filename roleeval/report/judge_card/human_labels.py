@@ -21,7 +21,7 @@ _NEEDED = ("sample", "model", "criterion", "value")
 
 
 @dataclass(frozen=True, slots=True)
-class Label:
+class HumanLabel:
     """One person's opinion of one answer; `line` is where it stands."""
 
     sample: str
@@ -32,7 +32,7 @@ class Label:
     line: int
 
 
-def read_labels(file: Path) -> list[Label]:
+def read_human_labels(file: Path) -> list[HumanLabel]:
     """Reads a file of human labels (.csv, .jsonl).
 
     Raises:
@@ -46,7 +46,7 @@ def read_labels(file: Path) -> list[Label]:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{file}: cannot be read as UTF-8 text ({error})") from error
-    labels: list[Label] = []
+    labels: list[HumanLabel] = []
     first: dict[tuple[str, ...], int] = {}
     for line, row in rows(file, text):
         label = _label(file, line, row)
@@ -93,7 +93,7 @@ def _check_columns(file: Path, line: int, there: Any) -> None:
         raise DataError(f"{file}, line {line}: the column {absent[0]!r} is missing; there are: {found}")
 
 
-def _label(file: Path, line: int, row: Mapping[str, Any]) -> Label:
+def _label(file: Path, line: int, row: Mapping[str, Any]) -> HumanLabel:
     for name in _NEEDED:
         if row[name] is None or not str(row[name]).strip():
             raise DataError(f"{file}, line {line}: {name} is empty")
@@ -104,4 +104,4 @@ def _label(file: Path, line: int, row: Mapping[str, Any]) -> Label:
     if not math.isfinite(value):
         raise DataError(f"{file}, line {line}: value is {row['value']!r} and not a number")
     sample, model, criterion = (str(row[name]).strip() for name in ("sample", "model", "criterion"))
-    return Label(sample, model, criterion, value, str(row.get("rater") or "").strip(), line)
+    return HumanLabel(sample, model, criterion, value, str(row.get("rater") or "").strip(), line)
