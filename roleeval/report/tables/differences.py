@@ -233,8 +233,8 @@ def _notes(comparison: Comparison, metrics: Sequence[str], entries: Sequence[Ent
     notes = [
         f'"not separable": p is above {1 - LEVEL:.2f} or the interval contains 0. p is corrected for the number of'
         " models, not for the number of metrics.",
-        '"detectable": the true difference that this comparison would detect four times out of five, with p corrected for'
-        " the number of models; absent where no result could be called higher or lower.",
+        '"detectable": the true difference that this comparison would detect four times out of five, with p corrected'
+        " for the number of models; absent where no result could be called higher or lower.",
     ]
     if falling := lower_is_better(metrics, comparison.run_set.infos):
         notes.append(f"Lower is better, so a difference below 0 is an improvement: {', '.join(falling)}.")
