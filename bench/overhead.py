@@ -136,7 +136,7 @@ class Synthetic:
         return {}
 
     def describe(self) -> Mapping[str, Any]:
-        return {"data": "generated", "data_hash": "", "prompt_packs": {}}
+        return {"data_hash": "", "prompt_packs": {}}
 
 
 @dataclass(frozen=True)

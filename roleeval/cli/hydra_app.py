@@ -17,7 +17,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from roleeval.cli.explain import composing, explain_override, overrides
-from roleeval.cli.session import Session, session
+from roleeval.cli.invocation import Invocation, invocation
 from roleeval.errors import RoleEvalError
 from roleeval.resources import resource
 
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"roleeval: {error}", file=sys.stderr)
         return 2
     terminated = _route_sigterm()
-    here = session()
+    here = invocation()
     here.leads = True
     try:
         code = _all(_commands(arguments), here)
@@ -78,7 +78,7 @@ def _commands(arguments: list[str]) -> list[list[str]]:
     return [arguments[a + 1 : b] for a, b in pairwise([-1, *ends, len(arguments)])]
 
 
-def _all(commands: list[list[str]], here: Session) -> int:
+def _all(commands: list[list[str]], here: Invocation) -> int:
     for command in commands:
         if "judge=null" in command and any(argument.startswith("experiment=") for argument in command):
             # Hydra would print a traceback
@@ -123,7 +123,7 @@ def _foreseen(arguments: list[str]) -> bool:
     return False
 
 
-def _hydra(arguments: list[str], here: Session) -> int:
+def _hydra(arguments: list[str], here: Invocation) -> int:
     import hydra
 
     # a launcher's preset in conf/ has the same name as its plugin's own, which causes a warning of Hydra
@@ -146,7 +146,7 @@ def _hydra(arguments: list[str], here: Session) -> int:
 
 def _job(config: "DictConfig") -> None:
     """One job: never raises, so that a sweep continues; errors are logged and set the exit code."""
-    here, name = session(), _job_name()
+    here, name = invocation(), _job_name()
     runs: list[RunConfig] = []
     with _recorded(name, here):
         runs = _configured(config)
@@ -157,7 +157,7 @@ def _job(config: "DictConfig") -> None:
 
 
 @contextmanager
-def _recorded(name: str, here: Session) -> Iterator[None]:
+def _recorded(name: str, here: Invocation) -> Iterator[None]:
     try:
         yield
     except RoleEvalError as error:
@@ -186,7 +186,7 @@ def _configured(config: "DictConfig") -> "list[RunConfig]":
     return runs
 
 
-def _run(config: "RunConfig", here: Session) -> None:
+def _run(config: "RunConfig", here: Invocation) -> None:
     from roleeval.stages.run import run
 
     outcome = here.runtime.execute(lambda: run(config, here.runtime))
@@ -201,7 +201,7 @@ def _run(config: "RunConfig", here: Session) -> None:
         )
 
 
-def _judge_again(here: Session) -> None:
+def _judge_again(here: Invocation) -> None:
     """After several runs: compares runs that were judged early with the opponents that finished after them.
 
     Calls that two runs share are in the store; judges of single answers have nothing left to do.

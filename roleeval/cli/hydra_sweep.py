@@ -18,7 +18,7 @@ from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from roleeval.cli.session import session
+from roleeval.cli.invocation import invocation
 from roleeval.config import parse_config
 from roleeval.errors import RoleEvalError
 from roleeval.stages.cast import everyone
@@ -37,17 +37,17 @@ class ShareEngines(Callback):
                 with contextlib.suppress(RoleEvalError, HydraException):  # the job itself will report it
                     _expect(job)
         else:
-            session().outcomes, session().launched = _outcomes(config), len(jobs)
+            invocation().outcomes, invocation().launched = _outcomes(config), len(jobs)
             # joblib's processes would repeat the warning that hydra_app filters, once per job
             os.environ.setdefault("PYTHONWARNINGS", "ignore::UserWarning:multiprocessing.process")
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
-        here = session()
+        here = invocation()
         if here.leads:
             return
         here.leave(_outcomes(config) / f"{config.hydra.job.num:06}.json")
         here.close()
-        session.cache_clear()
+        invocation.cache_clear()
 
 
 def _in_this_process(config: DictConfig) -> bool:
@@ -57,7 +57,7 @@ def _in_this_process(config: DictConfig) -> bool:
     try:
         importlib.import_module(module)
     except ImportError as error:
-        session().refusal = (
+        invocation().refusal = (
             f"hydra/launcher={config.hydra.runtime.choices['hydra/launcher']}: its plugin is not installed ({error});"
             " install it with: pip install 'roleeval[launchers]'"
         )
@@ -87,4 +87,4 @@ def _expanded(overrides: list[str]) -> list[list[str]]:
 
 def _expect(job: list[str]) -> None:
     resolved: Any = OmegaConf.to_container(compose("config", job), resolve=True)
-    session().runtime.expect(*everyone(parse_config(resolved)))
+    invocation().runtime.expect(*everyone(parse_config(resolved)))

@@ -73,16 +73,18 @@ def _marks(coverage: "Coverage") -> str:
 
 
 def _print_scores(scores: "FileScores") -> None:
-    from roleeval.report import number, ordered
+    from roleeval.report import ordered, value_text
 
     coverage = scores.coverage
     print(f"matched {coverage.matched} of {coverage.references} references and {coverage.predictions} predictions")
     rows = [("metric", "mean", "95 % interval", "n", "missing")]
     for name in ordered(scores.metrics, scores.infos):
         entry, unit = scores.metrics[name], scores.infos[name].unit
-        mean = "–" if entry["mean"] is None else number(unit, entry["mean"])
+        mean = "–" if entry["mean"] is None else value_text(unit, entry["mean"])
         interval = (
-            "–" if entry["ci_low"] is None else f"[{number(unit, entry['ci_low'])}, {number(unit, entry['ci_high'])}]"
+            "–"
+            if entry["ci_low"] is None
+            else f"[{value_text(unit, entry['ci_low'])}, {value_text(unit, entry['ci_high'])}]"
         )
         rows.append((name, mean, interval, str(entry["n"]), str(entry["missing"])))
     print_columns(rows)

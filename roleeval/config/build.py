@@ -1,4 +1,4 @@
-"""A node of the configuration becomes the dataclass that its `_target_` names; mistakes become one sentence."""
+"""Builds the dataclass that a configuration node names in `_target_`; an error is one sentence."""
 
 import dataclasses
 import importlib
@@ -8,6 +8,7 @@ from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from roleeval.errors import ConfigError
+from roleeval.identity import class_name
 
 T = TypeVar("T")
 
@@ -15,7 +16,7 @@ T = TypeVar("T")
 def build_target(node: Mapping[str, Any], key: str) -> Any:
     """Builds the dataclass that a node's `_target_` names from the node's other keys."""
     if not isinstance(node, Mapping) or not isinstance(node.get("_target_"), str):
-        raise ConfigError(f"{key}._target_: missing; name a class as package.module.Class")
+        raise ConfigError(f"{key}._target_: missing; give a class as package.module.Class")
     module, _, name = node["_target_"].rpartition(".")
     try:
         target = getattr(importlib.import_module(module), name)
@@ -42,8 +43,8 @@ def build(cls: type[T], values: Mapping[str, Any], key: str) -> T:
     arguments = {}
     for name, value in values.items():
         hint = hints[name]
-        if _names_targets(value):
-            arguments[name] = _of_protocol(_built_targets(value, _join(key, name)), hint, _join(key, name))
+        if isinstance(value, Mapping) and "_target_" in value:
+            arguments[name] = _of_protocol(build_target(value, _join(key, name)), hint, _join(key, name))
             continue
         if get_origin(hint) in (Union, UnionType) and isinstance(value, Mapping):  # an object that may be null
             if all(part is None for part in value.values()):
@@ -52,6 +53,9 @@ def build(cls: type[T], values: Mapping[str, Any], key: str) -> T:
                 hint = next((part for part in get_args(hint) if dataclasses.is_dataclass(part)), hint)
         if dataclasses.is_dataclass(hint) and isinstance(hint, type) and isinstance(value, Mapping):
             arguments[name] = build(hint, value, _join(key, name))
+            continue
+        if _names_targets(value):
+            arguments[name] = {part: build_target(value[part], f"{_join(key, name)}.{part}") for part in value}
             continue
         try:
             arguments[name] = _adapter(hint).validate_python(_tuples(value))
@@ -74,10 +78,10 @@ def checked(thing: Any, protocol: Any, where: str, *, without: Collection[str] =
     """
     wanted = sorted(name for name in vars(protocol) if not name.startswith("_") and name not in without)
     if lacking := [name for name in wanted if not hasattr(type(thing), name) and not hasattr(thing, name)]:
-        kind = f"{type(thing).__module__}.{type(thing).__qualname__}"
+        kind, path = class_name(type(thing)), f"{protocol.__module__.rpartition('.')[0]}.{protocol.__name__}"
         raise ConfigError(
-            f"{where}: {kind} is no {protocol.__name__}; it lacks {', '.join(lacking)}. Add what is lacking"
-            f" ({protocol.__module__.rpartition('.')[0]}.{protocol.__name__}; docs/extending.md)"
+            f"{where}: {kind} does not implement {protocol.__name__}: missing {', '.join(lacking)}. Add them"
+            f" ({path}; docs/extending.md)"
         )
     return thing
 
@@ -89,16 +93,9 @@ def _of_protocol(thing: Any, hint: Any, key: str) -> Any:
 
 
 def _names_targets(value: Any) -> bool:
-    """Whether a node is an object of its own, or a mapping of nothing but such (a panel's judges)."""
-    if not isinstance(value, Mapping) or not value:
-        return False
-    return "_target_" in value or all(isinstance(part, Mapping) and "_target_" in part for part in value.values())
-
-
-def _built_targets(node: Mapping[str, Any], key: str) -> Any:
-    if "_target_" in node:
-        return build_target(node, key)
-    return {name: build_target(part, _join(key, str(name))) for name, part in node.items()}
+    """Whether a node is a mapping of nothing but objects of their own (a panel's judges)."""
+    parts = list(value.values()) if isinstance(value, Mapping) else []
+    return bool(parts) and all(isinstance(part, Mapping) and "_target_" in part for part in parts)
 
 
 @lru_cache(maxsize=256)
@@ -120,7 +117,7 @@ def _sentence(error: Any, key: str) -> str:
     given = first.get("input")
     kind = first["type"]
     if kind == "literal_error":
-        return f"{where}: {given!r} is not possible; allowed values: {first['ctx']['expected']}"
+        return f"{where}: {given!r} is invalid; allowed values: {first['ctx']['expected']}"
     if kind in ("unexpected_keyword_argument", "extra_forbidden"):
         return f"{where}: unknown key"
     shown = "" if isinstance(given, (Mapping, Sequence)) and not isinstance(given, str) else f" (given: {given!r})"

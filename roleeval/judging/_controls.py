@@ -1,9 +1,9 @@
-"""Positive controls: faults put into good answers, at doses that a usable judge ranks in order.
+"""Positive controls: faults injected into good answers, at doses that a usable judge ranks in order.
 
-Good answers are the benchmark's references, of single answers that have one; the judge is not shown the reference that
-an answer was made of. Elsewhere (scenes, sessions, no references) they are what the run itself has said: good or not, a
-fault makes it worse. A judge of single answers is asked about every dose; one that compares is asked whether the
-unspoilt answer beats each dose.
+Good answers are the benchmark's references, if its samples are single answers that have one; the judge is not shown the
+reference that an answer was made from. Otherwise (scenes, sessions, no references) they are what the run itself said:
+good or not, a fault makes it worse. A judge of single answers is asked about every dose; a comparative judge is asked
+whether the unmodified answer beats each dose.
 """
 
 from collections.abc import Mapping, Sequence

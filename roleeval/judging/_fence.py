@@ -1,4 +1,4 @@
-"""Candidates' texts are data: fences that they cannot close, and checks on what a judge quotes from them."""
+"""Candidates' texts are data: encloses them in fences that they cannot close, and checks a judge's quotations."""
 
 import re
 import unicodedata
@@ -17,16 +17,16 @@ def fence_token(*parts: object) -> str:
     return digest("fence", *parts)[:12]
 
 
-def fenced(text: str, label: str, token: str) -> str:
+def fenced(text: str, title: str, token: str) -> str:
     """A candidate's text between two marks.
 
     Args:
         text: what the candidate wrote.
-        label: what it is called in the prompt ("answer A").
+        title: what it is called in the prompt ("answer A").
         token: of `fence_token`.
     """
     inner = disarmed(text).replace(token, "")
-    return f"<<{label} {token}>>\n{inner}\n<<end of {label} {token}>>"
+    return f"<<{title} {token}>>\n{inner}\n<<end of {title} {token}>>"
 
 
 def disarmed(text: str) -> str:

@@ -1,6 +1,6 @@
-"""What a judge is: questions about answers, and scores out of the verdicts.
+"""The protocol of a judge: questions about answers, and scores from the verdicts.
 
-A judge never calls an engine itself: `_calls.ask` does, for all of them.
+A judge never calls an engine itself: `_calls.ask` does it for all judges.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,8 +15,10 @@ from roleeval.metrics import MetricInfo
 from roleeval.prompts import PromptPack, load_prompt_pack
 from roleeval.types import FinishReason, Message, Sample, Sampling, Score
 
-# The label of the benchmark's reference answers where a comparison has them as an opponent.
+# In the place of a run id: the benchmark's reference answers, where they are an opponent.
 REFERENCES = "references"
+# What a judge's verdicts are to whoever reads them in result folders; see Judge.form.
+Form = Literal["points", "pairs", "ranking"]
 # `Judge.arithmetic` of judges whose repeats stats.settled brings together.
 REPEATS_SETTLED = "settled"
 
@@ -31,8 +33,8 @@ class Case:
 
     Attributes:
         sample: what was asked.
-        own: label of the run whose scores are wanted.
-        answers: label -> answer; labels never reach a judge.
+        own: run id of the run whose scores are wanted.
+        answers: run id -> answer; run ids never reach a judge.
     """
 
     sample: Sample
@@ -41,7 +43,7 @@ class Case:
 
     @property
     def opponents(self) -> tuple[str, ...]:
-        return tuple(label for label in self.answers if label != self.own)
+        return tuple(run_id for run_id in self.answers if run_id != self.own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class Question:
         messages: the chat.
         schema: JSON text of the reply's schema; None for a free text.
         read: takes the verdict out of a reply, or raises UnusableReplyError.
-        slots: labels of the answers in the order in which they are shown.
+        slots: run ids of the answers in the order in which they are shown.
     """
 
     item: str
@@ -151,15 +153,20 @@ class Judge:
     prices: Mapping[str, Price] = field(default_factory=dict, metadata=OUTSIDE_IDENTITY)
     controls: int = field(default=0, metadata=OUTSIDE_IDENTITY)
 
-    compares: ClassVar[bool] = False  # whether it is asked about several runs' answers at once
+    # Whether it is asked about several runs' answers at once.
+    compares: ClassVar[bool] = False
+    # "pairs": questions have two slots, and a verdict is {criterion: {"winner": "A", "B" or "tie"}}; ratings, flips and
+    # win rates are made of it. "ranking": {criterion: {"ranking": letters of the slots, the best first}}. "points":
+    # anything else.
+    form: ClassVar[Form] = "points"
 
     def __post_init__(self) -> None:
         if not self.name or not self.name.replace("_", "").replace("-", "").isalnum():
-            raise ConfigError(f"judge.name: {self.name!r} cannot name a column; use letters, digits, - and _")
+            raise ConfigError(f"judge.name: {self.name!r} is not a valid name; use letters, digits, - and _")
         if self.attempts < 1 or self.samples_per_item < 1 or self.max_in_flight < 1:
-            raise ConfigError("judge: attempts, samples_per_item and max_in_flight are whole numbers from 1")
+            raise ConfigError("judge: attempts, samples_per_item and max_in_flight must be whole numbers of 1 or more")
         if self.controls < 0:
-            raise ConfigError(f"judge.controls: {self.controls} is not possible; give a whole number, 0 for none")
+            raise ConfigError(f"judge.controls: {self.controls} is invalid; give a whole number, 0 for none")
         if self.samples_per_item > 1 and self.sampling.temperature == 0:
             raise ConfigError(
                 f"judge.samples_per_item={self.samples_per_item} with sampling.temperature=0 asks for the same text"
@@ -171,7 +178,7 @@ class Judge:
             path = str(zoo_path(self.source.path.removeprefix("zoo:")))
             object.__setattr__(self, "source", replace(self.source, path=path, revision=None))
         if self.engine is not None and not hasattr(self.engine, "build"):
-            raise ConfigError("judge.engine: not an engine; give it a _target_ as conf/engine/*.yaml do, or null")
+            raise ConfigError("judge.engine: not an engine; give it a _target_ (see conf/engine/*.yaml), or null")
 
     @property
     def prompts(self) -> PromptPack:
@@ -217,9 +224,16 @@ class Judge:
         pooled by a panel.
 
         Args:
-            opponents: labels of the runs that a judged run is compared with; empty for judges of single answers.
+            opponents: run ids of the runs that a judged run is compared with; empty for judges of single answers.
         """
         return ()
+
+    def numbers(self, verdict: Mapping[str, Any]) -> Mapping[str, float]:
+        """A verdict as one number for each thing that was asked, kept beside it: what repeats and their noise are
+        measured on. Here the "score" of every part that has one; {} leaves it unmeasured.
+        """
+        parts = {name: part["score"] for name, part in verdict.items() if isinstance(part, Mapping) and "score" in part}
+        return {name: float(score) for name, score in parts.items()}
 
     def aggregated(self, values: Sequence[float]) -> float | None:
         """One value for several answers to the same question; None for none."""

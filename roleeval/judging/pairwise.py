@@ -1,4 +1,4 @@
-"""Pairwise comparison: every pair of answers in both orders; where the orders disagree it is a tie (stats.settled).
+"""Pairwise comparison: every pair of answers in both orders; if the orders disagree, it is a tie (stats.settled).
 
     question of a pair:  "<sample>|<shown first>|<shown second>", the same whichever of the two runs is judged,
                          so two runs that are compared with each other share their calls
@@ -20,6 +20,7 @@ from roleeval.judging._json import read_verdict
 from roleeval.judging._protocol import (
     REPEATS_SETTLED,
     Case,
+    Form,
     Judge,
     Judgement,
     Question,
@@ -69,6 +70,7 @@ class PairwiseJudge(Judge):
     against: tuple[str, ...] | None = field(default=None, metadata=OUTSIDE_IDENTITY)
 
     compares: ClassVar[bool] = True
+    form: ClassVar[Form] = "pairs"
 
     @property
     def arithmetic(self) -> str:
@@ -84,7 +86,7 @@ class PairwiseJudge(Judge):
 
     def _question(self, case: Case, order: Sequence[str]) -> Question:
         token = fence_token(self.seed, self.name, case.sample.id, sorted(order))
-        texts = [case.answers[label].text for label in order]
+        texts = [case.answers[run_id].text for run_id in order]
         shown = {
             f"answer_{slot.lower()}": fenced(t, f"answer {slot}", token) for slot, t in zip(_SLOTS, texts, strict=True)
         }
@@ -103,6 +105,10 @@ class PairwiseJudge(Judge):
     def _read(self, reply: str, judged: str) -> Mapping[str, Any]:
         verdict: Mapping[str, Any] = read_verdict(reply, json.loads(self._schema() or "{}"), judged=judged)
         return verdict
+
+    def numbers(self, verdict: Mapping[str, Any]) -> Mapping[str, float]:
+        """Per criterion the points of the answer shown first."""
+        return {name: _POINTS[part["winner"]] for name, part in verdict.items()}
 
     def scores(self, judged: Sequence[tuple[Case, Sequence[Judgement]]]) -> list[tuple[Sample, list[Score]]]:
         pairs = [
@@ -149,7 +155,7 @@ class PairwiseJudge(Judge):
         worst = next((pair for pair in pairs.values() if None in pair.wins.values()), None)
         status = worst.status if worst else next(iter(pairs.values())).status
         detail = {"reason": worst.reason} if worst and worst.reason else {}
-        overall = {label: mean_or_none(list(pair.wins.values())) for label, pair in pairs.items()}
+        overall = {run_id: mean_or_none(list(pair.wins.values())) for run_id, pair in pairs.items()}
         values = {f"{name}/win": mean_or_none([pair.wins[name] for pair in pairs.values()]) for name in names}
         values["overall/win"] = mean_or_none(list(overall.values()))
         values["overall/win_length_controlled"] = controlled
@@ -172,9 +178,9 @@ class PairwiseJudge(Judge):
         found.append(share_info("overall/win", "Win rate", f"{over}.", headline=True, primary=True))
         controlled = f"{over}, as it would be for answers of equal length."
         found.append(share_info("overall/win_length_controlled", "Win rate at equal length", controlled))
-        for label in opponents if len(opponents) > 1 else ():
-            against = f"Mean win over the criteria against {label}, a tie is half."
-            found.append(share_info(f"overall/win_against/{label}", f"Win rate against {label}", against))
+        for run_id in opponents if len(opponents) > 1 else ():
+            against = f"Mean win over the criteria against {run_id}, a tie is half."
+            found.append(share_info(f"overall/win_against/{run_id}", f"Win rate against {run_id}", against))
         return [*found, FLIP, FIRST_SLOT]
 
 

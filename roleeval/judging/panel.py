@@ -1,10 +1,11 @@
-"""Several judges as one: their own columns, and one that pools them."""
+"""Several judges as one: each has its column, and one more column is their mean."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from roleeval.errors import ConfigError
+from roleeval.identity import class_name
 from roleeval.judging._protocol import Judge
 
 
@@ -23,7 +24,7 @@ class Panel:
 
     def __post_init__(self) -> None:
         if len(self.judges) < 2:
-            raise ConfigError("judge.judges: a panel needs at least two judges; for one give judge=NAME itself")
+            raise ConfigError("judge.judges: a panel needs at least two judges; for a single one give judge=NAME")
         for name, judge in self.judges.items():
             _whole(judge, f"judge.judges.{name}")
 
@@ -42,13 +43,13 @@ def members(judge: Any) -> list[Judge]:
 
 
 def _whole(judge: Any, key: str) -> Judge:
-    kind = f"{type(judge).__module__}.{type(judge).__qualname__}"
+    kind = class_name(type(judge))
     if not isinstance(judge, Judge):
         raise ConfigError(f"{key}._target_: {kind} is not a judge; subclass roleeval.judging.Judge (docs/extending.md)")
     own = ("questions", "scores", "infos")
     if lacking := [name for name in own if getattr(type(judge), name) is getattr(Judge, name)]:
         raise ConfigError(
-            f"{key}._target_: {kind} is no whole judge; it lacks {', '.join(lacking)}. Add what is lacking"
+            f"{key}._target_: {kind} is incomplete: missing {', '.join(lacking)}. Add them"
             " (roleeval.judging.Judge; docs/extending.md)"
         )
     return judge

@@ -1,4 +1,4 @@
-"""Listwise ranking: all models' answers to a sample at once, in a drawn order and in its reverse."""
+"""Listwise ranking: all models' answers to a sample at once, in a random order and in its reverse."""
 
 import json
 import random
@@ -12,7 +12,7 @@ from roleeval.identity import OUTSIDE_IDENTITY
 from roleeval.judging._fence import fence_token, fenced
 from roleeval.judging._infos import FIRST_SLOT, FLIP, criterion_title, share_info
 from roleeval.judging._json import read_verdict
-from roleeval.judging._protocol import Case, Judge, Judgement, Question, UnusableReplyError, mean_or_none
+from roleeval.judging._protocol import Case, Form, Judge, Judgement, Question, UnusableReplyError, mean_or_none
 from roleeval.judging._rubric import criteria_schema, judge_messages, load_rubric
 from roleeval.metrics import MetricInfo
 from roleeval.seeds import derive_seed
@@ -38,6 +38,7 @@ class RankingJudge(Judge):
     against: tuple[str, ...] | None = field(default=None, metadata=OUTSIDE_IDENTITY)
 
     compares: ClassVar[bool] = True
+    form: ClassVar[Form] = "ranking"
 
     @property
     def _criteria(self) -> Mapping[str, str]:
@@ -58,7 +59,7 @@ class RankingJudge(Judge):
         letters = _LETTERS[: len(order)]
         schema = criteria_schema(self.prompts, self._criteria, letters=list(letters), count=len(letters))
         token = fence_token(self.seed, self.name, case.sample.id, sorted(order))
-        texts = [case.answers[label].text for label in order]
+        texts = [case.answers[run_id].text for run_id in order]
         answers = "\n\n".join(fenced(t, f"answer {letter}", token) for letter, t in zip(letters, texts, strict=True))
 
         def read(reply: str) -> Mapping[str, Any]:
@@ -79,13 +80,17 @@ class RankingJudge(Judge):
             slots=tuple(order),
         )
 
+    def numbers(self, verdict: Mapping[str, Any]) -> Mapping[str, float]:
+        """Per criterion the place of the answer shown first."""
+        return {name: float(part["ranking"].index(_LETTERS[0]) + 1) for name, part in verdict.items()}
+
     def scores(self, judged: Sequence[tuple[Case, Sequence[Judgement]]]) -> list[tuple[Sample, list[Score]]]:
         return [(case.sample, self._rows(case, judgements)) for case, judgements in judged]
 
     def _rows(self, case: Case, judgements: Sequence[Judgement]) -> list[Score]:
         metrics = [f"{name}/{what}" for name in (*self._criteria, "overall") for what in ("rank", "beats")]
         answers, own = case.answers, case.answers[case.own]
-        absent = next((answers[label].status for label in answers if not answers[label].happened), None)
+        absent = next((answers[run_id].status for run_id in answers if not answers[run_id].happened), None)
         if absent is not None:
             return [Score(name, None, absent if own.happened else own.status) for name in metrics]
         shown, total = _shown(case), len(answers)
@@ -149,12 +154,12 @@ def _ranking(judgement: Judgement, criterion: str) -> list[str]:
 
 def _first(judgement: Judgement, criterion: str) -> tuple[str, int]:
     """Whose answer is ranked first, and in which slot it stood."""
-    label = _ranking(judgement, criterion)[0]
-    return label, judgement.slots.index(label)
+    run_id = _ranking(judgement, criterion)[0]
+    return run_id, judgement.slots.index(run_id)
 
 
 def _shown(case: Case) -> list[str]:
-    return sorted(label for label, answer in case.answers.items() if answer.given)
+    return sorted(run_id for run_id, answer in case.answers.items() if answer.given)
 
 
 def _value(metric: str, rank: float | None, total: int) -> float | None:

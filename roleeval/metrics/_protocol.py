@@ -1,8 +1,8 @@
-"""What a metric is, and the one place that turns text values into Score rows.
+"""The protocol of a metric, and the only place that turns text values into Score rows.
 
 A metric is a frozen dataclass whose fields are its options (Hydra reaches it by `_target_`). Reference metrics and
-text statistics implement TextMetric; `score_texts` applies the rules on missing and empty answers once for all, and
-`read` says which turns of an episode are read.
+text statistics implement TextMetric; `score_texts` applies the rules for missing and empty answers to all of
+them, and `read` selects the turns of an episode that are read.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -106,14 +106,17 @@ def read(transcript: Transcript, reads: Reads) -> list[Text]:
     Turns of others (environment, next speaker, reference) are not read. A turn that is not ok is the empty text, and so
     is an episode in which the model had no turn. The list has one text unless `reads` is "each".
     """
+    status = transcript.status
+    if reads == "last":
+        for turn in reversed(transcript.turns) if status == "ok" else ():
+            if turn.part == MODEL:
+                return [Text(turn.visible, status)]
+        return [Text("", status)]
     turns = [turn for turn in transcript.turns if turn.part == MODEL]
     if reads == "each" and turns:
         return [Text(turn.visible if turn.status == "ok" else "", turn.status) for turn in turns]
-    status = transcript.status
-    if reads == "all":
-        said = [turn.visible for turn in turns if turn.status == "ok" and turn.visible.strip()]
-        return [Text("\n".join(said), _missing(status, *(turn.status for turn in turns)) or status)]
-    return [Text(turns[-1].visible if turns and status == "ok" else "", status)]
+    said = [turn.visible for turn in turns if turn.status == "ok" and turn.visible.strip()]
+    return [Text("\n".join(said), _missing(status, *(turn.status for turn in turns)) or status)]
 
 
 def score_texts(
@@ -133,19 +136,21 @@ def score_texts(
     """
     groups: Mapping[str, Sequence[str]] = sample.references if metric.uses_references else {"": ()}
     texts, language, ending = read(transcript, metric.reads), sample.persona.language, _ENDINGS[metric.reads]
-    status = _missing(transcript.status, *(text.status for text in texts)) or transcript.status
+    status = texts[0].status
+    if metric.reads == "each":
+        status = _missing(transcript.status, *(text.status for text in texts)) or transcript.status
+    scored = happened(status)
     rows: list[Score] = []
     for group, references in groups.items():
         found = [metric.values(text.visible, references, language) for text in texts]
-        for name in found[0]:
-            value: float | None = None
-            if happened(status):
-                values = [
-                    refused if refused is not None and text.status == "refused" else each[name]
-                    for text, each in zip(texts, found, strict=True)
-                ]
-                value = values[0] if len(values) == 1 else sum(values) / len(values)
-            rows.append(Score(metric=name + ending, value=value, status=status, group=group))
+        if refused is not None:
+            found = [
+                dict.fromkeys(values, refused) if text.status == "refused" else values
+                for text, values in zip(texts, found, strict=True)
+            ]
+        for name, first in found[0].items():
+            value = first if len(found) == 1 else sum(values[name] for values in found) / len(found)
+            rows.append(Score(name + ending, value if scored else None, status, group))
     return rows
 
 

@@ -48,7 +48,7 @@ class Base:
 
     def __post_init__(self) -> None:
         if not self.name or "/" in self.name or self.name.startswith("."):
-            raise ConfigError(f"model.name: {self.name!r} cannot name a folder; give a name without '/'")
+            raise ConfigError(f"model.name: {self.name!r} is not a valid folder name; give a name without '/'")
         checked_marks(self.reasoning_marks)
         if self.source.path.startswith(_ZOO):
             path = str(zoo_path(self.source.path.removeprefix(_ZOO)))

@@ -1,11 +1,11 @@
-"""What the metrics of a folder are: read from its summary, for older folders from older.yaml.
+"""The MetricInfo of a folder's metrics: from its summary, or for older folders from older.yaml.
 
-Folders written before metrics declared themselves have no "info" in summary.json. older.yaml describes the names that
-were known then; it is used for those folders and for nothing else.
+Folders written before metrics declared themselves have no "info" in summary.json. older.yaml describes the names
+of that time; it is used only for these folders.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
@@ -13,7 +13,8 @@ from typing import Any
 from roleeval.errors import ConfigError, ResultError
 from roleeval.metrics import MetricInfo
 
-_JUDGED = "judge/"
+# A judge's metric: judge/<judge>@<pack hash>-<model and settings hash>[:<hash of the runs compared>]/<criterion>
+JUDGED = "judge/"
 _CLUSTER = ("cluster", "clusters")
 
 
@@ -21,8 +22,7 @@ def summary_infos(summary: Mapping[str, Any] | None) -> dict[str, MetricInfo]:
     """Metric -> info, of all metrics in a folder's summary.json; {} where there is none.
 
     Raises:
-        ResultError: an info cannot be read.
-        KeyError: a metric has none.
+        ResultError: a metric has no info, or one that cannot be read.
     """
     if summary is None:
         return {}
@@ -30,8 +30,10 @@ def summary_infos(summary: Mapping[str, Any] | None) -> dict[str, MetricInfo]:
         return {metric: older_info(metric) for metric in summary["metrics"]}
     try:
         return {metric: MetricInfo.from_json(summary["info"][metric]) for metric in summary["metrics"]}
-    except ConfigError as error:
-        raise ResultError(f"summary.json: {error}") from error
+    except KeyError as error:
+        raise ResultError(f"summary.json: lacks the info of {error}; score the run again") from error
+    except (ConfigError, TypeError) as error:
+        raise ResultError(f"summary.json: {error}; score the run again") from error
 
 
 def infos_for(metrics: Iterable[str], *known: Mapping[str, MetricInfo]) -> dict[str, MetricInfo]:
@@ -44,9 +46,9 @@ def infos_for(metrics: Iterable[str], *known: Mapping[str, MetricInfo]) -> dict[
 
 def older_info(metric: str) -> MetricInfo:
     """What a metric of an older folder was; a plain diagnostic number where its name is not known."""
-    if metric.startswith(_JUDGED):
-        column, _, name = metric.removeprefix(_JUDGED).partition("/")
-        return _of(name, _matching("judged", name)).of_judge(_JUDGED + column)
+    if metric.startswith(JUDGED):
+        column, _, name = metric.removeprefix(JUDGED).partition("/")
+        return _of(name, _matching("judged", name)).of_judge(JUDGED + column)
     return _of(metric, _matching("metrics", metric))
 
 
@@ -57,6 +59,26 @@ def older_judge_infos(prefix: str, ranges: Mapping[str, Sequence[float]]) -> dic
         bare = name.removeprefix(f"{prefix}/")
         ends = {"low": min(worst, best), "high": max(worst, best), "higher_is_better": best > worst}
         found[bare] = _of(bare, _matching("judged", bare) | ends)
+    return found
+
+
+def older_form(metrics: Collection[str]) -> str:
+    """What a judge's verdicts were (`Judge.form`), for a record that does not say; by the metrics of its scores."""
+    return "pairs" if "overall/win" in metrics else "ranking" if "overall/beats" in metrics else "points"
+
+
+def older_numbers(verdict: Mapping[str, Any]) -> dict[str, float]:
+    """A verdict's numbers (`Judge.numbers`), for a line that does not hold them; by the verdict's form."""
+    found: dict[str, float] = {}
+    for name, part in verdict.items():
+        if name == "flaws":
+            found["severities"] = float(sum(flaw["severity"] for flaw in part))
+        elif isinstance(part, Mapping) and "score" in part:
+            found[name] = float(part["score"])
+        elif isinstance(part, Mapping) and "winner" in part:
+            found[name] = {"A": 1.0, "tie": 0.5, "B": 0.0}[part["winner"]]
+        elif isinstance(part, Mapping) and "ranking" in part:
+            found[name] = float(part["ranking"].index("A") + 1)
     return found
 
 

@@ -1,12 +1,10 @@
-"""Which score rows of a folder are a judge's, what they are, and which of them are still good."""
+"""Which score rows of a folder are a judge's, what they mean, and which are still valid."""
 
 from collections.abc import Callable
 
 from roleeval.metrics import MetricInfo
+from roleeval.results.infos import JUDGED
 from roleeval.results.manifest import Manifest
-
-# A judge's metric: judge/<judge>@<pack hash>-<model and settings hash>[:<hash of the runs compared>]/<criterion>
-JUDGED = "judge/"
 
 
 def judge_infos(manifest: Manifest) -> dict[str, MetricInfo]:

@@ -1,4 +1,4 @@
-"""judgements.jsonl: one line per judgement, with every attempt; lines of several judges stand side by side."""
+"""judgements.jsonl: one line per judgement, with every attempt; the file has the lines of all judges."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -10,14 +10,23 @@ import orjson
 from roleeval.errors import ResultError
 from roleeval.judging import Attempt, Judgement, Price
 from roleeval.results.folder import write_atomically
+from roleeval.results.infos import older_numbers
 
 
-def judgement_line(judgement: Judgement, *, column: str, source: Mapping[str, Any], price: Price | None) -> bytes:
+def judgement_line(
+    judgement: Judgement,
+    *,
+    column: str,
+    numbers: Mapping[str, float] | None,
+    source: Mapping[str, Any],
+    price: Price | None,
+) -> bytes:
     """One line of the file.
 
     Args:
         judgement: what is kept, whole.
         column: the beginning of its metrics' names.
+        numbers: `Judge.numbers` of its verdict; None where it has none.
         source: judge, pack and model, as the manifest names them.
         price: of the judge model; None leaves the cost unknown.
     """
@@ -25,7 +34,8 @@ def judgement_line(judgement: Judgement, *, column: str, source: Mapping[str, An
     output = sum(attempt.output_tokens for attempt in judgement.attempts)
     cost = None if price is None else (prompt * price.input + output * price.output) / 1e6
     tokens = {"prompt": prompt, "output": output}
-    return orjson.dumps({"column": column, **source, **asdict(judgement), "tokens": tokens, "cost": cost}) + b"\n"
+    kept = {"column": column, **source, **asdict(judgement), "numbers": numbers, "tokens": tokens, "cost": cost}
+    return orjson.dumps(kept) + b"\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +45,11 @@ class KeptJudgement:
     Attributes:
         column: "judge/<judge>@<pack>-<model and settings>".
         item, sample_id, slots, repeat, verdict, status, reason, answered, attempts: see judging.Judgement.
+        numbers: the verdict as one number for each thing that was asked (`Judge.numbers`); {} without a verdict.
         tokens: read ("prompt") and written ("output") by all attempts.
         cost: of them; None where the judge model has no price.
         control: fault, dose and sample of a positive control; None for a judgement of an answer.
-        run: label of the folder it was read from, where several are read together.
+        run: run id of the folder it was read from, if several are read together.
     """
 
     column: str
@@ -51,6 +62,7 @@ class KeptJudgement:
     reason: str
     answered: bool
     attempts: tuple[Attempt, ...]
+    numbers: Mapping[str, float]
     tokens: Mapping[str, int]
     cost: float | None = None
     control: Mapping[str, Any] | None = None
@@ -94,6 +106,7 @@ def _lines(file: Path) -> Iterator[tuple[bytes, KeptJudgement]]:
 def _kept(row: Mapping[str, Any]) -> KeptJudgement:
     known = {field.name: row[field.name] for field in fields(KeptJudgement) if field.name in row}
     known["slots"] = tuple(row["slots"])
+    known["numbers"] = older_numbers(row["verdict"] or {}) if "numbers" not in row else row["numbers"] or {}
     names = {field.name for field in fields(Attempt)}
     attempts = ({name: value for name, value in each.items() if name in names} for each in row["attempts"])
     return KeptJudgement(**known | {"attempts": tuple(Attempt(**attempt) for attempt in attempts)})

@@ -1,10 +1,10 @@
-"""manifest.json: what a result folder was made from, typed, with a format version; the one place that reads it.
+"""manifest.json: what a result folder was made from, typed, with a format version; the only place that reads it.
 
-    format 1   without a version: what was written before there was one; read, and brought into format 2's shape
-    format 2   identities name classes (`class`), not the modules they lie in (`_target_`); judges' metrics have infos
-               where they had ranges, and the benchmark says what its clusters are called
+    format 1   without a version (older folders); converted to format 2 when read
+    format 2   identities name classes (`class`), not their modules (`_target_`); judges' metrics have infos instead of
+               ranges, and the benchmark names its clusters
 
-A format that is newer than this version of roleeval is refused. Keys that are not known here are kept in `more`.
+A format newer than this version of roleeval is refused. Unknown keys are kept in `more`.
 """
 
 import json
@@ -14,11 +14,12 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from roleeval.errors import ConfigError, ResultError
+from roleeval.judging import Form
 from roleeval.metrics import MetricInfo
-from roleeval.results.infos import older_cluster, older_judge_infos
+from roleeval.results.infos import older_cluster, older_form, older_judge_infos
 
 FORMAT = 2
-_DESCRIBED = ("data", "data_hash", "prompt_packs")
+_DESCRIBED = ("data_hash", "prompt_packs")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,9 +113,10 @@ class JudgeRecord:
         judge: its name.
         prefix: beginning of its metrics' names; the column's name, with the hash of the runs compared behind it.
         work: hash of everything that it was asked about; another hash is work to do.
-        opponents: labels of the runs compared.
+        opponents: run ids of the runs compared.
         questions, statuses, unanswered, failures, unusable_replies, tokens, cost: what became of the questions.
         infos: metric behind the prefix -> what it is.
+        form: what its verdicts are; see Judge.form.
         controls: what positive controls found; None where there were none.
     """
 
@@ -124,6 +126,7 @@ class JudgeRecord:
     pack: Pack
     model: JudgeModel
     infos: Mapping[str, MetricInfo]
+    form: Form = "points"
     questions: int
     statuses: Mapping[str, int]
     unanswered: int = 0
@@ -165,7 +168,7 @@ class Manifest:
         identity: everything that determines its transcripts (stages/identity.py); compared, never taken apart.
         engine: facts of the engine that served the model under test, with its fingerprint.
         tokens: read and written, in the transcripts.
-        session: time and counts of the session that generated it.
+        session: time and counts of the invocation that generated it.
         provenance: versions, machine and commit.
         stages: stage -> "done", or the hash of what it was done with.
         judges: column -> record.
@@ -247,12 +250,14 @@ def benchmark_record(name: str, facts: Mapping[str, Any], where: str) -> Benchma
         ResultError: it lacks what every benchmark describes, or is nothing that a manifest can hold; names the key.
     """
     if absent := [key for key in _DESCRIBED if key not in facts]:
-        raise ResultError(f"{where}: lacks the key {absent[0]!r}; each benchmark describes {', '.join(_DESCRIBED)}")
+        raise ResultError(
+            f"{where}: lacks the key {absent[0]!r}; every benchmark must describe {', '.join(_DESCRIBED)}"
+        )
     record: BenchmarkRecord = _typed(BenchmarkRecord, {"name": name, **facts}, where, "")
     try:
         json.dumps(_json(record), allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise ResultError(f"{where}: no JSON ({error}); give texts, numbers, lists and mappings") from error
+        raise ResultError(f"{where}: not valid for JSON ({error}); use texts, numbers, lists and mappings") from error
     return record
 
 
@@ -299,7 +304,7 @@ def _typed(cls: type[Any], node: Any, where: str, key: str) -> Any:
             values[name] = _typed(part, values[name], where, name)
     if cls is Manifest:
         judges = values.get("judges", {})
-        values["judges"] = {c: _typed(_judge_kind(r), r, where, f"judges.{c}") for c, r in dict(judges).items()}
+        values["judges"] = {c: _judge(r, where, f"judges.{c}") for c, r in dict(judges).items()}
     if "more" in {f.name for f in fields(cls)}:
         values["more"] = {name: value for name, value in node.items() if name not in known}
     return _validated(cls, values, where, key)
@@ -310,8 +315,12 @@ _PARTS: Mapping[type[Any], Mapping[str, type[Any]]] = {
 }
 
 
-def _judge_kind(record: Any) -> type[Any]:
-    return PanelRecord if isinstance(record, Mapping) and "members" in record else JudgeRecord
+def _judge(record: Any, where: str, key: str) -> JudgeRecord | PanelRecord:
+    is_panel = isinstance(record, Mapping) and "members" in record
+    if isinstance(record, Mapping) and not is_panel and isinstance(infos := record.get("infos"), Mapping):
+        record = {"form": older_form(infos), **record}
+    found: JudgeRecord | PanelRecord = _typed(PanelRecord if is_panel else JudgeRecord, record, where, key)
+    return found
 
 
 def _validated(cls: Any, values: Mapping[str, Any], where: str, key: str) -> Any:

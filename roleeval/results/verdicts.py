@@ -1,7 +1,7 @@
-"""What judges said in finished folders: the judgements of each column, and of pairwise ones who won against whom.
+"""Judges' results in finished folders: the judgements of each column, and the outcomes of pairwise columns.
 
-Two runs that were compared with each other both keep the judgement, so each is taken once. A pair that no judge was
-asked about (equal answers, or one that was not given) has its outcome here as well.
+Two runs that were compared with each other both keep the judgement, so each is counted once. Pairs that no judge was
+asked about (equal answers, or a missing answer) have outcomes as well.
 """
 
 from collections import Counter
@@ -11,7 +11,7 @@ from functools import cached_property
 from itertools import permutations
 
 from roleeval.errors import ResultError
-from roleeval.judging import REFERENCES, Answer, View, reference
+from roleeval.judging import REFERENCES, Answer, Form, View, reference
 from roleeval.metrics import MetricInfo
 from roleeval.results import KeptJudgement, ResultFolder, read_judgements, read_transcripts
 from roleeval.results.manifest import JudgeRecord, Manifest
@@ -35,8 +35,8 @@ class JudgedRun:
     manifest: Manifest
 
     @property
-    def label(self) -> str:
-        return self.folder.label
+    def run_id(self) -> str:
+        return self.folder.run_id
 
     @property
     def seed(self) -> int | None:
@@ -58,7 +58,9 @@ class JudgedRun:
             ResultError: the transcripts do not have it.
         """
         if name not in self.items:
-            raise ResultError(f"{self.folder.judgements}: judges {name}, which transcripts.jsonl lacks; judge again")
+            raise ResultError(
+                f"{self.folder.judgements}: judges {name}, which is not in transcripts.jsonl; judge again"
+            )
         return self.items[name][0]
 
 
@@ -69,8 +71,8 @@ class JudgeColumn:
     Attributes:
         name: "judge/<judge>@<prompts>-<model and settings>".
         benchmark: whose samples.
-        records: label of a judged run -> what its manifest says of this judge.
-        runs: label -> run, of all finished runs of the benchmark; opponents are among them.
+        records: run id of a judged run -> what its manifest says of this judge.
+        runs: run id -> run, of all finished runs of the benchmark; opponents are among them.
         judgements: each question once, with the run that it was read from; without controls.
     """
 
@@ -97,14 +99,19 @@ class JudgeColumn:
         return next((record.aggregate for record in self.records.values()), "median")
 
     @property
-    def is_pairwise(self) -> bool:
-        return "overall/win" in self.ranges
+    def form(self) -> Form:
+        """What its verdicts are; see Judge.form."""
+        return next((record.form for record in self.records.values()), "points")
 
-    def answer(self, label: str, sample: Sample) -> Answer | None:
+    @property
+    def is_pairwise(self) -> bool:
+        return self.form == "pairs"
+
+    def answer(self, run_id: str, sample: Sample) -> Answer | None:
         """What a run (or the reference) says to a sample; None where its folder is not at hand."""
-        if label == REFERENCES:
+        if run_id == REFERENCES:
             return Answer.said(reference(sample))
-        found = self.runs[label].items.get(sample.id) if label in self.runs else None
+        found = self.runs[run_id].items.get(sample.id) if run_id in self.runs else None
         return found[1] if found else None
 
 
@@ -116,7 +123,7 @@ class Pairs:
         names: the models compared; a run's name is added where one seed has several runs of a model.
         verdicts: criterion -> verdicts of pairs that have both orders.
         unasked: criterion -> outcomes that needed no judge.
-        labels: run -> name.
+        name_of: run id -> name.
         absent: runs that were compared and whose folders are not at hand: outcomes of theirs that needed no judge are
             not known here.
         aggregate: of repeats.
@@ -125,7 +132,7 @@ class Pairs:
     names: tuple[str, ...]
     verdicts: Mapping[str, tuple[Verdict, ...]]
     unasked: Mapping[str, tuple[Outcome, ...]]
-    labels: Mapping[str, str]
+    name_of: Mapping[str, str]
     absent: tuple[str, ...]
     aggregate: Aggregate
 
@@ -153,21 +160,21 @@ def judge_columns(folders: Iterable[ResultFolder]) -> list[JudgeColumn]:
     for folder in folders:
         manifest = folder.manifest()
         if manifest is not None:
-            runs.setdefault(manifest.benchmark.name, {})[folder.label] = JudgedRun(folder, manifest)
+            runs.setdefault(manifest.benchmark.name, {})[folder.run_id] = JudgedRun(folder, manifest)
     return [column for benchmark in sorted(runs) for column in _of_benchmark(benchmark, runs[benchmark])]
 
 
 def _of_benchmark(benchmark: str, runs: Mapping[str, JudgedRun]) -> Iterator[JudgeColumn]:
     lines: dict[str, dict[tuple[object, ...], KeptJudgement]] = {}
     records: dict[str, dict[str, JudgeRecord]] = {}
-    for label, run in runs.items():
+    for run_id, run in runs.items():
         for name, record in run.manifest.judge_records.items():
-            records.setdefault(name, {})[label] = record
+            records.setdefault(name, {})[run_id] = record
         for row in read_judgements(run.folder.judgements):
             if row.control is None:
                 # two runs that are compared share a question; an answer alone is asked about once for each run
                 key = (row.item, row.repeat, *row.slots)
-                lines.setdefault(row.column, {}).setdefault(key, replace(row, run=label))
+                lines.setdefault(row.column, {}).setdefault(key, replace(row, run=run_id))
     for name in sorted(records):
         yield JudgeColumn(name, benchmark, records[name], runs, tuple(lines.get(name, {}).values()))
 
@@ -197,16 +204,16 @@ def pairs(column: JudgeColumn) -> Pairs:
         names=tuple(sorted(set(names.values()))),
         verdicts={name: tuple(each) for name, each in verdicts.items()},
         unasked=unasked,
-        labels=names,
-        absent=tuple(sorted(label for label in names if label != REFERENCES and label not in column.runs)),
+        name_of=names,
+        absent=tuple(sorted(run_id for run_id in names if run_id != REFERENCES and run_id not in column.runs)),
         aggregate=column.aggregate,
     )
 
 
 def met(column: JudgeColumn) -> list[tuple[str, str]]:
     """Labels of every two candidates that a pairwise column compares; references stand second."""
-    found = {frozenset((label, other)) for label, record in column.records.items() for other in record.opponents}
-    several = [sorted(pair, key=lambda label: (label == REFERENCES, label)) for pair in found]
+    found = {frozenset((run_id, other)) for run_id, record in column.records.items() for other in record.opponents}
+    several = [sorted(pair, key=lambda run_id: (run_id == REFERENCES, run_id)) for pair in found]
     return sorted((one, other) for one, other in several)
 
 
@@ -217,12 +224,12 @@ def _item(run: JudgedRun, sample: str, criterion: str) -> str:
 def _names(column: JudgeColumn) -> dict[str, str]:
     """Label -> name: the model's, where no seed has two runs of it."""
     seeds: dict[str, int | None] = {}
-    for label, record in column.records.items():
-        for each in (label, *record.opponents):
-            seeds[each] = None if each == REFERENCES else column.runs[label].seed
-    runs = Counter((label.partition("/")[0], seed) for label, seed in seeds.items())
+    for run_id, record in column.records.items():
+        for each in (run_id, *record.opponents):
+            seeds[each] = None if each == REFERENCES else column.runs[run_id].seed
+    runs = Counter((run_id.partition("/")[0], seed) for run_id, seed in seeds.items())
     crowded = {model for (model, _), count in runs.items() if count > 1}
-    return {label: label if (model := label.partition("/")[0]) in crowded else model for label in seeds}
+    return {run_id: run_id if (model := run_id.partition("/")[0]) in crowded else model for run_id in seeds}
 
 
 def _unasked(column: JudgeColumn, names: Mapping[str, str], criterion: str) -> Iterator[Outcome]:

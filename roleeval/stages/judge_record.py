@@ -1,4 +1,4 @@
-"""What is kept of a judge's work on a folder: its record in the manifest, and a panel's pooled column."""
+"""The record of a judge in a folder's manifest, and a panel's pooled column."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -69,7 +69,7 @@ def judge_record(
         judgements: of the folder's samples, without controls.
         infos: metric -> what it is, as the judge declares it.
         controls: what the positive controls found.
-        session: time and calls of this session.
+        session: time and calls of this invocation.
     """
     judge, pack = task.judge, task.judge.prompts
     return JudgeRecord(
@@ -89,9 +89,10 @@ def judge_record(
         samples_per_item=judge.samples_per_item,
         aggregate=judge.aggregate,
         seed=judge.seed,
-        opponents=tuple(task.opponents.labels),
+        opponents=tuple(task.opponents.ids),
         **counted(judgements, task.price),
         infos=infos,
+        form=judge.form,
         controls=controls,
         session=session,
     )

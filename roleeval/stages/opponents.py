@@ -1,4 +1,4 @@
-"""Whom a run is compared with: other finished runs that answered the same samples, or the benchmark's references."""
+"""The opponents of a run: other finished runs that answered the same samples, or the benchmark's references."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,9 +27,9 @@ class Opponents:
     with_references: bool
 
     @property
-    def labels(self) -> list[str]:
+    def ids(self) -> list[str]:
         """Their names; never shown to a judge."""
-        return [*(folder.label for folder in self.folders), *([REFERENCES] if self.with_references else [])]
+        return [*(folder.run_id for folder in self.folders), *([REFERENCES] if self.with_references else [])]
 
     @classmethod
     def find(
@@ -53,10 +53,10 @@ class Opponents:
             folder = ResultFolder(file.parent)
             other = None if folder.path.resolve() == own.path.resolve() else folder.manifest()
             if other is not None and same_questions(other.identity, manifest.identity, config):
-                found[folder.label] = folder
+                found[folder.run_id] = folder
         if against is None:
             return cls(tuple(found.values()), own, with_references=False)
-        models = {label.partition("/")[0] for label in found}
+        models = {run_id.partition("/")[0] for run_id in found}
         for name in against:
             if name not in models and name != REFERENCES:
                 there = ", ".join(sorted(models)) or "none"
@@ -64,7 +64,7 @@ class Opponents:
                     f"judge.against: {name!r} has no finished run with the same data, prompts, limit and seed in"
                     f" {config.options.results_dir}; there are: {there} (and references)"
                 )
-        chosen = tuple(folder for label, folder in found.items() if label.partition("/")[0] in against)
+        chosen = tuple(folder for run_id, folder in found.items() if run_id.partition("/")[0] in against)
         return cls(chosen, own, with_references=REFERENCES in against)
 
     def answers(self, view: View) -> dict[str, dict[str, Answer]]:
@@ -75,7 +75,7 @@ class Opponents:
         """
         found: dict[str, dict[str, Answer]] = {}
         for folder in self.folders:
-            found[folder.label] = {
+            found[folder.run_id] = {
                 sample.id: view.of(transcript) for sample, transcript in read_transcripts(folder.transcripts)
             }
         if self.with_references:
@@ -83,6 +83,6 @@ class Opponents:
             for sample, _ in read_transcripts(self.own.transcripts):
                 text = reference(sample)
                 if not text:
-                    raise ConfigError(f"judge.against: references: {sample.id} has none")
+                    raise ConfigError(f"judge.against: references: sample {sample.id} has none")
                 found[REFERENCES][sample.id] = Answer.said(text)
         return found

@@ -1,4 +1,4 @@
-"""What lives as long as the process: one event loop, the engines loaded on it, the open stores.
+"""What a process keeps: one event loop, the engines loaded on it, the open stores.
 
 An engine belongs to one event loop, so all jobs of a sweep run on the same one and share engines.
 """
@@ -102,7 +102,7 @@ class Runtime:
 def _complete(engine: Any, options: EngineOptions) -> Engine:
     """An engine that has all that is asked of engines; what scores texts is needed where it says that it can."""
     without = () if getattr(engine, "likelihoods", False) else ("likelihood", "scored_length")
-    found: Engine = checked(engine, Engine, f"engine: {type(options).__qualname__}.build", without=without)
+    found: Engine = checked(engine, Engine, f"engine: {class_name(type(options))}.build", without=without)
     return found
 
 

@@ -1,7 +1,7 @@
-"""Means with 95 % intervals over clusters (roles, scenes): the one place where an interval is made.
+"""Means with 95 % intervals over clusters (roles, scenes): the only place that computes intervals.
 
-Rows of one role share that role's difficulty; resampling rows would claim a precision that is not there. From
-FEW_CLUSTERS on, clusters are resampled and the percentiles are moved outwards until they fit Student's t; below, a
+Rows of one role share that role's difficulty; resampling rows would overstate the precision. From
+FEW_CLUSTERS on, clusters are resampled and the percentiles are widened to match Student's t; below that, a
 resample has too few values to have tails, and the interval is Student's t with the jackknife's standard error.
 docs/statistics.md has the coverage of both.
 """

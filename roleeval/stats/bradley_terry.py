@@ -122,7 +122,7 @@ def _check_connected(models: Sequence[str], outcomes: Sequence[Outcome]) -> None
     if len(parts) > 1:
         apart = "; ".join(", ".join(part) for part in parts)
         raise DataError(
-            f"no rating can compare these groups of models, as no verdict links them: {apart}."
+            f"no verdict links these groups of models, so they cannot be rated together: {apart}."
             " Judge at least one pair across them, or rate each group alone"
         )
 

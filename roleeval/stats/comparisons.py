@@ -1,7 +1,7 @@
-"""Pairwise verdicts: from what a judge said in each order to wins, flips and first-slot rates.
+"""Pairwise verdicts: from a judge's verdicts in each order to wins, flips and first-slot rates.
 
-`settled` is the one place that says what several verdicts on two answers come to; judges' scores, ratings, win rates,
-flips and judge cards all have it from there.
+`settled` is the only place that combines several verdicts on two answers; judges' scores, ratings, win rates, flips and
+judge cards all use it.
 """
 
 from collections.abc import Iterable, Sequence

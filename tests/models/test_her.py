@@ -227,7 +227,7 @@ def test_it_may_be_an_adapter_of_the_zoo_or_of_a_server(root: Path) -> None:
     assert adapter is not None and adapter.name == "shared_lora" and zoo.adapters() == (adapter,)
     served = build_target(node(root, adapter_path="her-lora", served=True), "model")
     assert [(a.name, a.path) for a in served.adapters()] == [("her-lora", "")]
-    with pytest.raises(ConfigError, match="the zoo has no such model"):
+    with pytest.raises(ConfigError, match="no such model in the zoo"):
         build_target(node(root, adapter_path="zoo:nothing"), "model").adapters()
 
 

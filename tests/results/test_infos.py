@@ -85,12 +85,23 @@ def test_a_summary_says_of_every_metric_what_it_is_judges_columns_included(judge
         }
 
 
+def without_legend(report: Path) -> tuple[str, list[str]]:
+    """A report.md without the words about its metrics, of which an older folder has fewer; and these."""
+    before, _, behind = report.read_text(encoding="utf-8").partition("### Metrics\n")
+    legend, mark, rest = behind.partition("### All metrics")
+    return before + mark + rest, legend.splitlines()
+
+
 def test_older_folders_are_reported_and_carded_as_ever(judged: Path, tmp_path: Path) -> None:
     today, cards = write_report([judged], tmp_path / "today", reference="one"), judge_cards([judged])
     for file in list(judged.rglob("summary.json")):
         age(file.parent)
     older = write_report([judged], tmp_path / "older", reference="one")
-    assert [file.read_bytes() for file in older] == [file.read_bytes() for file in today] and len(older) == 5
+    (text, legend), (older_text, older_legend) = (without_legend(report[0]) for report in (today, older))
+    assert older_text == text and [line.split(" | ")[0] for line in older_legend] == [
+        line.split(" | ")[0] for line in legend
+    ]
+    assert [file.read_bytes() for file in older[1:]] == [file.read_bytes() for file in today[1:]] and len(older) == 5
     assert judge_cards([judged]) == cards
 
 

@@ -1,7 +1,7 @@
 """CoSER: scenes with several characters, played turn by turn and judged for flaws. See docs/coser.md."""
 
 from roleeval.benchmarks.coser.benchmark import Coser
-from roleeval.benchmarks.coser.gca import GcaJudge, gca_infos, gca_points, read_severity
+from roleeval.benchmarks.coser.gca import GcaJudge, gca_infos, gca_numbers, gca_points, read_severity
 from roleeval.benchmarks.coser.metrics import CoserOverlap, NextSpeaker, SceneFacts
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "NextSpeaker",
     "SceneFacts",
     "gca_infos",
+    "gca_numbers",
     "gca_points",
     "read_severity",
 ]

@@ -1,7 +1,7 @@
 """CoSER: scenes from books with several characters, all played by the model under test; judged against the book.
 
 Source: CoSER (arXiv 2502.09082), section 5, and its repository; HER (arXiv 2601.21459) for the profile "her";
-spec/coser.md. docs/coser.md says where this departs from them.
+spec/coser.md. docs/coser.md lists the differences from them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -63,14 +63,16 @@ class Coser:
 
     def __post_init__(self) -> None:
         if not self.splits or len(set(self.splits)) < len(self.splits):
-            raise ConfigError(f"benchmark.splits: {list(self.splits)} is empty or names one twice; there are: id, ood")
+            raise ConfigError(
+                f"benchmark.splits: {list(self.splits)} is empty or has a duplicate; allowed values: id, ood"
+            )
         if not 0 <= self.continue_from < self.protocol.rounds:
             raise ConfigError(
-                f"benchmark.continue_from: {self.continue_from} is not possible with"
+                f"benchmark.continue_from: {self.continue_from} is invalid with"
                 f" benchmark.protocol.rounds={self.protocol.rounds}; give 0 to {self.protocol.rounds - 1}"
             )
         if self.call_attempts < 1:
-            raise ConfigError(f"benchmark.call_attempts: {self.call_attempts} is not possible; give 1 or more")
+            raise ConfigError(f"benchmark.call_attempts: {self.call_attempts} is invalid; give 1 or more")
 
     @property
     def name(self) -> str:

@@ -1,7 +1,7 @@
-"""One scene: everybody's memory, who speaks, who hears what, and who is next. A coroutine; it waits only for engines.
+"""One scene: the participants' memories, who speaks, hears what, is next. A coroutine that waits only for engines.
 
     round 0, 1, ...   the current speaker says something (a character, or the environment)
-                      all others hear it: without thoughts, the speaker's name in front
+                      all others hear it: without thoughts, prefixed with the speaker's name
                       the predictor names the next speaker (next.py)
 
 Source: spec/coser.md, section 2.

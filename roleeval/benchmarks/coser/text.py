@@ -1,4 +1,4 @@
-"""What is heard of a turn: thoughts in [brackets] are taken out, a speaker's own name in front of it too."""
+"""The audible text of a turn: without thoughts in [brackets], and without the speaker's own name at the start."""
 
 import re
 from collections.abc import Iterable

@@ -1,8 +1,8 @@
-"""A persona model as lm-eval sees a model. Imports lm-eval, an optional extra: import this module where it is needed.
+"""A persona model behind lm-eval's model interface. Imports lm-eval, an optional extra: import this module lazily.
 
-lm-eval makes prompts and reads answers; here stand the family's prompt policy, its adapter, its reply format and our
-engine. lm-eval's own ways are kept where they decide a number: how contexts and continuations are tokenised, where
-texts are stopped, how long texts are cut into windows.
+lm-eval makes prompts and scores answers; this module adds the family's prompt policy, its adapter, its reply format and
+our engine. Where lm-eval's own behaviour affects a number, it is kept: how contexts and continuations are tokenised,
+where texts are stopped, how long texts are split into windows.
 """
 
 import json
@@ -21,7 +21,7 @@ from roleeval.benchmarks.actor import Actor
 from roleeval.engines.chat import load_tokenizer, render_prompt
 from roleeval.engines.fingerprint import pinned
 from roleeval.engines.template import Prompts, opened_reasoning
-from roleeval.errors import AdapterError, EngineDeadError, EngineError
+from roleeval.errors import cause_of, concerns_one_item
 from roleeval.seeds import derive_seed
 from roleeval.types import (
     Completion,
@@ -60,7 +60,7 @@ class PlayedRole:
 
 
 class PersonaLM(TemplateLM):  # type: ignore[misc]
-    """See the module. `turns` holds what was asked and answered: (task, document's number) -> turns in order."""
+    """See the module. `turns` has all requests and replies: (task, document's number) -> turns in order."""
 
     def __init__(self, actor: Actor, played: PlayedRole, submit: Submit, *, in_flight: int) -> None:
         """Args:
@@ -165,7 +165,7 @@ class PersonaLM(TemplateLM):  # type: ignore[misc]
         return [_pair_of(turn)[0] for turn in self._kept("loglikelihood_rolling", requests, asks)]
 
     def _loglikelihood_tokens(self, requests: list[Any], **_: Any) -> list[tuple[float, bool]]:
-        raise NotImplementedError("loglikelihood asks the engine itself")
+        raise NotImplementedError("not used: loglikelihood calls the engine directly")
 
     # ---- how they are answered
 
@@ -201,10 +201,11 @@ class PersonaLM(TemplateLM):  # type: ignore[misc]
         ]
         try:
             found: list[Likelihood] = [await engine.likelihood(request) for request in asked]
-        except EngineDeadError:
-            raise
-        except (EngineError, AdapterError) as error:
-            return self._turn(context, raw=continuation, status="engine_failed", finish="error", error=str(error))
+        except Exception as error:
+            if not concerns_one_item(error):
+                raise
+            log.debug("lm-eval: a likelihood failed", exc_info=error)
+            return self._turn(context, raw=continuation, status="engine_failed", finish="error", error=cause_of(error))
         turn = self._turn(context, raw=continuation, status="ok", finish="stop")
         return replace(
             turn,
@@ -228,10 +229,11 @@ class PersonaLM(TemplateLM):  # type: ignore[misc]
         asked = self._request(self._context(context), sampling, seed)
         try:
             done, reply = await self._reply(asked)
-        except EngineDeadError:
-            raise
-        except (EngineError, AdapterError) as error:
-            return self._turn(context, raw="", status="engine_failed", finish="error", seed=seed, error=str(error))
+        except Exception as error:
+            if not concerns_one_item(error):
+                raise
+            log.debug("lm-eval: %s/%s failed", request.task_name, request.doc_id, exc_info=error)
+            return self._turn(context, raw="", status="engine_failed", finish="error", seed=seed, error=cause_of(error))
         text = done.text.removeprefix(asked.prefill)
         # Where nothing was taken out the text stays as it is: tasks on code read its leading spaces.
         visible = text if reply.visible == text.strip() else reply.visible
@@ -283,7 +285,7 @@ class PersonaLM(TemplateLM):  # type: ignore[misc]
         for name in options.keys() - _SAMPLING_KEYS - self._warned:
             self._warned.add(name)
             log.warning(
-                "lm-eval: the generation argument %s=%r is not known here and has no effect", name, options[name]
+                "lm-eval: the generation argument %s=%r is not supported and has no effect", name, options[name]
             )
         until = options.get("until") or []
         stop = tuple(text for text in ([until] if isinstance(until, str) else until) if text)

@@ -69,7 +69,7 @@ def split_file(data_dir: Path, split: str) -> Path:
     file = data_dir / SPLITS[split].test
     if not file.is_file():
         found = [name for name, spec in SPLITS.items() if (data_dir / spec.test).is_file()]
-        there = f"splits found there: {', '.join(found)}" if found else "no RoleBench file is there"
+        there = f"splits in the folder: {', '.join(found)}" if found else "no RoleBench file in the folder"
         raise DataError(f"benchmark.splits: {split} needs {file}, which does not exist; {there}")
     return file
 
@@ -93,13 +93,11 @@ def read_rows(
             except ValueError as error:
                 reason = f"{file}, line {number}: {error}"
                 if on_error == "raise":
-                    raise DataError(
-                        f"{reason}; mend it, or set benchmark.on_error=skip to leave such rows out"
-                    ) from error
+                    raise DataError(f"{reason}; fix it, or set benchmark.on_error=skip to skip such rows") from error
                 if skipped is not None:
                     skipped.append(reason)
     if empty:
-        raise DataError(f"{file}: holds no rows")
+        raise DataError(f"{file}: contains no rows")
 
 
 def _row(line: bytes, number: int) -> Row:
@@ -121,7 +119,7 @@ def _row(line: bytes, number: int) -> Row:
         raise ValueError("type must be a string or a list of strings")
     for text in (role, question, *generated):
         if any("\ud800" <= c <= "\udfff" for c in text) if not text.isascii() else False:
-            raise ValueError("holds half of a surrogate pair, which is not text")
+            raise ValueError("contains half of a surrogate pair, which is not valid text")
     return Row(role, question, tuple(generated), kind, number)
 
 

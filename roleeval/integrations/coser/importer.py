@@ -6,8 +6,8 @@
       scores.parquet, summary.json
       manifest.json       `imported`: which files, and every difference between stored and recomputed scores
 
-Points are recomputed from the flaws; what the file stores is compared and not taken over. BLEU and ROUGE-L are taken as
-stored. Source: spec/coser.md, section 3.
+Points are recomputed from the flaws; the stored ones are only compared. BLEU and ROUGE-L are copied as stored. Source:
+spec/coser.md, section 3.
 """
 
 from collections import Counter
@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from roleeval.benchmarks.coser import Coser, CoserOverlap, gca_infos, gca_points, read_severity
+from roleeval.benchmarks.coser import Coser, CoserOverlap, gca_infos, gca_numbers, gca_points, read_severity
 from roleeval.benchmarks.coser.scene import ENVIRONMENT_PART, PREDICTOR_PART
 from roleeval.benchmarks.coser.text import character_turn, without_name
 from roleeval.errors import DataError, ResultError
@@ -136,7 +136,7 @@ def import_coser(
     folder = ResultFolder(out)
     there = folder.manifest()
     if there is not None and "imported" not in there.more:
-        raise ResultError(f"{out}: holds a run that was not imported; choose another folder")
+        raise ResultError(f"{out}: contains a run that was not imported; choose another folder")
     found = read_evaluation(evaluation, simulation)
     benchmark = None if data is None else Coser(data_file=str(data), on_error="skip")
     samples = _samples(found, benchmark)
@@ -172,7 +172,7 @@ def _samples(found: Evaluation, benchmark: Coser | None) -> list[Sample]:
     samples = []
     for index, case in enumerate(found.cases):
         if benchmark is not None and case.id not in known:
-            raise DataError(f"{benchmark.data_file}: no case {case.id!r}; is that the test set of this evaluation?")
+            raise DataError(f"{benchmark.data_file}: no case {case.id!r}; is this the test set of the evaluation?")
         texts = {"book": case.book, "scenario": case.scenario}
         bare = Sample(case.id, index, "all", case.book, Persona("", "", "en"), case.scenario, {}, {}, texts)
         samples.append(replace(known.get(case.id, bare), index=index))
@@ -300,9 +300,15 @@ def _write(
     data = record.to_json()
     source = {key: data[key] for key in ("judge", "pack", "model")}
     lines = [
-        judgement_line(judgement, column=column, source=source, price=None)
+        judgement_line(
+            judgement,
+            column=column,
+            numbers=None if judgement.verdict is None else gca_numbers(judgement.verdict),
+            source=source,
+            price=None,
+        )
         for scene in scenes
-        for judgement in _judgements(scene, folder.label)
+        for judgement in _judgements(scene, folder.run_id)
     ]
     folder.judgements.unlink(missing_ok=True)  # of an earlier import
     write_judgements(folder.judgements, column, lines)

@@ -1,4 +1,4 @@
-"""HyCoRA: a hyper-network that generates one LoRA adapter per role. Reading, materialising, exporting, playing."""
+"""HyCoRA: a hyper-network that generates one LoRA adapter per role. Reads checkpoints, exports adapters."""
 
 from roleeval.models.hycora._adapters import (
     adapter_address,

@@ -82,7 +82,7 @@ class HyCora(Base):
     def adapter(self, persona: Persona) -> AdapterRef | None:
         if persona.role not in self.role_ids:
             raise UnsupportedRoleError(
-                f"role {persona.role!r} is not in {self.roles}: this network knows {len(self.role_ids)} roles and"
-                " cannot play another"
+                f"role {persona.role!r} is not in {self.roles}, which has {len(self.role_ids)} roles; the network can"
+                " play no other"
             )
         return self._make(persona.role)

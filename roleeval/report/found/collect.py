@@ -1,6 +1,6 @@
-"""Finds result folders and reads what tables need of them: manifest.json and summary.json.
+"""Finds result folders and reads what tables need: manifest.json and summary.json.
 
-A folder that is unfinished, not scored or damaged is named in `Collection.not_shown` with the reason; it never stops
+A folder that is unfinished, not scored or damaged is listed in `Collection.not_shown` with the reason; it never stops
 a report.
 """
 

@@ -1,8 +1,8 @@
-"""What may stand in one table, and what its caption says.
+"""Which runs may share a table, and what its caption says.
 
-Runs are comparable when they answered the same items put the same way: same data, prompt pack, set-up (a benchmark's
-protocol and the models it needs), limit and splits.
-Model, seed, decoding and engine may differ; the caption or the runs' table says how.
+Runs are comparable if they answered the same items, asked in the same way: same data, prompt pack, set-up (a
+benchmark's protocol and the models it needs), limit and splits. Model, seed, decoding and engine may differ; the
+caption or the runs' table says how.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -16,8 +16,8 @@ from roleeval.stats import FEW_CLUSTERS, LEVEL, RESAMPLES
 
 _HASH_DIGITS = 12
 _SEVERAL_SEEDS = (
-    "a row of several seeds holds their mean, an interval of the same kind over each sample's mean over seeds,"
-    " and the standard deviation and range of the seeds' means; its n counts the answers of all seeds"
+    "a row of several seeds has their mean, an interval of the same kind over each sample's mean over seeds, and the"
+    " standard deviation and range of the seeds' means; its n counts the answers of all seeds"
 )
 
 
@@ -179,7 +179,7 @@ def _shared(facts: Sequence[Facts], value: Callable[[Facts], str]) -> str:
 def _warnings(facts: Sequence[Facts]) -> list[str]:
     found = []
     if bare := sorted({language for f in facts for language in f.bare_personas}):
-        found.append(f"no role descriptions for {', '.join(bare)}: the persona prompt holds the role's name alone")
+        found.append(f"no role descriptions for {', '.join(bare)}: the persona prompt has only the role's name")
     if skipped := max(f.rows_skipped for f in facts):
-        found.append(f"{skipped} malformed rows of the data left out")
+        found.append(f"{skipped} malformed rows of the data skipped")
     return found

@@ -1,4 +1,4 @@
-"""Runs that differ only in their seed become one row: the mean over seeds, with its interval and the seeds' spread."""
+"""Combines runs that differ only in their seed into one row: mean over seeds, interval, and the seeds' spread."""
 
 import statistics
 from collections import Counter

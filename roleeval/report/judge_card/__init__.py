@@ -1,4 +1,4 @@
-"""Judge cards: how far a judge's verdicts in finished folders can be trusted.
+"""Judge cards: how reliable a judge's verdicts in finished folders are.
 
 DIR/
   card.json   everything, with full precision
@@ -10,14 +10,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from roleeval.report.judge_card.labels import Label, read_labels
+from roleeval.report.judge_card.human_labels import HumanLabel, read_human_labels
 from roleeval.report.judge_card.measure import Agreement, Card, measure
 from roleeval.report.judge_card.tables import card_tables
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Agreement", "Card", "Label", "judge_cards", "print_cards", "read_labels", "write_cards"]
+__all__ = ["Agreement", "Card", "HumanLabel", "judge_cards", "print_cards", "read_human_labels", "write_cards"]
 
 
 def judge_cards(paths: Iterable[str | Path], labels: Path | None = None) -> list[Card]:
@@ -25,17 +25,17 @@ def judge_cards(paths: Iterable[str | Path], labels: Path | None = None) -> list
 
     Args:
         paths: result folders, or folders above them.
-        labels: a file of human labels (`read_labels`).
+        labels: a file of human labels (`read_human_labels`).
 
     Raises:
         ResultError: a path is no folder, or a folder's files are damaged.
-        DataError: the labels are not what `read_labels` describes, or are about what no judge has judged.
+        DataError: the labels are not what `read_human_labels` describes, or are about what no judge has judged.
     """
     from roleeval.report import collect
     from roleeval.results import ResultFolder
     from roleeval.results.verdicts import judge_columns
 
-    given = read_labels(labels) if labels else []
+    given = read_human_labels(labels) if labels else []
     return measure(judge_columns(ResultFolder(run.path) for run in collect(paths).runs), given, source=str(labels))
 
 

@@ -1,4 +1,4 @@
-"""What a judge card says: how often a judge fails, how stable and how biased it is, and with whom it agrees."""
+"""Measures a judge: failures, stability, biases, and agreement with other judges and people."""
 
 import re
 from collections import Counter
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from roleeval.errors import DataError
-from roleeval.report.judge_card.labels import Label
+from roleeval.report.judge_card.human_labels import HumanLabel
 from roleeval.report.judge_card.values import (
     Values,
     length_pairs,
@@ -125,7 +125,7 @@ class Card:
         return asdict(self)
 
 
-def measure(columns: Sequence[JudgeColumn], labels: Sequence[Label] = (), source: str = "labels") -> list[Card]:
+def measure(columns: Sequence[JudgeColumn], labels: Sequence[HumanLabel] = (), source: str = "labels") -> list[Card]:
     """One card for each column.
 
     Args:
@@ -160,7 +160,7 @@ def _card(
     mine: Values,
     others: Sequence[tuple[JudgeColumn, Values]],
     scores: Values,
-    labels: Sequence[Label],
+    labels: Sequence[HumanLabel],
 ) -> Card:
     record, rows = next(iter(column.records.values())), column.judgements
     calls = [(row, attempt) for row in rows for attempt in row.attempts]
@@ -195,7 +195,7 @@ def _card(
         first_slot=first_slot_rate(compared.all_verdicts) if compared else _first_slot(column),
         length=rank_correlation(*length_pairs(column, scores)),
         wins=_wins(column),
-        same_family={label: why for label in column.records if (why := _kin(column, label))},
+        same_family={run_id: why for run_id in column.records if (why := _kin(column, run_id))},
         controls=max(
             (each.controls for each in column.records.values() if each.controls),
             key=lambda controls: controls["answers"],
@@ -212,7 +212,7 @@ def _model(record: JudgeRecord) -> str:
 
 def _first_slot(column: JudgeColumn) -> Estimate | None:
     """Of rankings: how often the answer shown first is ranked first."""
-    if "overall/beats" not in column.ranges:
+    if column.form != "ranking":
         return None
     found = [(row, row.verdict) for row in column.judgements if row.verdict]
     firsts = [[part["ranking"][0] == "A" for part in verdict.values()] for _, verdict in found]
@@ -221,24 +221,24 @@ def _first_slot(column: JudgeColumn) -> Estimate | None:
 
 def _wins(column: JudgeColumn) -> dict[str, tuple[Estimate, Estimate]]:
     found = {}
-    for label in column.records if column.is_pairwise else ():
-        plain = score_mean(column, label, "overall/win")
-        controlled = score_mean(column, label, "overall/win_length_controlled")
+    for run_id in column.records if column.is_pairwise else ():
+        plain = score_mean(column, run_id, "overall/win")
+        controlled = score_mean(column, run_id, "overall/win_length_controlled")
         if plain is not None and controlled is not None:
-            found[label] = (plain, controlled)
+            found[run_id] = (plain, controlled)
     return found
 
 
-def _kin(column: JudgeColumn, label: str) -> str:
+def _kin(column: JudgeColumn, run_id: str) -> str:
     """Why a judge may favour a candidate as its own; "" where nothing says so."""
-    judge, run = column.records[label].model, column.runs[label].manifest
+    judge, run = column.records[run_id].model, column.runs[run_id].manifest
     if judge.fingerprint == run.engine.get("fingerprint") or isinstance(judge.source, str):
         return "the same base model"
     mine, theirs = (str(path) for path in (judge.source["path"], run.model.source.get("path", "")))
     if mine == theirs:
         return "the same model path"
     shared = sorted(_family_names(mine) & _family_names(theirs))
-    return f"both are called {shared[0]}" if shared else ""
+    return f"both have {shared[0]} in their names" if shared else ""
 
 
 def _family_names(path: str) -> set[str]:
@@ -267,7 +267,7 @@ def _agreement(
     return Agreement(other, criterion, alpha, rank_correlation(a, b))
 
 
-def _with_people(column: JudgeColumn, scores: Values, labels: Sequence[Label]) -> list[Agreement]:
+def _with_people(column: JudgeColumn, scores: Values, labels: Sequence[HumanLabel]) -> list[Agreement]:
     said: dict[str, dict[tuple[str, ...], list[float]]] = {}
     for label in labels:
         metric = _metric(column, label.criterion)
@@ -289,11 +289,11 @@ def _metric(column: JudgeColumn, criterion: str) -> str | None:
 
 
 def _runs_of(column: JudgeColumn, model: str) -> list[str]:
-    return [label for label in column.records if model in (label, label.partition("/")[0])]
+    return [run_id for run_id in column.records if model in (run_id, run_id.partition("/")[0])]
 
 
-def _check_labels(columns: Sequence[JudgeColumn], labels: Sequence[Label], source: str) -> None:
-    models = sorted({label.partition("/")[0] for column in columns for label in column.records})
+def _check_labels(columns: Sequence[JudgeColumn], labels: Sequence[HumanLabel], source: str) -> None:
+    models = sorted({run_id.partition("/")[0] for column in columns for run_id in column.records})
     criteria = sorted({metric for column in columns for metric in column.ranges})
     for label in labels:
         where = f"{source}, line {label.line}"
@@ -304,4 +304,6 @@ def _check_labels(columns: Sequence[JudgeColumn], labels: Sequence[Label], sourc
         if not any(label.sample in column.runs[run].items for column, run in runs):
             raise DataError(f"{where}: sample {label.sample!r} is not among the answers of {label.model}")
         if not any(_metric(column, label.criterion) for column in named):
-            raise DataError(f"{where}: criterion {label.criterion!r} is no judge's; there are: {', '.join(criteria)}")
+            raise DataError(
+                f"{where}: criterion {label.criterion!r} is not a judge's; there are: {', '.join(criteria)}"
+            )

@@ -1,4 +1,4 @@
-"""What a judge's column says of each item, as arrays for statistics."""
+"""A judge's values for each item, as arrays for statistics."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 # metric -> item -> value. Items of single answers are (run, sample), those of comparisons (item, model, model).
 Values = Mapping[str, Mapping[tuple[str, ...], float]]
-_POINTS = {"A": 1.0, "tie": 0.5, "B": 0.0}
 
 
 def headline(column: JudgeColumn) -> str:
@@ -32,11 +31,11 @@ def score_values(column: JudgeColumn) -> dict[str, dict[tuple[str, ...], float]]
         ResultError: a folder's scores cannot be read.
     """
     found: dict[str, dict[tuple[str, ...], float]] = {}
-    for label, record in column.records.items():
-        file, prefix = column.runs[label].folder.scores, f"{record.prefix}/"
+    for run_id, record in column.records.items():
+        file, prefix = column.runs[run_id].folder.scores, f"{record.prefix}/"
         for row in _score_rows(str(file)):
             if row["metric"].startswith(prefix) and row["status"] == "ok" and row["value"] is not None:
-                found.setdefault(row["metric"].removeprefix(prefix), {})[label, row["sample"]] = row["value"]
+                found.setdefault(row["metric"].removeprefix(prefix), {})[run_id, row["sample"]] = row["value"]
     return found
 
 
@@ -68,26 +67,29 @@ def repeats(column: JudgeColumn) -> "dict[str, Floats]":
         return {}
     found: dict[str, dict[tuple[str, ...], list[float]]] = {}
     for row in column.judgements:
-        for criterion, value in _verdict_values(row.verdict or {}).items():
+        for criterion, value in row.numbers.items():
             several = found.setdefault(criterion, {})
             several.setdefault((row.item, *row.slots), [np.nan] * count)[row.repeat] = value
     return {criterion: np.array(list(rows.values())) for criterion, rows in sorted(found.items())}
 
 
 def variances(column: JudgeColumn) -> dict[str, VarianceSplit]:
-    """Model -> where the noise of its points comes from; empty for judges that compare.
+    """Model -> where the noise of its points comes from; empty for judges that compare, or that ask several questions
+    about one answer.
 
     A value is the mean over criteria of one verdict.
     """
     import numpy as np
 
+    if not _one_question_each(column):
+        return {}
     found: dict[str, VarianceSplit] = {}
     repeated = max((record.samples_per_item for record in column.records.values()), default=1)
     for model, runs in _by_model(column).items():
         values: dict[str, Floats] = {}
         for row in column.judgements:
-            given = list(_verdict_values(row.verdict or {}).values())
-            if row.run in runs and len(row.slots) == 1 and "flaws" not in (row.verdict or {}):
+            given = list(row.numbers.values())
+            if row.run in runs:
                 table = values.setdefault(row.sample_id, np.full((len(runs), repeated), np.nan))
                 table[runs.index(row.run), row.repeat] = sum(given) / len(given) if given else np.nan
         split = variance_split(np.array([values[name] for name in sorted(values)])) if values else None
@@ -96,30 +98,25 @@ def variances(column: JudgeColumn) -> dict[str, VarianceSplit]:
     return found
 
 
+def _one_question_each(column: JudgeColumn) -> bool:
+    """Whether each answer was asked about by itself, and once (or in repeats of the same question)."""
+    items: dict[tuple[str, str], set[str]] = {}
+    for row in column.judgements:
+        items.setdefault((row.run, row.sample_id), set()).add(row.item)
+    return all(len(each) == 1 for each in items.values()) and all(len(row.slots) == 1 for row in column.judgements)
+
+
 def _by_model(column: JudgeColumn) -> dict[str, list[str]]:
     """Model -> its runs, one for each seed; a run is named whole where a seed has several of its model."""
     parts: dict[str, list[str]] = {}
-    for label in column.records:
-        parts.setdefault(label.partition("/")[0], []).append(label)
+    for run_id in column.records:
+        parts.setdefault(run_id.partition("/")[0], []).append(run_id)
     found = {}
-    for model, labels in sorted(parts.items()):
-        seeds = {column.runs[label].seed for label in labels}
-        found.update({model: sorted(labels)} if len(seeds) == len(labels) else {label: [label] for label in labels})
-    return found
-
-
-def _verdict_values(verdict: Mapping[str, Any]) -> dict[str, float]:
-    """Criterion -> one number: points, the first slot's win or place, or the sum of severities of flaws."""
-    found = {}
-    for name, part in verdict.items():
-        if name == "flaws":
-            found["severities"] = float(sum(flaw["severity"] for flaw in part))
-        elif isinstance(part, Mapping) and "score" in part:
-            found[name] = float(part["score"])
-        elif isinstance(part, Mapping) and "winner" in part:
-            found[name] = _POINTS[part["winner"]]
-        elif isinstance(part, Mapping) and "ranking" in part:
-            found[name] = float(part["ranking"].index("A") + 1)
+    for model, run_ids in sorted(parts.items()):
+        seeds = {column.runs[run_id].seed for run_id in run_ids}
+        found.update(
+            {model: sorted(run_ids)} if len(seeds) == len(run_ids) else {run_id: [run_id] for run_id in run_ids}
+        )
     return found
 
 
@@ -130,14 +127,14 @@ def length_pairs(column: JudgeColumn, values: Values) -> "tuple[Floats, Floats]"
     rows: list[tuple[float, float]] = []
     if column.is_pairwise:
         for row in column.judgements:
-            run, given = column.runs[row.run], list(_verdict_values(row.verdict or {}).values())
+            run, given = column.runs[row.run], list(row.numbers.values())
             sample = run.sample(row.sample_id)
-            lengths = [column.answer(label, sample) for label in row.slots]
+            lengths = [column.answer(run_id, sample) for run_id in row.slots]
             if given and lengths[0] is not None and lengths[1] is not None:
                 rows.append((sum(given) / len(given), float(len(lengths[0].text) - len(lengths[1].text))))
     else:
-        for (label, name), value in values.get(headline(column), {}).items():
-            answer = column.answer(label, column.runs[label].sample(name))
+        for (run_id, name), value in values.get(headline(column), {}).items():
+            answer = column.answer(run_id, column.runs[run_id].sample(name))
             rows += [(value, float(len(answer.text)))] if answer else []
     table = np.array(rows, dtype=np.float64).reshape(-1, 2)
     return table[:, 0], table[:, 1]
@@ -151,7 +148,7 @@ def share(column: JudgeColumn, values: Sequence[float | None], rows: Sequence[Ke
     return clustered_mean(np.array(values, dtype=np.float64), cluster_codes(clusters))
 
 
-def score_mean(column: JudgeColumn, label: str, metric: str) -> Estimate | None:
+def score_mean(column: JudgeColumn, run_id: str, metric: str) -> Estimate | None:
     """One run's mean of one of the judge's metrics over all its samples, asked or not; None where it has no such rows.
 
     Raises:
@@ -159,7 +156,7 @@ def score_mean(column: JudgeColumn, label: str, metric: str) -> Estimate | None:
     """
     import numpy as np
 
-    run, name = column.runs[label], f"{column.records[label].prefix}/{metric}"
+    run, name = column.runs[run_id], f"{column.records[run_id].prefix}/{metric}"
     rows = [row for row in _score_rows(str(run.folder.scores)) if row["metric"] == name and row["sample"] in run.items]
     if not rows:
         return None

@@ -9,6 +9,7 @@ from roleeval.report.found.collect import Collection, NotShown
 from roleeval.report.found.compare import RunSet, run_sets
 from roleeval.report.found.groups import headline_groups, table_groups
 from roleeval.report.tables.differences import Comparison, difference_table
+from roleeval.report.tables.legend import legend
 from roleeval.report.tables.published import published_tables
 from roleeval.report.tables.ratings import Rated, ratings_table
 from roleeval.report.tables.tables import Table, group_table, runs_table
@@ -32,9 +33,9 @@ def markdown(collection: Collection, compared: Sequence[Comparison] = (), rating
 
 def _opening(collection: Collection) -> str:
     shown, left_out = len(collection.runs), len(collection.not_shown)
-    missing = f" {left_out} folder(s) are not shown; the last section says why." if left_out else ""
+    missing = f" {left_out} folder(s) are not shown; see the last section for the reasons." if left_out else ""
     return (
-        f"{shown} run(s), reported by roleeval {__version__}. A cell holds a mean and its interval; values are"
+        f"{shown} run(s), reported by roleeval {__version__}. A cell has a mean and its interval; values are"
         f" fractions except lengths, counts, ranks and points. Coverage is scored / planned answers.{missing}"
     )
 
@@ -52,6 +53,7 @@ def _set_section(run_set: RunSet, compared: Sequence[Comparison], ratings: Seque
             title = f"Differences from {comparison.reference.model}: {group}"
             lines += table_lines(difference_table(comparison, group, title=title, short=False))
     lines += table_lines(runs_table(run_set))
+    lines += table_lines(legend(run_set))
     for group in table_groups(run_set.runs):
         lines += table_lines(group_table(run_set, group, title=f"All metrics: {group}", short=False))
     return lines
@@ -59,7 +61,7 @@ def _set_section(run_set: RunSet, compared: Sequence[Comparison], ratings: Seque
 
 def _reported(benchmarks: Iterable[str]) -> list[str]:
     tables = published_tables(benchmarks)
-    lines = ["## Reported elsewhere", "", "Printed in papers, not measured here.", ""] if tables else []
+    lines = ["## Reported elsewhere", "", "Published numbers, not measured here.", ""] if tables else []
     for table in tables:
         lines += table_lines(table)
     return lines

@@ -7,7 +7,7 @@ from roleeval.report.found.collect import Collection
 from roleeval.report.found.compare import RunSet, caption, run_sets
 from roleeval.report.found.groups import headline_groups
 from roleeval.report.render.markdown import plain
-from roleeval.report.tables.columns import headline, number
+from roleeval.report.tables.columns import headline, value_text
 
 _ROW_INCHES, _PANEL_INCHES = 0.42, 4.6
 _NAME_LETTERS = 32
@@ -57,7 +57,7 @@ def _draw(run_set: RunSet) -> bytes:
             if entry.ci_low is not None and entry.ci_high is not None:
                 axis.plot([entry.ci_low, entry.ci_high], [row, row], color="#4c72b0", linewidth=2.2, alpha=0.55)
             axis.plot([entry.mean], [row], "o", color="#2a4b7c", markersize=6)
-            value = number(info.unit, entry.mean, decimals=3)
+            value = value_text(info.unit, entry.mean, decimals=3)
             axis.annotate(value, (entry.mean, row), xytext=(0, 7), textcoords="offset points", ha="center", size=8)
         axis.set_title(plain(group), size=10, parse_math=False)
         axis.set_xlabel(info.name, size=9, parse_math=False)

@@ -1,4 +1,4 @@
-"""What tables take from metrics' infos: the columns' order, which stand in the headline, and how a value is written."""
+"""What tables take from MetricInfo: the order of columns, which are in the headline, and how a value is written."""
 
 from collections.abc import Iterable, Mapping
 
@@ -22,6 +22,11 @@ def headline(names: Iterable[str], infos: Infos) -> list[str]:
     return [name for name in columns if infos[name].headline] or columns[:_HEADLINE_WIDTH]
 
 
-def number(unit: Unit, value: float, *, decimals: int = _MOST_DECIMALS) -> str:
+def lower_is_better(names: Iterable[str], infos: Infos) -> list[str]:
+    """The metrics of which less is better, which no value shows by itself."""
+    return [name for name in names if infos[name].higher_is_better is False]
+
+
+def value_text(unit: Unit, value: float, *, decimals: int = _MOST_DECIMALS) -> str:
     """A value as tables print it: lengths with one decimal, points with two, all others with four (or `decimals`)."""
     return f"{value:.{min(decimals, _DECIMALS.get(unit, _MOST_DECIMALS))}f}"

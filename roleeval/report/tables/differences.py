@@ -1,6 +1,6 @@
-"""Paired differences against a reference model: what both have answered, sample by sample.
+"""Paired differences from a reference model, over the samples that both have answered.
 
-A difference is held as an Entry: n counts pairs, missing the samples that only one of the two (or none) has.
+A difference is stored as an Entry: n counts pairs, missing counts samples that only one of the two (or none) has.
 """
 
 import csv
@@ -15,7 +15,7 @@ from roleeval.report.found.compare import RunSet, clusters_word, interval_words,
 from roleeval.report.found.groups import cell_entries, splits_of
 from roleeval.report.found.rows import MetricFrames, cluster_numbers
 from roleeval.report.found.seeds import member_rows
-from roleeval.report.tables.columns import headline, number, ordered
+from roleeval.report.tables.columns import headline, lower_is_better, ordered, value_text
 from roleeval.report.tables.tables import NOTHING, Cell, Table, few_clusters_note
 from roleeval.stats import LEVEL, Difference, Estimate, conclusion, holm, paired_difference
 
@@ -51,7 +51,7 @@ def comparisons(collection: Collection, reference: str) -> list[Comparison]:
         same = [row for row in run_set.rows if reference in (row.model, f"{row.model}/{row.name}")]
         if len(same) > 1:
             names = ", ".join(f"{row.model}/{row.name}" for row in same)
-            raise ResultError(f"--reference {reference}: {run_set.title} has several such runs; give one of: {names}")
+            raise ResultError(f"--reference {reference}: {run_set.title} has several runs of it; give one of: {names}")
         if same:
             rows = member_rows(same[0])
             others = [other for other in run_set.rows if other is not same[0]]
@@ -147,7 +147,7 @@ def difference_table(comparison: Comparison, group: str, *, title: str, short: b
         caption=_caption(comparison),
         columns=("model", *metrics),
         rows=rows,
-        notes=tuple(_notes(comparison, entries)),
+        notes=tuple(_notes(comparison, metrics, entries)),
         clusters=frozenset(entry.clusters for entry in entries),
     )
 
@@ -168,7 +168,7 @@ def _value(unit: Unit, label: str, entry: Entry) -> list[str]:
     if entry.ci_low is None or entry.ci_high is None:
         interval = NOTHING
     else:
-        interval = f"[{number(unit, entry.ci_low)}, {number(unit, entry.ci_high)}]"
+        interval = f"[{value_text(unit, entry.ci_low)}, {value_text(unit, entry.ci_high)}]"
     words = _words(unit, entry.test) if entry.test else []
     return [f"{label}: {value} {interval}", *words] if label else [value, interval, *words]
 
@@ -176,7 +176,7 @@ def _value(unit: Unit, label: str, entry: Entry) -> list[str]:
 def _words(unit: Unit, test: Test) -> list[str]:
     words = [test.conclusion] if test.conclusion in ("not separable", "too few clusters") else []
     words += [] if test.p_holm is None else [f"p {test.p_holm:.3f}" if test.p_holm >= 0.001 else "p < 0.001"]
-    return words + ([] if test.detectable is None else [f"detectable {number(unit, test.detectable)}"])
+    return words + ([] if test.detectable is None else [f"detectable {value_text(unit, test.detectable)}"])
 
 
 def _pairs(entry: Entry) -> str:
@@ -185,7 +185,7 @@ def _pairs(entry: Entry) -> str:
 
 def signed(unit: Unit, value: float) -> str:
     """A difference as tables print it, with its sign."""
-    text = number(unit, value)
+    text = value_text(unit, value)
     if float(text) == 0:
         return text.removeprefix("-")
     return text if text.startswith("-") else f"+{text}"
@@ -195,27 +195,27 @@ def _caption(comparison: Comparison) -> str:
     one = clusters_word(comparison.run_set, 1)
     return (
         f"Model minus {comparison.reference.model} ({comparison.reference.name}), over the samples that both have;"
-        f" {interval_words(comparison.run_set)}, paired; p of a test that exchanges the two models"
-        f" {one} by {one}, Holm-corrected for the number of models."
+        f" {interval_words(comparison.run_set)}, paired; p of a test that swaps the two models {one} by {one},"
+        " Holm-corrected for the number of models."
     )
 
 
-def _notes(comparison: Comparison, entries: Sequence[Entry]) -> list[str]:
+def _notes(comparison: Comparison, metrics: Sequence[str], entries: Sequence[Entry]) -> list[str]:
     word = clusters_word(comparison.run_set)
     notes = [
         f'"not separable": p is above {1 - LEVEL:.2f} or the interval contains 0. p is corrected for the number of'
         " models, not for the number of metrics.",
-        '"detectable": the true difference that this comparison would find four times out of five.',
+        '"detectable": the true difference that this comparison would detect four times out of five.',
     ]
+    if falling := lower_is_better(metrics, comparison.run_set.infos):
+        notes.append(f"Lower is better, so a difference below 0 is an improvement: {', '.join(falling)}.")
     if any(entry.test and entry.test.conclusion == "too few clusters" for entry in entries):
-        notes.append(
-            f'"too few clusters": with so few {word} and so many models no result could bring p below the limit.'
-        )
+        notes.append(f'"too few clusters": with so few {word} and so many models no result could reach the limit of p.')
     if any(entry.missing for entry in entries):
-        notes.append("Unpaired samples lack a value in one of the two runs, or in both, and are in no difference.")
+        notes.append("Unpaired samples lack a value in one of the two runs, or in both, and are excluded.")
     notes += few_clusters_note(comparison.run_set, {entry.clusters for entry in entries})
     if any(row.members for row in (comparison.reference, *comparison.others)):
-        notes.append("Of several seeds the per-sample means are compared.")
+        notes.append("With several seeds, per-sample means are compared.")
     return notes
 
 

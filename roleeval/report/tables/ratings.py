@@ -1,6 +1,6 @@
 """Ratings of the models that a pairwise judge compared: one table for each judge's column and set of comparable runs.
 
-Beside the rating stand what it rests on: wins, places among the models, and the judge's habits.
+Next to the ratings: win rates, average ranks, and the judge's flips and first slots.
 """
 
 import csv
@@ -136,7 +136,7 @@ def _rated(
 
 def _anchor(compared: Pairs, outcomes: Sequence[Outcome], reference: str | None) -> str:
     there = {name for outcome in outcomes for name in (outcome.model_a, outcome.model_b)}
-    wanted = [name for label, name in compared.labels.items() if reference in (label, name, label.partition("/")[0])]
+    wanted = [name for run, name in compared.name_of.items() if reference in (run, name, run.partition("/")[0])]
     return next(name for name in (*wanted, REFERENCES, *sorted(there)) if name in there)
 
 
@@ -176,7 +176,7 @@ def ratings_table(found: Rated) -> Table:
     )
     habits = [
         f"flips {_inline(found.flip)} of {found.flip.n} comparisons",
-        f"first slot {_inline(found.first_slot)} of {found.first_slot.n} verdicts (0.5 is even)",
+        f"first slot {_inline(found.first_slot)} of {found.first_slot.n} verdicts (0.5 is unbiased)",
     ]
     over = "all criteria" if found.criterion == "overall" else found.criterion
     return Table(
@@ -224,14 +224,14 @@ def _notes(found: Rated) -> list[str]:
     word = clusters_word(found.run_set)
     notes = [
         "An outcome is one sample on one criterion in both orders; orders that disagree are a tie, and so are equal"
-        " answers; an answer that was not given loses.",
-        "A win rate counts a tie as half. An average rank (1 is the best) is over the outcomes of samples where the"
-        " model met all others.",
+        " answers; a missing answer loses.",
+        "A win rate counts a tie as half. An average rank (1 is the best) is over the samples in which the model was"
+        " compared with all others.",
     ]
     if found.absent:
         notes.append(
             f"Not among the folders shown: {', '.join(found.absent)}. Their samples that needed no judge (equal"
-            " answers, or one that was not given) are left out here; show their folders as well."
+            " answers, or a missing answer) are excluded here; include their folders to count them."
         )
     if found.ratings and len({rating.rank for rating in found.ratings.models}) < len(found.names):
         notes.append(f"Models that share a rank are not separable (tests over {word}, Holm-corrected over all pairs).")

@@ -1,6 +1,6 @@
-"""Tables as plain data, before anyone decides how they are printed.
+"""Tables as plain data, independent of the output format.
 
-A cell is a tuple of lines. Text that comes from models or files is raw here; the printers escape it.
+A cell is a tuple of lines. Text from models or files is raw here; the renderers escape it.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -10,7 +10,7 @@ from roleeval.metrics import MetricInfo, Unit
 from roleeval.report.found.collect import Entry, RunResult
 from roleeval.report.found.compare import RunSet, caption, clusters_word, decoding
 from roleeval.report.found.groups import cell_entries, parts_of, planned_rows, splits_of
-from roleeval.report.tables.columns import Infos, headline, number, ordered
+from roleeval.report.tables.columns import Infos, headline, lower_is_better, ordered, value_text
 from roleeval.stats import FEW_CLUSTERS
 
 Cell = tuple[str, ...]
@@ -91,7 +91,7 @@ def group_table(run_set: RunSet, group: str, *, title: str, short: bool, notes: 
     general = _general_notes(run_set, group, metrics, clusters)
     for name in hidden:
         companions = " and ".join(infos[name].read_with)
-        general.append(f"{name} is shown only beside {companions}: score with these as well.")
+        general.append(f"{name} is shown only next to {companions}: score with these as well.")
     return Table(
         title=title,
         caption=caption(run_set, clusters),
@@ -108,12 +108,12 @@ def _named_columns(runs: Sequence[RunResult], *, short: bool) -> list[tuple[str,
     if any(run.members for run in runs):
         columns.append(("seeds", lambda run: str(len(run.members) or 1)))
     if short and any(run.facts.parameters.adapters is not None for run in runs):
-        columns.append(("adapter parameters", lambda run: count(run.facts.parameters.adapters)))
-        columns.append(("per added role", lambda run: count(run.facts.parameters.per_added_role)))
+        columns.append(("adapter parameters", lambda run: parameters_text(run.facts.parameters.adapters)))
+        columns.append(("per added role", lambda run: parameters_text(run.facts.parameters.per_added_role)))
     return columns
 
 
-def count(value: int | None) -> str:
+def parameters_text(value: int | None) -> str:
     """A number of parameters, in groups of three digits."""
     return NOTHING if value is None else f"{value:,}".replace(",", " ")
 
@@ -132,7 +132,9 @@ def _metric_cells(
     for name, entries in found.items():
         absent = [other for other in infos[name].read_with if not found.get(other)]
         if entries and absent:
-            cells.append((NOTHING + notes.mark(f"Not shown: this run has no {absent[0]} to read it with."),))
+            cells.append(
+                (NOTHING + notes.mark(f"Not shown: this run has no {absent[0]}, which is needed to read it."),)
+            )
         else:
             cells.append(_values(run_set, infos[name], entries, base, notes))
     return cells
@@ -157,14 +159,16 @@ def _check(group: str, base: Entry | None, planned: int | None, notes: Notes) ->
         return NOTHING
     summed = f"{base.n} + {base.missing}"
     if planned is None:
-        return f"{summed} = {base.n + base.missing}" + notes.mark("The run does not say how many answers were planned.")
+        return f"{summed} = {base.n + base.missing}" + notes.mark(
+            "The run does not record how many answers were planned."
+        )
     if base.n + base.missing == planned:
         return f"{summed} = {planned}"
     if base.n + base.missing < planned and "/" in group:
         absent = planned - base.n - base.missing
-        mark = notes.mark("The data holds no reference for this many of the planned answers; they count as not scored.")
+        mark = notes.mark("The data has no reference for this many of the planned answers; they count as not scored.")
         return f"{summed} + {absent}{mark} = {planned}"
-    return f"{summed} ≠ {planned}" + notes.mark("The sum does not come out: do not use this row; score the run again.")
+    return f"{summed} ≠ {planned}" + notes.mark("The sum is wrong: do not use this row; score the run again.")
 
 
 def _not_ok(run: RunResult, found: Mapping[str, list[tuple[str, Entry]]]) -> str:
@@ -195,7 +199,7 @@ def _values(
         lines += [value, interval] if interval else [value]
         lines += _spread(info.unit, entry)
         if entry.bounds is not None and entry.missing:
-            worst, best = (number(info.unit, end) for end in entry.bounds)
+            worst, best = (value_text(info.unit, end) for end in entry.bounds)
             lines.append(f"bounds {worst} (worst), {best} (best)")
         if info.per == "cluster":
             word = clusters_word(run_set, entry.n) if entry.spread is None else "values"
@@ -213,19 +217,17 @@ def _values(
 def _spread(unit: Unit, entry: Entry) -> list[str]:
     if entry.spread is None:
         return []
-    low, high = number(unit, entry.spread.low), number(unit, entry.spread.high)
-    return [f"seeds: sd {number(unit, entry.spread.sd)}, {low} to {high}"]
+    low, high = value_text(unit, entry.spread.low), value_text(unit, entry.spread.high)
+    return [f"seeds: sd {value_text(unit, entry.spread.sd)}, {low} to {high}"]
 
 
 def _value(run_set: RunSet, unit: Unit, entry: Entry, notes: Notes) -> tuple[str, str]:
     if entry.mean is None:
         return NOTHING + notes.mark("No value: nothing was scored here."), ""
-    value = number(unit, entry.mean)
+    value = value_text(unit, entry.mean)
     if entry.ci_low is None or entry.ci_high is None:
-        few, one = clusters_word(run_set), clusters_word(run_set, 1)
-        why = f"No interval: it takes at least two {few} to say how much they differ, and here is one {one}."
-        return value, NOTHING + notes.mark(why)
-    return value, f"[{number(unit, entry.ci_low)}, {number(unit, entry.ci_high)}]"
+        return value, NOTHING + notes.mark(f"No interval: needs at least two {clusters_word(run_set)}.")
+    return value, f"[{value_text(unit, entry.ci_low)}, {value_text(unit, entry.ci_high)}]"
 
 
 def few_clusters_note(run_set: RunSet, clusters: Iterable[int]) -> list[str]:
@@ -234,8 +236,8 @@ def few_clusters_note(run_set: RunSet, clusters: Iterable[int]) -> list[str]:
         return []
     few, one = clusters_word(run_set), clusters_word(run_set, 1)
     return [
-        f"Intervals from fewer than {FEW_CLUSTERS} {few} take it that {one} means are roughly normal; where they are"
-        " not, as for rare events, they are too narrow."
+        f"Intervals from fewer than {FEW_CLUSTERS} {few} assume roughly normal {one} means; where that is wrong, for"
+        " example for rare events, they are too narrow."
     ]
 
 
@@ -247,6 +249,8 @@ def _general_notes(run_set: RunSet, group: str, metrics: Sequence[str], clusters
         notes.append(f"{group} {what} {', '.join(parts)}; its n counts scores, not answers.")
         notes.append("In a mean of groups, metrics without references are over the answers of the same splits.")
     notes += [f"{name} {infos[name].caution}" for name in metrics if infos[name].caution]
+    if falling := lower_is_better(metrics, infos):
+        notes.append(f"Lower is better: {', '.join(falling)}.")
     if per_cluster := [name for name in metrics if infos[name].per == "cluster"]:
         notes.append(f"One value per {clusters_word(run_set, 1)}, not per answer: {', '.join(per_cluster)}.")
     said = {(p, w) for run in run_set.runs for p, w in run.facts.judges.items() if _stands(p, metrics)}
@@ -269,19 +273,19 @@ def runs_table(run_set: RunSet) -> Table:
         ended = sum(facts.statuses.values())
         check = f"{ended} = {facts.planned}" if ended == facts.planned else f"{ended} ≠ {facts.planned}"
         if ended != facts.planned:
-            check += notes.mark("Answers are lost: do not use this run; run it again.")
+            check += notes.mark("Answers are missing from the files: do not use this run; run it again.")
         uneven = uneven_groups(run)
         if uneven:
-            check += notes.mark("Scored + missing is not what was planned in: " + ", ".join(uneven) + ".")
+            check += notes.mark("Scored + missing differs from planned in: " + ", ".join(uneven) + ".")
         rows.append(
             (
                 (run.model,),
                 (run.family,),
                 (run.name,),
                 (NOTHING if facts.seed is None else str(facts.seed),),
-                (count(facts.parameters.base),),
-                (count(facts.parameters.adapters),),
-                (count(facts.parameters.per_added_role),),
+                (parameters_text(facts.parameters.base),),
+                (parameters_text(facts.parameters.adapters),),
+                (parameters_text(facts.parameters.per_added_role),),
                 (facts.engine,),
                 (decoding(facts.sampling),),
                 (", ".join(f"{status} {count}" for status, count in sorted(facts.statuses.items())),),

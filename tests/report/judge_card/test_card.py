@@ -17,7 +17,7 @@ from roleeval.cli.main import app
 from roleeval.engines import ModelSource
 from roleeval.errors import DataError
 from roleeval.judging import PairwiseJudge, Price, RankingJudge, RubricJudge
-from roleeval.report.judge_card import Card, judge_cards, print_cards, read_labels, write_cards
+from roleeval.report.judge_card import Card, judge_cards, print_cards, read_human_labels, write_cards
 from roleeval.results import ResultFolder, read_transcripts
 from roleeval.types import Request, Sampling
 
@@ -121,7 +121,7 @@ def test_a_ranking_judge_has_a_card(tmp_path: Path) -> None:
 
 def test_kin_of_judge_and_candidate_is_flagged(tmp_path: Path) -> None:
     rubric(tmp_path / "a", by_length, model="org/Qwen2.5-7B".replace("/", "_"), source="Qwen3-32B")
-    assert list(the_card(tmp_path / "a").same_family.values()) == ["both are called qwen"]
+    assert list(the_card(tmp_path / "a").same_family.values()) == ["both have qwen in their names"]
     rubric(tmp_path / "b", by_length, model="same", source="same")
     assert list(the_card(tmp_path / "b").same_family.values()) == ["the same base model"]
     rubric(tmp_path / "c", by_length, model="llama-3", source="Qwen3-32B")
@@ -159,10 +159,10 @@ def test_people_and_the_judge_are_compared(tmp_path: Path, ending: str) -> None:
 @pytest.mark.parametrize(
     ("odd", "message"),
     [
-        ({"value": "good"}, r"line 2: value is 'good' and not a number"),
+        ({"value": "good"}, r"line 2: value is 'good', not a number"),
         ({"model": "nobody"}, r"line 2: model 'nobody' was not judged; there are: stub"),
         ({"sample": "nothing/1"}, r"line 2: sample 'nothing/1' is not among the answers of stub"),
-        ({"criterion": "beauty"}, r"line 2: criterion 'beauty' is no judge's; there are: character"),
+        ({"criterion": "beauty"}, r"line 2: criterion 'beauty' is not a judge's; there are: character"),
         ({"criterion": " "}, r"line 2: criterion is empty"),
     ],
 )
@@ -182,8 +182,8 @@ def test_labels_about_something_else_name_their_line(tmp_path: Path, odd: dict[s
             "sample,model,value\n1,2,3\n",
             r"line 1: the column 'criterion' is missing; there are: sample, model",
         ),
-        ("a.csv", "sample,model,criterion,value\n", "holds no labels"),
-        ("a.csv", "sample,model,criterion,value\na,b,c,1\na,b,c,2\n", r"line 3: the same sample.* as line 2; name"),
+        ("a.csv", "sample,model,criterion,value\n", "contains no labels"),
+        ("a.csv", "sample,model,criterion,value\na,b,c,1\na,b,c,2\n", r"line 3: the same sample.* as line 2; give"),
         ("a.jsonl", '{"sample": 1}\n', r"line 1: the column 'model' is missing"),
         ("a.jsonl", "\n[1]\n", r"line 2: not a JSON object"),
         ("a.jsonl", "{", r"line 1: not valid JSON"),
@@ -193,15 +193,15 @@ def test_labels_about_something_else_name_their_line(tmp_path: Path, odd: dict[s
 def test_a_file_that_holds_no_labels_says_where(tmp_path: Path, name: str, text: str, message: str) -> None:
     (tmp_path / name).write_text(text)
     with pytest.raises(DataError, match=message):
-        read_labels(tmp_path / name)
+        read_human_labels(tmp_path / name)
     with pytest.raises(DataError, match="cannot be read"):
-        read_labels(tmp_path / "absent.csv")
+        read_human_labels(tmp_path / "absent.csv")
 
 
 def test_raters_of_one_answer_count_as_their_mean(tmp_path: Path) -> None:
     text = "sample,model,criterion,value,rater\na,b,c,1,x\na,b,c,3,y\n"
     (tmp_path / "l.csv").write_text(text)
-    assert [(label.rater, label.value, label.line) for label in read_labels(tmp_path / "l.csv")] == [
+    assert [(label.rater, label.value, label.line) for label in read_human_labels(tmp_path / "l.csv")] == [
         ("x", 1.0, 2),
         ("y", 3.0, 3),
     ]

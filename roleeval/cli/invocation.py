@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from roleeval.stages.runtime import Runtime
 
 
-class Session:
+class Invocation:
     """What the jobs of one command share and leave behind."""
 
     def __init__(self) -> None:
@@ -59,5 +59,5 @@ class Session:
 
 
 @lru_cache(maxsize=1)
-def session() -> Session:
-    return Session()
+def invocation() -> Invocation:
+    return Invocation()

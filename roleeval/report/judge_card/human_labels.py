@@ -1,10 +1,10 @@
-"""Human labels: what people say of the same answers, from a CSV or JSON Lines file.
+"""Human labels: people's ratings of the same answers, from a CSV or JSON Lines file.
 
 sample      as in transcripts.jsonl ("eng_general/1")
 model       the run's model, or MODEL/RUN
 criterion   a metric of the judge without its column ("overall", "character", "style"; "style/win" is "style")
-value       a number: points, or of comparisons 1 for a win, 0.5, 0
-rater       optional; several raters of one answer count as their mean
+value       a number: points, or for comparisons 1 (win), 0.5 (tie) or 0 (loss)
+rater       optional; several raters of one answer are averaged
 """
 
 import csv
@@ -21,8 +21,8 @@ _NEEDED = ("sample", "model", "criterion", "value")
 
 
 @dataclass(frozen=True, slots=True)
-class Label:
-    """One person's opinion of one answer; `line` is where it stands."""
+class HumanLabel:
+    """One person's rating of one answer; `line` is its line in the file."""
 
     sample: str
     model: str
@@ -32,7 +32,7 @@ class Label:
     line: int
 
 
-def read_labels(file: Path) -> list[Label]:
+def read_human_labels(file: Path) -> list[HumanLabel]:
     """Reads a file of human labels (.csv, .jsonl).
 
     Raises:
@@ -46,20 +46,20 @@ def read_labels(file: Path) -> list[Label]:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{file}: cannot be read as UTF-8 text ({error})") from error
-    labels: list[Label] = []
+    labels: list[HumanLabel] = []
     first: dict[tuple[str, ...], int] = {}
     for line, row in rows(file, text):
         label = _label(file, line, row)
         key = (label.sample, label.model, label.criterion, label.rater)
         if key in first:
             raise DataError(
-                f"{file}, line {line}: the same sample, model and criterion as line {first[key]}; name the raters in a"
-                " column rater, or leave one out"
+                f"{file}, line {line}: the same sample, model and criterion as line {first[key]}; give raters in a"
+                " column rater, or remove one"
             )
         first[key] = line
         labels.append(label)
     if not labels:
-        raise DataError(f"{file}: holds no labels")
+        raise DataError(f"{file}: contains no labels")
     return labels
 
 
@@ -93,7 +93,7 @@ def _check_columns(file: Path, line: int, there: Any) -> None:
         raise DataError(f"{file}, line {line}: the column {absent[0]!r} is missing; there are: {found}")
 
 
-def _label(file: Path, line: int, row: Mapping[str, Any]) -> Label:
+def _label(file: Path, line: int, row: Mapping[str, Any]) -> HumanLabel:
     for name in _NEEDED:
         if row[name] is None or not str(row[name]).strip():
             raise DataError(f"{file}, line {line}: {name} is empty")
@@ -102,6 +102,6 @@ def _label(file: Path, line: int, row: Mapping[str, Any]) -> Label:
     except (TypeError, ValueError):
         value = math.nan
     if not math.isfinite(value):
-        raise DataError(f"{file}, line {line}: value is {row['value']!r} and not a number")
+        raise DataError(f"{file}, line {line}: value is {row['value']!r}, not a number")
     sample, model, criterion = (str(row[name]).strip() for name in ("sample", "model", "criterion"))
-    return Label(sample, model, criterion, value, str(row.get("rater") or "").strip(), line)
+    return HumanLabel(sample, model, criterion, value, str(row.get("rater") or "").strip(), line)
