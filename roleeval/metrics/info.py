@@ -66,6 +66,11 @@ class MetricInfo:
             raise ConfigError(f"MetricInfo {self.name!r}: low={self.low} is above high={self.high}; swap them")
 
     @property
+    def range(self) -> tuple[float | None, float | None]:
+        """The lowest and the highest possible value; None where it is open."""
+        return self.low, self.high
+
+    @property
     def ends(self) -> tuple[float, float] | None:
         """The worst and the best possible value; None where the range is open or has no direction."""
         if self.low is None or self.high is None or self.higher_is_better is None:

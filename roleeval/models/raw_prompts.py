@@ -28,7 +28,7 @@ def raw_prompt(name: str, history: Sequence[Message], system: str = "") -> str:
     """
     if len(history) != 1 or history[0].role != "user":
         raise ConfigError(
-            f"model.prompt_format={name}: defined for one question without a history ({len(history)} messages came);"
+            f"model.prompt_format={name}: defined for one question without a history (got {len(history)} messages);"
             " use prompt_format=chat"
         )
     texts = {"instruction": system, "question": history[0].content}

