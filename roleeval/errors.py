@@ -1,4 +1,4 @@
-"""The errors a user can meet. Every message names the thing that is wrong and the way out."""
+"""The errors a user can meet. Every message says what is wrong, where, and what to do."""
 
 
 class RoleEvalError(Exception):

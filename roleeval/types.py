@@ -1,4 +1,4 @@
-"""The plain data that travels through roleeval: what is asked, what came back, how it scored.
+"""The plain data of roleeval: requests and replies, samples and transcripts, scores.
 
 Frozen, without behaviour. Engines see Request and Completion; benchmarks turn a Sample into a Transcript; metrics turn
 both into Score rows.

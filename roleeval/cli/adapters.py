@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from roleeval.errors import ConfigError, DataError
+from roleeval.jsonfiles import read_json
 
 if TYPE_CHECKING:
     from roleeval.benchmarks.rolebench.adapters_check import AdaptersCheck
@@ -145,7 +146,7 @@ def _model(
     if roles is None:
         return IndependentLora(name="checked", source=source, adapters_dir=checkpoint)
     try:
-        folders = json.loads(Path(roles).read_text(encoding="utf-8"))
+        folders = read_json(Path(roles))
     except (OSError, ValueError) as error:
         raise DataError(f"--roles {roles}: cannot be read as JSON ({error})") from error
     if not isinstance(folders, dict) or not all(isinstance(folder, str) for folder in folders.values()):

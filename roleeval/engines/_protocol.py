@@ -1,4 +1,4 @@
-"""What an engine is: text in, text out. Engines know nothing of roles, benchmarks or judges."""
+"""The protocol of an engine: text in, text out. Engines know nothing about roles, benchmarks or judges."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -28,7 +28,7 @@ def load_adapter(path: str | Path, name: str = "") -> AdapterRef:
     folder = Path(path)
     config = read_config(folder)
     if config.get("peft_type") != "LORA":
-        raise AdapterError(f"{folder / CONFIG}: peft_type is {config.get('peft_type')!r}; only LORA is served")
+        raise AdapterError(f"{folder / CONFIG}: peft_type is {config.get('peft_type')!r}; only LORA is supported")
     weights_file(folder)
     rank = config.get("r")
     if not isinstance(rank, int) or isinstance(rank, bool) or rank < 1:

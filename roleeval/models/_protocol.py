@@ -70,6 +70,15 @@ class PersonaModel(Protocol):
         ...
 
 
+@runtime_checkable
+class Hears(Protocol):
+    """A family whose characters hear another form of each other's replies than people read."""
+
+    def heard(self, text: str, finish_reason: FinishReason) -> str:
+        """What other characters hear of a raw reply; "" where it is no answer."""
+        ...
+
+
 def lora_need(*models: PersonaModel) -> LoraNeed:
     """What an engine must hold to serve the adapters of models that are asked at the same time."""
     adapters = {adapter.fingerprint: adapter for model in models for adapter in model.adapters() if adapter.path}

@@ -1,4 +1,4 @@
-"""Where reasoning is taken out of a reply: for plain texts here, for HER's tags in _her_reply.py."""
+"""Removes reasoning from a reply: from plain texts here, from HER's tags in _her_reply.py."""
 
 from roleeval.models.marks import AUTO, split_reasoning
 from roleeval.types import FinishReason, Reply

@@ -54,8 +54,8 @@ def test_a_wrong_command_line_ends_at_once_with_key_and_allowed_values(
     [
         (["engine=openai"], ["engine.base_urls", "not set"]),
         (["engine=openai", "engine.base_urls=[http://127.0.0.1:9/v1]"], ["model.served=true", "engine=vllm"]),
-        (["engine=vllm", "model.served=true"], ["held by a server", "engine=openai"]),
-        (["engine=hf", "model.served=true"], ["held by a server", "engine=openai"]),
+        (["engine=vllm", "model.served=true"], ["served elsewhere", "engine=openai"]),
+        (["engine=hf", "model.served=true"], ["served elsewhere", "engine=openai"]),
         (["engine=vllm", "model.source.path=zoo:bas"], ["zoo:bas", "shared_lora"]),
         (["engine=vllm", "model.adapter_path=nowhere"], ["nowhere", "adapter_config.json"]),
     ],
@@ -188,7 +188,7 @@ def test_jobs_in_processes_of_their_own_report_to_the_command(tmp_path: Path, st
     pytest.importorskip(PLUGINS[launcher], reason="needs the extra `launchers`")
     code, output = finish(start, "-m", *RUN, "limit=0,6", f"hydra/launcher={launcher}")
     assert code == 1
-    assert "1 of 2 jobs failed" in output and "limit: 0 is not possible" in output
+    assert "1 of 2 jobs failed" in output and "limit: 0 is invalid" in output
     assert "answer_words" in output and len(list((tmp_path / "r").rglob("manifest.json"))) == 1
 
 

@@ -1,4 +1,4 @@
-"""Is each role's adapter really its own? Scores every role's reference answers under every role's adapter.
+"""Checks that each role has its own adapter: scores every role's reference answers under every role's adapter.
 
 A HyCoRA checkpoint does not say which embedding is which role, and folders of adapters can be misnamed. A role whose
 references another adapter finds likelier is reported, and so is one that another adapter finds as likely: the two are
@@ -115,7 +115,7 @@ async def check_adapters(model: PersonaModel, engine: Engine, data: Path | None,
     adapters = {adapter.name: adapter for adapter in model.adapters()}
     samples = _samples(data, adapters, limit)
     if not samples:
-        raise DataError(f"{data or 'the embedded data'} has no answer of any of the roles {', '.join(adapters)}")
+        raise DataError(f"{data or 'the embedded data'} has no answers of the roles {', '.join(adapters)}")
     await engine.start()
     known = [role for role in adapters if role in samples]
     found = await asyncio.gather(*(_role(model, engine, role, adapters, samples[role]) for role in known))
@@ -159,5 +159,5 @@ def _all_samples(data: Path | None) -> Iterator[Sample]:
     folder = data if data is not None else resource("tasks/rolebench/embedded")
     splits: Any = tuple(split for split in _SPLITS if (folder / SPLITS[split].test).is_file())
     if not splits:
-        raise DataError(f"{folder}: no split of RoleBench there; expected for example {SPLITS['eng_specific'].test}")
+        raise DataError(f"{folder}: no RoleBench split in it; expected for example {SPLITS['eng_specific'].test}")
     return RoleBench(data_dir=None if data is None else str(data), splits=splits).samples(limit=None)

@@ -235,14 +235,14 @@ class VllmEngine:
     def _announce(self) -> None:
         if self._stock:
             _log.warning(
-                "%s runs without roleeval's additions (%s); its texts are stored under a fingerprint of their own",
+                "%s runs without roleeval's additions (%s); its texts are stored under a separate fingerprint",
                 self._vllm,
                 self._stock,
             )
         if names := _environment.unnamed(self._env):
             _log.warning(
-                "%s: set in the environment and not part of the fingerprint, though texts may depend on it; unset it,"
-                " or give it to the engine: +engine.env.%s=%s",
+                "%s: set in the environment but not part of the fingerprint, although texts may depend on it; unset"
+                " it, or give it to the engine: +engine.env.%s=%s",
                 ", ".join(names),
                 names[0],
                 self._in_force[names[0]],
@@ -306,7 +306,7 @@ class VllmEngine:
             await self.close()
             if isinstance(error, EngineError) or not isinstance(error, Exception):
                 raise
-            raise EngineError(f"vllm failed at its first request to {self._source.path}: {error}") from error
+            raise EngineError(f"vllm failed at the first request to {self._source.path}: {error}") from error
 
     def _arguments(self) -> dict[str, Any]:
         options = self._options
@@ -352,8 +352,8 @@ class VllmEngine:
         limit = request.sampling.max_tokens
         if len(tokens) + limit > self._max_model_len:
             raise EngineError(
-                f"a prompt of {len(tokens)} tokens and {limit} new ones exceed the {self._max_model_len} that"
-                f" {self._source.path} is served with; lower model.sampling.max_tokens or raise engine.max_model_len"
+                f"a prompt of {len(tokens)} tokens and {limit} new tokens exceed the limit of {self._max_model_len} for"
+                f" {self._source.path}; lower model.sampling.max_tokens or raise engine.max_model_len"
             )
         params = _sampling.writing(request, stop_token_ids(self._special, request.sampling.stop))
         last = await self._answer(tokens, params, request)
@@ -380,8 +380,8 @@ class VllmEngine:
         prompt, continuation = scored_token_ids(self._tokenizer, request, prompts=self._prompts)
         if len(prompt) + len(continuation) >= self._max_model_len:  # vLLM generates one token in any case
             raise EngineError(
-                f"a prompt of {len(prompt)} tokens and a text of {len(continuation)} to be scored exceed the"
-                f" {self._max_model_len - 1} that fit {self._source.path}; raise engine.max_model_len"
+                f"a prompt of {len(prompt)} tokens and a text of {len(continuation)} to score exceed the limit of"
+                f" {self._max_model_len - 1} for {self._source.path}; raise engine.max_model_len"
             )
         last = await self._answer([*prompt, *continuation], _sampling.reading(), request)
         scored = (last.prompt_logprobs if last is not None else None) or []

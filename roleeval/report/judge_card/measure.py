@@ -1,4 +1,4 @@
-"""What a judge card says: how often a judge fails, how stable and how biased it is, and with whom it agrees."""
+"""Measures a judge: failures, stability, biases, and agreement with other judges and people."""
 
 import re
 from collections import Counter
@@ -179,7 +179,7 @@ def _card(
         questions=len(rows),
         coverage=share(column, [float(row.verdict is not None) for row in rows], rows),
         unusable=share(column, [float(bool(attempt.error)) for _, attempt in replies], [row for row, _ in replies]),
-        attempts=share(column, [float(len(row.attempts)) for row in rows], rows),
+        attempts=share(column, [float(len(row.attempts)) for row in rows], rows, within=(1.0, None)),
         unanswered=sum(not row.answered for row in rows),
         tokens={
             "prompt": sum(row.tokens["prompt"] for row in rows),
@@ -238,7 +238,7 @@ def _kin(column: JudgeColumn, run_id: str) -> str:
     if mine == theirs:
         return "the same model path"
     shared = sorted(_family_names(mine) & _family_names(theirs))
-    return f"both are called {shared[0]}" if shared else ""
+    return f"both have {shared[0]} in their names" if shared else ""
 
 
 def _family_names(path: str) -> set[str]:
@@ -304,4 +304,6 @@ def _check_labels(columns: Sequence[JudgeColumn], labels: Sequence[HumanLabel], 
         if not any(label.sample in column.runs[run].items for column, run in runs):
             raise DataError(f"{where}: sample {label.sample!r} is not among the answers of {label.model}")
         if not any(_metric(column, label.criterion) for column in named):
-            raise DataError(f"{where}: criterion {label.criterion!r} is no judge's; there are: {', '.join(criteria)}")
+            raise DataError(
+                f"{where}: criterion {label.criterion!r} is not a judge's; there are: {', '.join(criteria)}"
+            )

@@ -1,4 +1,4 @@
-"""What a judge's column says of each item, as arrays for statistics."""
+"""A judge's values for each item, as arrays for statistics."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -7,7 +7,7 @@ from roleeval.errors import ResultError
 from roleeval.metrics import primary
 from roleeval.results import KeptJudgement
 from roleeval.results.verdicts import JudgeColumn, Pairs
-from roleeval.stats import Estimate, VarianceSplit, cluster_codes, clustered_mean, variance_split
+from roleeval.stats import Estimate, Range, VarianceSplit, cluster_codes, clustered_mean, variance_split
 
 if TYPE_CHECKING:
     import numpy as np
@@ -140,12 +140,14 @@ def length_pairs(column: JudgeColumn, values: Values) -> "tuple[Floats, Floats]"
     return table[:, 0], table[:, 1]
 
 
-def share(column: JudgeColumn, values: Sequence[float | None], rows: Sequence[KeptJudgement]) -> Estimate:
+def share(
+    column: JudgeColumn, values: Sequence[float | None], rows: Sequence[KeptJudgement], *, within: Range = (0.0, 1.0)
+) -> Estimate:
     """The mean of one value per judgement, over the clusters of what was judged."""
     import numpy as np
 
     clusters = [column.runs[row.run].sample(row.sample_id).cluster for row in rows]
-    return clustered_mean(np.array(values, dtype=np.float64), cluster_codes(clusters))
+    return clustered_mean(np.array(values, dtype=np.float64), cluster_codes(clusters), within=within)
 
 
 def score_mean(column: JudgeColumn, run_id: str, metric: str) -> Estimate | None:
@@ -161,4 +163,5 @@ def score_mean(column: JudgeColumn, run_id: str, metric: str) -> Estimate | None
     if not rows:
         return None
     clusters = cluster_codes([run.items[row["sample"]][0].cluster for row in rows])
-    return clustered_mean(np.array([row["value"] for row in rows], dtype=np.float64), clusters)
+    values = np.array([row["value"] for row in rows], dtype=np.float64)
+    return clustered_mean(values, clusters, within=column.infos[metric].range)

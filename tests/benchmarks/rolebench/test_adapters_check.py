@@ -126,6 +126,6 @@ def test_what_cannot_be_checked_says_why(base: Path, network: Path, adapters: Pa
     hycora = check("--family", "hycora", "--checkpoint", network, "--base", base)
     assert hycora.exit_code == 1 and "give its role manifest" in hycora.output
     nobody = check("--family", "independent_lora", "--checkpoint", adapters, "--base", base)
-    assert nobody.exit_code == 1 and "no answer of any of the roles adapter0" in nobody.output
+    assert nobody.exit_code == 1 and "no answers of the roles adapter0" in nobody.output
     empty = check("--family", "independent_lora", "--checkpoint", adapters, "--base", base, "--data", tmp_path)
-    assert empty.exit_code == 1 and "no split of RoleBench there" in empty.output
+    assert empty.exit_code == 1 and "no RoleBench split in it" in empty.output

@@ -2,7 +2,7 @@
 
 vLLM spawns it, and it then imports everything that this process has just imported: half of the start (docs/speed.md).
 Here a server process imports vLLM while this process does the same, on another core, and is forked for the engine. No
-Python code has threads there, unlike here, so that forking it is safe. On GPUs vLLM's own way is left as it is.
+Python code has threads there, unlike here, so that forking it is safe. On GPUs vLLM's own start is used.
 """
 
 import importlib.util
