@@ -101,16 +101,16 @@ class Engine(Protocol):
         """Answers one request.
 
         Raises:
-            EngineError: the request failed for good.
+            EngineError: the request failed in every attempt.
             AdapterError: the request's adapter does not fit.
         """
         ...
 
     async def likelihood(self, request: LikelihoodRequest) -> Likelihood:
-        """Scores a text behind a prompt; the same number, up to rounding, from every engine that can.
+        """Scores a text after a prompt; the same number, up to rounding, from every engine that can.
 
         Raises:
-            EngineError: the request failed for good, or this kind of engine cannot score texts.
+            EngineError: the request failed in every attempt, or this kind of engine cannot score texts.
             AdapterError: the request's adapter does not fit.
         """
         ...
@@ -147,7 +147,7 @@ class Served:
 
 @runtime_checkable
 class ServedElsewhere(Protocol):
-    """An engine whose weights lie with a server, where they may be exchanged under the same name."""
+    """An engine whose weights are on a server, where they may be replaced under the same name."""
 
     @property
     def served(self) -> Served:
@@ -160,7 +160,7 @@ class Renders(Protocol):
     """An engine that renders chats itself."""
 
     def prompt_key(self, request: Request | LikelihoodRequest) -> tuple[str, ...]:
-        """What determines a request's prompt beside the request and the fingerprint; loads nothing.
+        """What determines a request's prompt besides the request and the fingerprint; loads nothing.
 
         Raises:
             ConfigError: the chat template refuses or loses turns.

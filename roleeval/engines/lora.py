@@ -62,11 +62,11 @@ def check_adapter(adapter: AdapterRef, source: ModelSource, *, max_rank: int, pa
         AdapterError: names the adapter's file and the module, rank or option that does not fit.
     """
     if not adapter.path:
-        raise AdapterError(f"adapter {adapter.name} is held by a server (model.served=true): use engine=openai")
+        raise AdapterError(f"adapter {adapter.name} is served elsewhere (model.served=true); use engine=openai")
     if adapter.rank > max(max_rank, _VLLM_RANKS[-1]):
         raise AdapterError(
-            f"adapter {adapter.path}: rank {adapter.rank} is larger than {_VLLM_RANKS[-1]}, the largest that vLLM"
-            " serves; merge it into its base, or use engine=hf"
+            f"adapter {adapter.path}: rank {adapter.rank} is above {_VLLM_RANKS[-1]}, vLLM's largest; merge it into its"
+            " base, or use engine=hf"
         )
     if adapter.rank > max_rank:
         raise AdapterError(
@@ -75,5 +75,5 @@ def check_adapter(adapter: AdapterRef, source: ModelSource, *, max_rank: int, pa
         )
     found = inspect_adapter(Path(adapter.path), source, patterns=patterns)
     if found.zero:
-        _log.warning("adapter %s changes nothing: all its lora_A or lora_B weights are zero", adapter.path)
+        _log.warning("adapter %s has no effect: all its lora_A or lora_B weights are zero", adapter.path)
     return found

@@ -108,7 +108,7 @@ def score_rolebench(
         predictions: RoleBench rows; generated[0] is scored.
         language: decides the tokens.
         metrics: what to compute; None is every metric that needs no judge.
-        marks: what reasoning stands in (models.marks.checked_marks).
+        marks: what encloses reasoning (models.marks.checked_marks).
 
     Raises:
         ConfigError: `marks` is not possible.

@@ -65,7 +65,7 @@ def controls(cases: Sequence[Case], judge: Judge, faults: Sequence[Fault] | None
         faults: None are those of judges/controls/faults.yaml.
 
     Raises:
-        ConfigError: the judge declares no metric that could stand in the order of doses.
+        ConfigError: the judge declares no metric that could be ordered by dose.
     """
     if not judge.infos(()):
         raise ConfigError(
@@ -112,7 +112,7 @@ def control_record(judge: Judge, judged: Sequence[tuple[Control, Sequence[Judgem
     Returns:
         {"asked", "answers", "base", "metric", "kind": "points" or "wins", "faults": {fault: {"doses": {dose: estimate},
         "ordered": estimate, "verdict", "reason"}}}. Of points a dose has its mean; of wins the share of comparisons
-        that the unspoilt answer won against it. `ordered` is the share of samples whose doses stand in order, with at
+        that the unmodified answer won against it. `ordered` is the share of samples whose doses are in order, with at
         least one step.
     """
     info: MetricInfo | None = None

@@ -12,7 +12,7 @@ from roleeval.types import AdapterRef, FinishReason, Message, Persona, Reply, Sa
 class PersonaModel(Protocol):
     """A model under test: a frozen dataclass, reached by `_target_`. Adapters are read when they are first asked for.
 
-    Its options are part of a run's identity. A field that only says where weights or adapters lie is declared with
+    Its options are part of a run's identity. A field that only says where weights or adapters are is declared with
     `metadata=roleeval.identity.OUTSIDE_IDENTITY`, because their hashes are in the identity by themselves; a method
     `identity()` may say something else.
     """

@@ -33,7 +33,7 @@ class Settled:
 
     @property
     def value(self) -> float:
-        """The score: 1 for a win, 0.5 for a tie, 0 for a loss, and what lies between."""
+        """The score: 1 for a win, 0.5 for a tie, 0 for a loss, or a value in between."""
         return (1.0 + self.win - self.loss) / 2
 
     @property
@@ -126,7 +126,7 @@ class Outcome:
         return float(self.winner == "a"), float(self.winner == "b"), float(self.winner == "tie")
 
     def points(self, model: str) -> float:
-        """1 for a win of this model, 0.5 for a tie, 0 for a loss, and what lies between."""
+        """1 for a win of this model, 0.5 for a tie, 0 for a loss, or a value in between."""
         points = _POINTS[self.winner] if self.settled is None else self.settled.value
         return points if model == self.model_a else 1 - points
 

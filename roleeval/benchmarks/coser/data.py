@@ -39,7 +39,7 @@ class Scene:
         speakers: all who may speak, Environment included; the first one opens the scene.
         majors: speakers with a profile in the book.
         descriptions: name -> what the plot says of a character.
-        histories: name -> what became of a character in this plot; the past for later plots of the book.
+        histories: name -> a character's story in this plot; the past for later plots of the book.
         profiles: name -> the book's long profile.
         motivations: name -> key of the data file -> text.
         lines: the reference conversation.

@@ -134,7 +134,7 @@ async def _role(
 
 
 def _request(model: PersonaModel, sample: Sample, adapter: AdapterRef) -> LikelihoodRequest:
-    """The question as the family asks it, and the sample's first reference behind it."""
+    """The question in the family's format, followed by the sample's first reference."""
     system, history = RoleBench().system_prompt(sample.persona), (Message("user", sample.question),)
     prompt = model.prompt(system, history)
     return LikelihoodRequest(

@@ -23,7 +23,7 @@ from roleeval.types import Language
 
 @dataclass(frozen=True, slots=True)
 class SplitSpec:
-    """Where a split lies, and what it is compared with."""
+    """Where a split is, and what it is compared with."""
 
     folder: str
     language: Language
@@ -140,9 +140,9 @@ def read_descriptions(data_dir: Path, language: Language) -> dict[str, str]:
 
 
 def read_raw_targets(data_dir: Path, language: Language) -> dict[str, str]:
-    """Instruction -> plain answer (the RAW reference); {} where no file is at hand.
+    """Instruction -> plain answer (the RAW reference); {} if no file is available.
 
-    An instruction that stands twice with different answers keeps the first.
+    A duplicate instruction with different answers keeps the first.
 
     Raises:
         DataError: a line is malformed; names file and line.
@@ -164,7 +164,7 @@ def read_raw_targets(data_dir: Path, language: Language) -> dict[str, str]:
 
 
 def seen_in_training(data_dir: Path, split: str) -> frozenset[tuple[str, str]] | None:
-    """(role, question) pairs of the split's train file; None where that file is not at hand."""
+    """(role, question) pairs of the split's train file; None if that file is not available."""
     file = data_dir / SPLITS[split].train
     if not file.is_file():
         return None

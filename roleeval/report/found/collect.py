@@ -53,7 +53,7 @@ class Entry:
         method: how the interval was made (see stats.Estimate); "" without one, and where an older version made it.
         statuses: status -> rows; empty for an average of groups.
         mean_of: the groups averaged; empty for a group of rows.
-        over_rows: their rows are pooled, in the place of a mean of their means.
+        over_rows: their rows are pooled, instead of a mean of their means.
         spread: over seeds, in a row that is the mean of several; None where a seed has no mean.
         bounds: the mean if all that judges left out were the worst, and the best, possible; None for other metrics.
         test: in a table of differences.
@@ -94,7 +94,7 @@ class Parameters:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a run was, for captions and for telling what may stand in one table."""
+    """Facts about a run, for captions and for deciding what may share a table."""
 
     data: str
     data_hash: str
@@ -266,7 +266,7 @@ def _setup(named: Mapping[str, str], helpers: Mapping[str, Any]) -> dict[str, st
 
 
 def _judge(record: JudgeRecord | PanelRecord) -> str:
-    """Who judged, and how often in vain."""
+    """The judge, and how many questions failed."""
     if isinstance(record, PanelRecord):
         return f"mean over {', '.join(record.members)}"
     pack, source, parameters = record.pack, record.model.source, record.model.parameters

@@ -28,7 +28,7 @@ class RunSet:
     Attributes:
         title: its heading.
         benchmark: whose runs they are.
-        rows: what tables show; a row may stand for runs with several seeds.
+        rows: what tables show; a row may represent runs with several seeds.
         difference: what sets them apart from the benchmark's other sets, "" for the only one.
     """
 
@@ -39,7 +39,7 @@ class RunSet:
 
     @property
     def runs(self) -> tuple[RunResult, ...]:
-        """Every single run behind the rows."""
+        """Every single run of the rows."""
         return tuple(run for row in self.rows for run in row.members or (row,))
 
     @property
@@ -49,7 +49,7 @@ class RunSet:
 
 
 def run_sets(runs: Sequence[RunResult]) -> list[RunSet]:
-    """Parts runs (or rows) into sets whose members may stand in one table; in order of benchmark, larger sets first."""
+    """Splits runs (or rows) into sets whose members may share a table; in order of benchmark, larger sets first."""
     sets = []
     for benchmark in sorted({run.benchmark for run in runs}):
         parts: dict[Hashable, list[RunResult]] = {}
@@ -104,7 +104,7 @@ def packs(facts: Facts) -> str:
 
 
 def setup(facts: Facts) -> str:
-    """A benchmark's protocol and the models that it needs beside the one under test; "" where it has none."""
+    """A benchmark's protocol and the models that it needs besides the one under test; "" where it has none."""
     return ", ".join(f"{name} {value}" for name, value in facts.setup.items())
 
 
@@ -170,7 +170,7 @@ def caption(run_set: RunSet, clusters: Iterable[int]) -> str:
 
     Args:
         run_set: the runs in the table.
-        clusters: numbers of clusters behind its intervals.
+        clusters: numbers of clusters of its intervals.
     """
     facts = [run.facts for run in run_set.runs]
     counts = sorted(set(clusters))

@@ -50,7 +50,7 @@ def _are_seeds_of_one(part: Sequence[RunResult]) -> bool:
 
 
 def member_rows(run: RunResult) -> MetricFrames:
-    """The score rows behind a table's row.
+    """The score rows of a table's row.
 
     Raises:
         ResultError: they cannot be read.

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-# Names that vendors give to all models of one origin, as they stand in model paths.
+# Names that vendors give to all models of one origin, as found in model paths.
 _FAMILIES = frozenset(
     (
         *("qwen", "llama", "gpt", "claude", "gemini", "gemma", "deepseek", "mistral", "mixtral", "chatglm", "glm"),
@@ -79,7 +79,7 @@ class Card:
         benchmark: whose samples it judged.
         judge, model, prompts: in words.
         parameters: of the judge model.
-        runs: whom it judged.
+        runs: the judged runs.
         questions: asked.
         coverage: share of them with a verdict.
         unusable: share of the replies that had no usable verdict; its n counts replies.
@@ -95,7 +95,7 @@ class Card:
         flip, first_slot: of comparisons.
         length: rank correlation of what was given with the answer's length.
         wins: run -> win rate as judged and at equal length.
-        same_family: run -> why judge and candidate may be kin.
+        same_family: run -> why judge and candidate may be related.
         controls: what the manifest holds of positive controls.
     """
 

@@ -20,7 +20,7 @@ Values = Mapping[str, Mapping[tuple[str, ...], float]]
 
 
 def headline(column: JudgeColumn) -> str:
-    """The metric that stands for a judge."""
+    """The metric that represents a judge."""
     return primary([column.infos[name] for name in column.ranges]).name
 
 

@@ -51,7 +51,7 @@ class Rated:
         wins: model -> its win rate.
         places: model -> its average place among all models, over samples where it met each of them.
         flip, first_slot: the judge's habits over all asked pairs.
-        absent: runs whose folders are not at hand.
+        absent: runs whose folders are not available.
     """
 
     run_set: RunSet

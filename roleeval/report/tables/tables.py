@@ -104,7 +104,7 @@ def group_table(run_set: RunSet, group: str, *, title: str, short: bool, notes: 
 
 
 def _named_columns(runs: Sequence[RunResult], *, short: bool) -> list[tuple[str, Callable[[RunResult], str]]]:
-    """What stands beside a row's name: its number of seeds, and in the headline what its adapters cost."""
+    """Cells next to a row's name: its number of seeds, and in the headline the parameters of its adapters."""
     columns: list[tuple[str, Callable[[RunResult], str]]] = []
     if any(run.members for run in runs):
         columns.append(("seeds", lambda run: str(len(run.members) or 1)))
@@ -142,7 +142,7 @@ def _metric_cells(
 
 
 def _base(found: Mapping[str, list[tuple[str, Entry]]], infos: Infos) -> Entry | None:
-    """The entry whose n stands for the row: that of the first metric with one value per answer."""
+    """The entry whose n is the row's: that of the first metric with one value per answer."""
     singles = (entries[0][1] for name, entries in found.items() if len(entries) == 1 and infos[name].per == "sample")
     return next(singles, None)
 
@@ -173,7 +173,7 @@ def _check(group: str, base: Entry | None, planned: int | None, notes: Notes) ->
 
 
 def _not_ok(run: RunResult, found: Mapping[str, list[tuple[str, Entry]]]) -> str:
-    """Statuses other than ok, of the values that stand for the row."""
+    """Statuses other than ok, of the row's values."""
     base = _base(found, run.infos)
     if base is None:
         return NOTHING
@@ -272,7 +272,7 @@ def _stands(prefix: str, metrics: Sequence[str]) -> bool:
 
 
 def runs_table(run_set: RunSet) -> Table:
-    """Who is in a set: seed, parameters, decoding, engine, and what became of every planned answer."""
+    """The runs of a set: seed, parameters, decoding, engine, and the statuses of all planned answers."""
     notes, rows = Notes(), []
     for run in run_set.runs:
         facts = run.facts
