@@ -64,13 +64,15 @@ class AdapterRef:
         name: what a person calls it; for the openai engine the served model name.
         path: the folder; empty where a server holds the adapter.
         fingerprint: hash of its weights and configuration; what the store's key holds.
-        rank: its rank r (0 where a server holds the adapter).
+        rank: its largest rank (0 where a server holds the adapter).
+        modules: last names of the modules that it is on ("q_proj"); empty where they are not known.
     """
 
     name: str
     path: str
     fingerprint: str
     rank: int = 0
+    modules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

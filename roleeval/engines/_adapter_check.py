@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from roleeval.engines._adapter_files import CONFIG, Tensor, load_pickle, read_config, read_tensors, weights_file
+from roleeval.engines._adapter_files import CONFIG, LORA, Tensor, load_pickle, read_config, read_tensors, weights_file
 from roleeval.engines._base_modules import EMBEDDINGS, Modules, built_modules, safetensors_shapes, stored_modules
 from roleeval.engines._protocol import ModelSource
 from roleeval.errors import AdapterError
@@ -20,7 +20,6 @@ from roleeval.errors import AdapterError
 _log = logging.getLogger(__name__)
 
 _PREFIX = "base_model.model."
-_LORA = re.compile(r"(?P<module>.+)\.lora_(?P<embedding>embedding_)?(?P<side>[AB])(?P<weight>\.weight)?")
 _NAMED = re.compile(r"\.lora_(?:embedding_)?[AB]\.(?P<name>(?!weight$|bias$)[^.]+)(?:\.weight)?$")
 
 # Options of PEFT's LoraConfig that change what an adapter does and are not served, with a word on each.
@@ -198,7 +197,7 @@ class _Adapter:
     def _parsed(self, name: str) -> re.Match[str] | None:
         """The parts of a LoRA tensor's name; None for a copy of the base's own embeddings."""
         inner = name.removeprefix(_PREFIX)
-        match = _LORA.fullmatch(inner)
+        match = LORA.fullmatch(inner)
         if match is not None and name != inner and bool(match["embedding"]) != bool(match["weight"]):
             module = match["module"]
             if self._targeted(module) and (not self._base or module in self._base):
@@ -242,7 +241,7 @@ class _Adapter:
             return f"tensor {name} belongs to a DoRA adapter, which is not served; merge it into the base"
         if name.endswith((".bias", ".lora_B.bias")):
             return f"tensor {name}: trained biases are not supported; train with bias='none'"
-        if "modules_to_save" in name or "trainable_tokens" in name or not _LORA.fullmatch(name):
+        if "modules_to_save" in name or "trainable_tokens" in name or not LORA.fullmatch(name):
             return f"tensor {name} is not a LoRA weight of a linear layer or an embedding, and would not be served"
         return (
             f"tensor {name} does not begin with {_PREFIX!r}, so that it would not be applied; save with PEFT's"

@@ -40,16 +40,32 @@ class ModelSource:
 
 @dataclass(frozen=True, slots=True)
 class LoraNeed:
-    """What a run needs of an engine's LoRA support: how many adapters, and the largest rank."""
+    """What a run needs of an engine's LoRA support.
+
+    Attributes:
+        count: number of adapters.
+        max_rank: their largest rank.
+        modules: last names of the modules that they are on; empty: any.
+    """
 
     count: int = 0
     max_rank: int = 0
+    modules: frozenset[str] = frozenset()
 
     def union(self, other: "LoraNeed") -> "LoraNeed":
-        return LoraNeed(max(self.count, other.count), max(self.max_rank, other.max_rank))
+        if not (self.count and other.count):
+            return self if self.count else other
+        modules = self.modules | other.modules if self.modules and other.modules else frozenset()
+        return LoraNeed(max(self.count, other.count), max(self.max_rank, other.max_rank), modules)
+
+    def without(self, modules: frozenset[str]) -> "LoraNeed":
+        return LoraNeed(self.count, self.max_rank, self.modules - modules)
 
     def covers(self, other: "LoraNeed") -> bool:
-        return self.count >= other.count and self.max_rank >= other.max_rank
+        if not other.count:
+            return True
+        modules = not self.modules or (bool(other.modules) and self.modules >= other.modules)
+        return self.count >= other.count and self.max_rank >= other.max_rank and modules
 
 
 class Engine(Protocol):

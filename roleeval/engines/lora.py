@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 from roleeval.engines._adapter_check import Inspected, inspect_adapter, largest_rank
-from roleeval.engines._adapter_files import CONFIG, read_config, weights_file
+from roleeval.engines._adapter_files import CONFIG, module_names, read_config, weights_file
 from roleeval.engines._base_modules import safetensors_shapes
 from roleeval.engines._protocol import ModelSource
 from roleeval.engines.fingerprint import adapter_fingerprint
@@ -37,7 +37,8 @@ def load_adapter(path: str | Path, name: str = "") -> AdapterRef:
         fingerprint = adapter_fingerprint(folder)
     except (OSError, ValueError) as error:
         raise AdapterError(f"adapter {folder}: cannot be read ({error})") from error
-    return AdapterRef(name or folder.name, str(folder.resolve()), fingerprint, largest_rank(config))
+    rank, modules = largest_rank(config), module_names(folder, config)
+    return AdapterRef(name or folder.name, str(folder.resolve()), fingerprint, rank, modules)
 
 
 def vllm_rank_limit(rank: int) -> int:

@@ -1,6 +1,13 @@
 """Statistics: the uncertainty of numbers, and conclusions from them. See docs/statistics.md."""
 
-from roleeval.stats.agreement import RankCorrelation, Stability, krippendorff_alpha, rank_correlation, repeat_stability
+from roleeval.stats.agreement import (
+    RankCorrelation,
+    Stability,
+    alpha_interval,
+    krippendorff_alpha,
+    rank_correlation,
+    repeat_stability,
+)
 from roleeval.stats.bootstrap import FEW_CLUSTERS, LEVEL, RESAMPLES
 from roleeval.stats.bradley_terry import RESAMPLES as RATING_RESAMPLES
 from roleeval.stats.bradley_terry import Rating, Ratings, bradley_terry
@@ -51,6 +58,7 @@ __all__ = [
     "VarianceSplit",
     "Verdict",
     "Winner",
+    "alpha_interval",
     "bradley_terry",
     "cluster_codes",
     "clustered_mean",

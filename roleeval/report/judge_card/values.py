@@ -58,6 +58,17 @@ def pair_values(compared: Pairs) -> dict[str, dict[tuple[str, ...], float]]:
     }
 
 
+def item_clusters(column: JudgeColumn, compared: Pairs | None) -> dict[tuple[str, ...], str]:
+    """Item -> its cluster, of single answers and of comparisons."""
+    found: dict[tuple[str, ...], str] = {}
+    for run_id in column.records:
+        for name, (sample, _) in column.runs[run_id].items.items():
+            found[run_id, name] = sample.cluster
+    for criterion in compared.verdicts if compared else ():
+        found |= {(o.item, o.model_a, o.model_b): o.cluster for o in compared.settled(criterion)}
+    return found
+
+
 def repeats(column: JudgeColumn) -> "dict[str, Floats]":
     """Criterion -> [questions, repeats], NaN where a repeat has no verdict; empty where each was asked once."""
     import numpy as np
@@ -120,11 +131,15 @@ def _by_model(column: JudgeColumn) -> dict[str, list[str]]:
     return found
 
 
-def length_pairs(column: JudgeColumn, values: Values) -> "tuple[Floats, Floats]":
-    """What the judge gave and how long it was: of comparisons the first slot's points and how much longer it is."""
+def length_pairs(column: JudgeColumn, values: Values) -> "tuple[Floats, Floats, NDArray[np.intp]]":
+    """What the judge gave, how long it was, and the cluster.
+
+    Of comparisons it is the first slot's points and how much longer its answer is.
+    """
     import numpy as np
 
     rows: list[tuple[float, float]] = []
+    clusters: list[str] = []
     if column.is_pairwise:
         for row in column.judgements:
             run, given = column.runs[row.run], list(row.numbers.values())
@@ -132,12 +147,16 @@ def length_pairs(column: JudgeColumn, values: Values) -> "tuple[Floats, Floats]"
             lengths = [column.answer(run_id, sample) for run_id in row.slots]
             if given and lengths[0] is not None and lengths[1] is not None:
                 rows.append((sum(given) / len(given), float(len(lengths[0].text) - len(lengths[1].text))))
+                clusters.append(sample.cluster)
     else:
         for (run_id, name), value in values.get(headline(column), {}).items():
-            answer = column.answer(run_id, column.runs[run_id].sample(name))
-            rows += [(value, float(len(answer.text)))] if answer else []
+            sample = column.runs[run_id].sample(name)
+            answer = column.answer(run_id, sample)
+            if answer:
+                rows.append((value, float(len(answer.text))))
+                clusters.append(sample.cluster)
     table = np.array(rows, dtype=np.float64).reshape(-1, 2)
-    return table[:, 0], table[:, 1]
+    return table[:, 0], table[:, 1], cluster_codes(clusters)
 
 
 def share(
