@@ -64,8 +64,9 @@ def item_clusters(column: JudgeColumn, compared: Pairs | None) -> dict[tuple[str
     for run_id in column.records:
         for name, (sample, _) in column.runs[run_id].items.items():
             found[run_id, name] = sample.cluster
-    for criterion in compared.verdicts if compared else ():
-        found |= {(o.item, o.model_a, o.model_b): o.cluster for o in compared.settled(criterion)}
+    if compared is not None:
+        for criterion in compared.verdicts:
+            found |= {(o.item, o.model_a, o.model_b): o.cluster for o in compared.settled(criterion)}
     return found
 
 
