@@ -1,4 +1,4 @@
-"""The errors a user can meet. Every message names the thing that is wrong and the way out."""
+"""The errors a user can meet. Every message says what is wrong, where, and what to do."""
 
 
 class RoleEvalError(Exception):
@@ -26,7 +26,7 @@ class EngineError(RoleEvalError):
 
 
 class EngineDeadError(EngineError):
-    """The engine is gone; no further request of it will be answered."""
+    """The engine is gone, or could not start; no further request of it will be answered."""
 
 
 class StoreError(RoleEvalError):
@@ -35,3 +35,22 @@ class StoreError(RoleEvalError):
 
 class ResultError(RoleEvalError):
     """A result folder is incomplete, inconsistent or could not be written."""
+
+
+def concerns_one_item(error: Exception) -> bool:
+    """Whether an error is the outcome of one call, reply, question or sample; others end the run.
+
+    What nobody foresaw (a programming error that one reply brought out) is such an outcome as well: it costs that item
+    and is counted under `fail_on_error`.
+    """
+    if isinstance(error, EngineDeadError):
+        return False
+    return isinstance(error, (EngineError, AdapterError, UnsupportedRoleError)) or not isinstance(error, RoleEvalError)
+
+
+def cause_of(error: Exception) -> str:
+    """An error in one sentence: its message, with its type in front where it is none of roleeval's own."""
+    text = " ".join(str(error).split())[:500]
+    if isinstance(error, RoleEvalError):
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

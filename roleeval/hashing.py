@@ -1,6 +1,6 @@
 """Hashes of values, files and folders: contents, not names or paths.
 
-What the store's keys, identities and manifests are made of. Imports nothing of roleeval.
+The store's keys, identities and manifests use them. Imports nothing from roleeval.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from pathlib import Path
 def digest(*parts: object) -> str:
     """SHA-256 (hex) of the canonical JSON of its arguments."""
     text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
 @lru_cache(maxsize=4096)

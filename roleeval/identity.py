@@ -1,8 +1,8 @@
-"""What determines an object's texts, as JSON: the word of the object itself, or all of its options.
+"""What determines an object's texts, as JSON: stated by the object itself, or all of its options.
 
-An object states its identity in a method `identity()`; most return `options(self)`. Fields that say where something
-lies (its contents are in the identity by a hash of their own), whom to ask, or at what price, are declared with
-`metadata=OUTSIDE_IDENTITY`. A class that declares nothing is in the identity with every option it has.
+An object states its identity in a method `identity()`; most return `options(self)`. Fields that
+affect only location (contents are hashed separately), routing, retries or cost, not the reply, are declared with
+`metadata=OUTSIDE_IDENTITY`. A class that declares nothing is in the identity with all its options.
 """
 
 import dataclasses

@@ -1,4 +1,4 @@
-"""The plain data that travels through roleeval: what is asked, what came back, how it scored.
+"""The plain data of roleeval: requests and replies, samples and transcripts, scores.
 
 Frozen, without behaviour. Engines see Request and Completion; benchmarks turn a Sample into a Transcript; metrics turn
 both into Score rows.
@@ -22,6 +22,7 @@ Status = Literal[
     "unsupported_role",
     "judge_failed",
     "engine_failed",
+    "metric_failed",
 ]
 
 
@@ -63,13 +64,15 @@ class AdapterRef:
         name: what a person calls it; for the openai engine the served model name.
         path: the folder; empty where a server holds the adapter.
         fingerprint: hash of its weights and configuration; what the store's key holds.
-        rank: its rank r (0 where a server holds the adapter).
+        rank: its largest rank (0 where a server holds the adapter).
+        modules: last names of the modules that it is on ("q_proj"); empty where they are not known.
     """
 
     name: str
     path: str
     fingerprint: str
     rank: int = 0
+    modules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""One worker pool for everything that many calls are made of: episodes, questions to a judge, lm-eval's documents."""
+"""One worker pool for everything that makes many calls: episodes, questions to a judge, lm-eval's documents."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable

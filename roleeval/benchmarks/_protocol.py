@@ -1,4 +1,4 @@
-"""What a benchmark is: samples, and for each an episode that ends in a transcript."""
+"""The protocol of a benchmark: samples, and for each an episode that produces a transcript."""
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import Any, Protocol, runtime_checkable

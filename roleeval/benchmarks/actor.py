@@ -1,14 +1,17 @@
 """The model under test as an episode sees it: say something, get a turn back."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from roleeval.engines import Engine, EngineOptions
-from roleeval.errors import AdapterError, EngineDeadError, EngineError, UnsupportedRoleError
+from roleeval.errors import UnsupportedRoleError, cause_of, concerns_one_item
 from roleeval.identity import OUTSIDE_IDENTITY
 from roleeval.models import PersonaModel
 from roleeval.seeds import derive_seed
-from roleeval.types import MODEL, Message, Part, Persona, Request, Sampling, Status, Turn
+from roleeval.types import MODEL, AdapterRef, Message, Part, Persona, Request, Sampling, Status, Turn
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,8 @@ class Actor:
     ) -> Turn:
         """Asks the model for one turn. A failed call becomes a turn with status engine_failed, never an empty text.
 
+        So does a call that brings out an error nobody foresaw: in the prompt, in the engine, in reading the reply.
+
         Args:
             persona: who speaks.
             system: the benchmark's system prompt.
@@ -71,14 +76,35 @@ class Actor:
             StoreError: the answer could not be kept.
             ConfigError: the model's prompt format cannot express the history.
         """
-        model = self.model
         seed = derive_seed(self.run_seed, sample_id, turn=turn, speaker=persona.role, attempt=attempt)
-        prompt = model.prompt(system, history)
-        messages = model.messages(system, history) if prompt is None else ()
+        asked = _Asked(seed)
         try:
-            adapter = model.adapter(persona)
-        except UnsupportedRoleError as error:
-            return _failed(persona, "unsupported_role", error, part, messages=messages, prompt=prompt)
+            return await self._said(
+                asked, persona, system, history, sample_id=sample_id, part=part, priority=priority, attempt=attempt
+            )
+        except Exception as error:
+            if not concerns_one_item(error):
+                raise
+            _log.debug("%s, turn %d: %s", sample_id, turn, cause_of(error), exc_info=error)
+            status: Status = "unsupported_role" if isinstance(error, UnsupportedRoleError) else "engine_failed"
+            return _failed(persona, status, error, part, asked)
+
+    async def _said(
+        self,
+        asked: "_Asked",
+        persona: Persona,
+        system: str,
+        history: Sequence[Message],
+        *,
+        sample_id: str,
+        part: Part,
+        priority: int,
+        attempt: int,
+    ) -> Turn:
+        model, seed = self.model, asked.seed
+        prompt = asked.prompt = model.prompt(system, history)
+        messages = asked.messages = model.messages(system, history) if prompt is None else ()
+        adapter = asked.adapter = model.adapter(persona)
         request = Request(
             messages=messages if prompt is None else None,
             sampling=model.sampling,
@@ -91,15 +117,7 @@ class Actor:
             priority=priority,
             affinity=sample_id,
         )
-        name = adapter.name if adapter else ""
-        try:
-            done = await self.engine.generate(request)
-        except EngineDeadError:
-            raise
-        except (EngineError, AdapterError) as error:
-            return _failed(
-                persona, "engine_failed", error, part, messages=messages, prompt=prompt, adapter=name, seed=seed
-            )
+        done = await self.engine.generate(request)
         reply = model.parse(done.text, done.finish_reason, done.reasoning)
         return Turn(
             speaker=persona.role,
@@ -111,7 +129,7 @@ class Actor:
             finish_reason=done.finish_reason,
             prompt_tokens=done.prompt_tokens,
             output_tokens=done.output_tokens,
-            adapter=name,
+            adapter=adapter.name if adapter else "",
             prompt=prompt,
             seed=seed,
             own_history=reply.own_history,
@@ -120,20 +138,20 @@ class Actor:
         )
 
 
-def _failed(
-    persona: Persona,
-    status: Status,
-    error: Exception,
-    part: Part,
-    *,
-    messages: tuple[Message, ...],
-    prompt: str | None,
-    adapter: str = "",
-    seed: int = 0,
-) -> Turn:
+@dataclass(slots=True)
+class _Asked:
+    """A call as far as it has come: what a failed turn can say of it."""
+
+    seed: int
+    messages: tuple[Message, ...] = ()
+    prompt: str | None = None
+    adapter: AdapterRef | None = None
+
+
+def _failed(persona: Persona, status: Status, error: Exception, part: Part, asked: _Asked) -> Turn:
     return Turn(
         speaker=persona.role,
-        messages=messages,
+        messages=asked.messages,
         raw="",
         visible="",
         thoughts="",
@@ -141,9 +159,9 @@ def _failed(
         finish_reason="error",
         prompt_tokens=0,
         output_tokens=0,
-        adapter=adapter,
-        prompt=prompt,
-        seed=seed,
-        error=str(error),
+        adapter=asked.adapter.name if asked.adapter else "",
+        prompt=asked.prompt,
+        seed=0 if status == "unsupported_role" else asked.seed,
+        error=cause_of(error),
         part=part,
     )

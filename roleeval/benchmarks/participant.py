@@ -1,11 +1,11 @@
 """Someone in an episode of several parties: a character, a user, a narrator, a referee.
 
-    npc.hear(prologue); user.hear(npc_said)         everybody remembers what was said to them, and what they said
+    npc.hear(prologue); user.hear(npc_said)         everyone remembers what they heard and what they said
     turn = await npc.speak(sample_id=..., turn=n)   the next turn, of whichever model plays this part
     npc.remember(turn.visible); user.hear(turn.visible)
 
-An episode is a coroutine over participants: it decides who speaks, who hears what, and when it is over. `Turn`s that no
-model was asked for (a prologue, lines of the reference, chance) come from `given_turn`.
+An episode is a coroutine over participants: it decides who speaks, who hears what, and when it ends. `Turn`s without a
+model call (a prologue, lines of the reference, random choices) are made by `given_turn`.
 """
 
 from collections.abc import Collection

@@ -16,7 +16,8 @@ def set_up_logs(progress: Literal["bar", "quiet", "log"], log_file: str | None) 
         handler.close()
     logger.propagate = False
     logger.disabled = False  # Hydra's set-up disables loggers it does not know
-    logger.setLevel(logging.INFO)
+    # tracebacks of single failed items are logged at this level: for the file, never for the terminal
+    logger.setLevel(logging.INFO if log_file is None else logging.DEBUG)
     terminal = RichHandler(console=Console(stderr=True), show_path=False, markup=False, rich_tracebacks=False)
     terminal.setLevel(logging.WARNING if progress == "quiet" else logging.INFO)
     logger.addHandler(terminal)

@@ -1,4 +1,4 @@
-"""Which copy of a model serves a request, where an engine has several: what shares a prefix stays on one copy."""
+"""Chooses the copy of a model that serves a request: requests that share a prefix stay on one copy."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -5,10 +5,10 @@
 The key is a hash of everything that determines a text. A completion is committed before anyone sees it, so a run that
 is killed at any moment resumes without losing or repeating a call. Commits are grouped: all completions that arrive in
 one turn of the event loop share a transaction. With synchronous=NORMAL a commit survives the death of the process; a
-power cut may drop the newest commits, which are then asked for again, and never corrupts the file.
+power failure may lose the newest commits, which are then requested again, but never corrupts the file.
 
-Of engines that are reached over a network the store also keeps what their servers said of the weights, next to the
-texts that were made with them: a server that says something else later is noticed.
+For engines behind a network the store also keeps what their servers reported about the weights, next to the texts:
+a server that reports something else later is noticed.
 """
 
 import asyncio
@@ -16,29 +16,33 @@ import hashlib
 import logging
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import orjson
 
-from roleeval.engines._protocol import Engine, ServedElsewhere
-from roleeval.errors import StoreError
+from roleeval.engines._entries import Answer, checksum_of, decoded, encoded
+from roleeval.engines._protocol import Engine, Renders, ServedElsewhere
+from roleeval.errors import EngineDeadError, StoreError, cause_of
 from roleeval.types import AdapterRef, Completion, Likelihood, LikelihoodRequest, Message, Request
 
 _log = logging.getLogger(__name__)
-
-Answer = TypeVar("Answer", Completion, Likelihood)
 
 # Raise when the key's or the value's layout changes: older entries then simply miss.
 _FORMAT = 1
 _APPLICATION_ID = 0x726F6C65  # "role"
 
 
-def request_key(engine_fingerprint: str, request: Request) -> bytes:
+def request_key(engine_fingerprint: str, request: Request, prompt: tuple[str, ...] = ()) -> bytes:
     """SHA-256 of all that determines a request's text.
 
     Priority and affinity are left out: they say when and where a request is served, not what comes back.
+
+    Args:
+        engine_fingerprint: of the engine.
+        request: what is asked.
+        prompt: what else determines the prompt (Renders.prompt_key).
     """
     sampling = request.sampling
     parts = [
@@ -61,11 +65,12 @@ def request_key(engine_fingerprint: str, request: Request) -> bytes:
         request.attempt,
         request.scope,
         *(["prompt_special_tokens"] if request.prompt_special_tokens else []),
+        *([["prompt", *prompt]] if prompt else []),
     ]
     return hashlib.sha256(orjson.dumps(parts)).digest()
 
 
-def likelihood_key(engine_fingerprint: str, request: LikelihoodRequest) -> bytes:
+def likelihood_key(engine_fingerprint: str, request: LikelihoodRequest, prompt: tuple[str, ...] = ()) -> bytes:
     """SHA-256 of all that determines a text's likelihood; never that of a request for a completion."""
     parts = [
         "likelihood",
@@ -77,6 +82,7 @@ def likelihood_key(engine_fingerprint: str, request: LikelihoodRequest) -> bytes
         request.prompt_tokens,
         request.prompt_special_tokens,
         request.continuation,
+        *([["prompt", *prompt]] if prompt else []),
     ]
     return hashlib.sha256(orjson.dumps(parts)).digest()
 
@@ -95,11 +101,12 @@ class CompletionStore:
             StoreError: the file is corrupt, locked, of another program, or cannot be written.
         """
         self._path = path
-        self._pending: dict[bytes, tuple[Completion | Likelihood, asyncio.Future[Any]]] = {}
+        self._pending: dict[bytes, _Pending] = {}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, timeout=timeout_s, isolation_level=None)
             self._prepare()
+            self._inode = path.stat().st_ino
         except (sqlite3.Error, OSError) as error:
             raise self._explain(error) from error
 
@@ -108,7 +115,7 @@ class CompletionStore:
         (owner,) = db.execute("PRAGMA application_id").fetchone()
         (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if owner != _APPLICATION_ID and tables:
-            raise StoreError(f"{self._path}: a database of another program; set store=FILE to another")
+            raise StoreError(f"{self._path}: a database of another program; set store=FILE to another file")
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=NORMAL")
         if owner != _APPLICATION_ID:
@@ -123,18 +130,30 @@ class CompletionStore:
     def get(self, key: bytes, kind: type[Answer]) -> Answer | None:
         """Returns what is stored under a key, or None.
 
+        A damaged entry is dropped with a warning: its text is then asked for again, and all others stay.
+
         Args:
             key: of `request_key` or `likelihood_key`.
             kind: what that kind of key stands for.
 
         Raises:
-            StoreError: the entry does not match its checksum, or the file cannot be read.
+            StoreError: the file cannot be read.
         """
         try:
             row = self._db.execute("SELECT value, checksum FROM completions WHERE key = ?", (key,)).fetchone()
+            if row is None:
+                return None
+            if (answer := decoded(key, row[0], row[1], kind)) is not None:
+                return answer
+            self._db.execute("DELETE FROM completions WHERE key = ? AND checksum IS ?", (key, row[1]))
         except sqlite3.Error as error:
             raise self._explain(error) from error
-        return None if row is None else self._decode(key, row[0], row[1], kind)
+        _log.warning(
+            "%s: the entry %s does not match its checksum; it is dropped and asked for again. Check the disk",
+            self._path,
+            key.hex()[:16],
+        )
+        return None
 
     async def put(self, key: bytes, answer: Answer) -> Answer:
         """Stores an answer and returns what is stored under the key once it is durable.
@@ -142,55 +161,63 @@ class CompletionStore:
         Where another process stored one first, that one stays and is returned: a key has one answer for ever.
 
         Raises:
+            EngineError: the answer is nothing that can be kept (half a surrogate pair, a count beyond 64 bits).
             StoreError: it could not be written (disk full, locked, corrupt).
         """
+        value = encoded(answer)
         loop = asyncio.get_running_loop()
         if not self._pending:
             loop.call_soon(self._flush)
         future: asyncio.Future[Answer] = loop.create_future()
-        self._pending[key] = (answer, future)
+        self._pending[key] = _Pending(answer, value, future)
         return await future
 
     def _flush(self) -> None:
+        """Writes what is pending in one transaction; every waiter gets its answer or the cause, whatever happens."""
         pending, self._pending = self._pending, {}
         stored: dict[bytes, Completion | Likelihood] = {}
         try:
+            self._require_the_file()
             self._db.execute("BEGIN IMMEDIATE")
             try:
-                for key, (answer, _) in pending.items():
-                    stored[key] = self._insert(key, answer)
+                for key, each in pending.items():
+                    stored[key] = self._insert(key, each)
                 self._db.execute("COMMIT")
             except BaseException:
                 self._db.execute("ROLLBACK")
                 raise
-        except (sqlite3.Error, StoreError) as error:
+        except Exception as error:
             reason = error if isinstance(error, StoreError) else self._explain(error)
-            for _, future in pending.values():
-                if not future.done():
-                    future.set_exception(reason)
+            for each in pending.values():
+                if not each.future.done():
+                    each.future.set_exception(reason)
             return
-        for key, (_, future) in pending.items():
-            if not future.done():  # cancelled while it waited; the text is kept all the same
-                future.set_result(stored[key])
+        for key, each in pending.items():
+            if not each.future.done():  # cancelled while it waited; the text is kept all the same
+                each.future.set_result(stored[key])
 
-    def _insert(self, key: bytes, answer: Completion | Likelihood) -> Completion | Likelihood:
-        value = orjson.dumps([getattr(answer, name) for name in _columns(type(answer))])
+    def _require_the_file(self) -> None:
+        # SQLite goes on writing into a file that has no name any more.
+        try:
+            there = self._path.stat().st_ino == self._inode
+        except OSError:
+            there = False
+        if not there:
+            raise StoreError(
+                f"{self._path}: deleted or replaced while this run writes to it, so its answers would be lost; run the"
+                " same command again"
+            )
+
+    def _insert(self, key: bytes, pending: "_Pending") -> Completion | Likelihood:
+        answer, value = pending.answer, pending.value
         cursor = self._db.execute(
-            "INSERT OR IGNORE INTO completions VALUES (?, ?, ?)", (key, value, _checksum(key, value))
+            "INSERT OR IGNORE INTO completions VALUES (?, ?, ?)", (key, value, checksum_of(key, value))
         )
         if cursor.rowcount == 1:
             return answer
         first: Completion | Likelihood | None = self.get(key, type(answer))  # type: ignore[type-var]
-        assert first is not None  # the insert was ignored because the key is there
-        return first
-
-    def _decode(self, key: bytes, value: bytes, checksum: bytes, kind: type[Answer]) -> Answer:
-        if _checksum(key, value) != checksum:
-            raise StoreError(
-                f"{self._path}: the entry {key.hex()[:16]} does not match its checksum; the file is damaged."
-                " Move it away (texts are then generated again) or restore it from a backup"
-            )
-        return kind(**dict(zip(_columns(kind), orjson.loads(value), strict=True)), stored=True)
+        # None: the existing entry was damaged and has just been deleted
+        return self._insert(key, pending) if first is None else first
 
     def remember(self, engine: str, facts: Mapping[str, tuple[str, ...]]) -> list[tuple[str, str, str]]:
         """Keeps what is said of an engine's weights.
@@ -236,18 +263,21 @@ class CompletionStore:
             return StoreError(f"{self._path}: locked by another process ({text}); wait for it, or set store=FILE")
         if "malformed" in text or "not a database" in text or "corrupt" in text:
             return StoreError(
-                f"{self._path}: not a usable store ({text}). Move it away (texts are then generated again)"
-                " or restore it from a backup"
+                f"{self._path}: not a usable store ({text}). Move it away (its texts are then generated again) or"
+                " restore it from a backup"
             )
-        return StoreError(f"{self._path}: {text}")
+        if "full" in text:
+            return StoreError(f"{self._path}: {text}; free some space, then run the same command again")
+        return StoreError(f"{self._path}: could not be written ({cause_of(error)})")
 
 
-def _columns(kind: type[Completion] | type[Likelihood]) -> list[str]:
-    return [field.name for field in fields(kind) if field.name != "stored"]
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """An answer on its way into the file: its entry, and who waits for it."""
 
-
-def _checksum(key: bytes, value: bytes) -> bytes:
-    return hashlib.blake2b(value, key=key, digest_size=16).digest()
+    answer: Completion | Likelihood
+    value: bytes
+    future: asyncio.Future[Any]
 
 
 @dataclass(slots=True)
@@ -271,6 +301,8 @@ class StoredEngine:
         self._running: dict[bytes, asyncio.Task[Any]] = {}
         self._served = engine if isinstance(engine, ServedElsewhere) else None
         self._compared: object = None
+        self._starting = asyncio.Lock()
+        self._dead = ""  # why the engine could not start
         self.usage = Usage() if usage is None else usage
 
     @property
@@ -288,9 +320,10 @@ class StoredEngine:
 
         Raises:
             EngineError, AdapterError: the engine failed; nothing is stored.
+            ConfigError: the model's chat template cannot express the request's chat.
             StoreError: the store cannot be read or written.
         """
-        key = request_key(self._engine.fingerprint, request)
+        key = request_key(self._engine.fingerprint, request, self._prompt_key(request))
         return await self._answer(key, Completion, lambda: self._engine.generate(request))
 
     async def likelihood(self, request: LikelihoodRequest) -> Likelihood:
@@ -299,8 +332,11 @@ class StoredEngine:
         Raises:
             EngineError, AdapterError, StoreError: see generate.
         """
-        key = likelihood_key(self._engine.fingerprint, request)
+        key = likelihood_key(self._engine.fingerprint, request, self._prompt_key(request))
         return await self._answer(key, Likelihood, lambda: self._engine.likelihood(request))
+
+    def _prompt_key(self, request: Request | LikelihoodRequest) -> tuple[str, ...]:
+        return self._engine.prompt_key(request) if isinstance(self._engine, Renders) else ()
 
     @property
     def likelihoods(self) -> bool:
@@ -319,23 +355,40 @@ class StoredEngine:
         if running is None:
             running = asyncio.ensure_future(self._ask(key, ask))
             self._running[key] = running
-            running.add_done_callback(lambda _: self._running.pop(key, None))
+            running.add_done_callback(lambda task: self._ended(key, task))
         answer: Answer = await asyncio.shield(running)
         return answer
 
+    def _ended(self, key: bytes, task: asyncio.Task[Any]) -> None:
+        self._running.pop(key, None)
+        if not task.cancelled():
+            task.exception()  # taken note of; whoever waited for it has it, and perhaps nobody waits any more
+
     async def _ask(self, key: bytes, ask: Callable[[], Awaitable[Answer]]) -> Answer:
         try:
-            await self._engine.start()
+            await self._started()
             self._compare_served()
-            answer = await ask()
+            answer = replace(await ask(), served_by=self._engine.fingerprint)
             self._compare_served()
+            kept = await self._store.put(key, answer)
         except BaseException:
             self.usage.failed += 1
             raise
         self.usage.prompt_tokens += answer.prompt_tokens
         if isinstance(answer, Completion):
             self.usage.output_tokens += answer.output_tokens
-        return await self._store.put(key, replace(answer, served_by=self._engine.fingerprint))
+        return kept
+
+    async def _started(self) -> None:
+        """Starts the engine; one that could not start is not started again, and the first cause ends the run."""
+        async with self._starting:
+            if self._dead:
+                raise EngineDeadError(self._dead)
+            try:
+                await self._engine.start()
+            except Exception as error:
+                self._dead = cause_of(error)
+                raise EngineDeadError(self._dead) from error
 
     def _compare_served(self) -> None:
         """Says where a server's words about its weights are not those that stored texts were made under."""
@@ -344,8 +397,8 @@ class StoredEngine:
         served = self._compared = self._served.served
         for fact, before, now in self._store.remember(self._engine.fingerprint, served.facts):
             _log.warning(
-                "%s: the server says %s=%r, and said %r when earlier texts in the store were made. If it serves other"
-                " weights or settings now, set engine.served_as=NAME: they then get texts of their own",
+                "%s: the server reports %s=%r, but reported %r for earlier texts in the store. If it now serves other"
+                " weights or settings, set engine.served_as=NAME to store their texts separately",
                 served.name,
                 fact,
                 now,

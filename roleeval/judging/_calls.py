@@ -1,13 +1,20 @@
-"""The one place where judges are called: attempts, what each brought, and what is left when none was usable."""
+"""The only place that calls judges: attempts, the result of each, and what remains if none is usable."""
 
+import logging
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
+
+import orjson
 
 from roleeval.engines import StoredEngine
-from roleeval.errors import AdapterError, EngineDeadError, EngineError
+from roleeval.errors import RoleEvalError, cause_of, concerns_one_item
 from roleeval.judging._protocol import Attempt, Judge, Judgement, Question, UnusableReplyError
 from roleeval.models.reply import parse_plain
 from roleeval.seeds import derive_seed
 from roleeval.types import AdapterRef, Completion, Request
+
+_log = logging.getLogger(__name__)
 
 _LAST = 2  # what a scene waits for is served before its judges
 
@@ -34,15 +41,16 @@ async def ask(
         request = replace(_request(question, judge, repeat, number), adapter=adapter)
         try:
             done = await engine.generate(request)
-        except EngineDeadError:
-            raise
-        except (EngineError, AdapterError) as error:
-            attempts.append(_attempt(request, None, str(error)))
+        except Exception as error:
+            if not concerns_one_item(error):
+                raise
+            _log.debug("judge %s, %s: %s", judge.name, question.item, cause_of(error), exc_info=error)
+            attempts.append(_attempt(request, None, cause_of(error)))
             return _judgement(question, repeat, attempts, reason="no reply from the judge", answered=False)
         try:
-            verdict = question.read(_reply(done, whole=question.schema is None))
+            verdict = _verdict(question, done)
         except UnusableReplyError as error:
-            cut = "; cut off, raise judge.sampling.max_tokens" if done.finish_reason == "length" else ""
+            cut = "; cut off, so raise judge.sampling.max_tokens" if done.finish_reason == "length" else ""
             attempts.append(_attempt(request, done, f"{error}{cut}"))
             continue
         attempts.append(_attempt(request, done, ""))
@@ -67,6 +75,21 @@ def _request(question: Question, judge: Judge, repeat: int, attempt: int) -> Req
     )
 
 
+def _verdict(question: Question, done: Completion) -> Mapping[str, Any]:
+    """The verdict in a reply; whatever goes wrong in reading it makes this reply unusable, and no other."""
+    try:
+        verdict = question.read(_reply(done, whole=question.schema is None))
+        orjson.dumps(verdict)
+    except (UnusableReplyError, RoleEvalError):
+        raise
+    except orjson.JSONEncodeError as error:
+        raise UnusableReplyError(f"the verdict holds what cannot be kept ({error})") from error
+    except Exception as error:
+        _log.debug("%s: the judge's reply could not be read: %r", question.item, done.text[:200], exc_info=error)
+        raise UnusableReplyError(f"the reply could not be read ({cause_of(error)})") from error
+    return verdict
+
+
 def _reply(done: Completion, *, whole: bool) -> str:
     """What the judge says when it has finished thinking; a free text (`whole`) counts by its end, so it needs one."""
     reply = parse_plain(done.text, done.finish_reason, done.reasoning)
@@ -75,7 +98,7 @@ def _reply(done: Completion, *, whole: bool) -> str:
     if reply.status != "ok":
         raise UnusableReplyError("the judge's reply is empty or was cut off while it reasoned")
     if whole and done.finish_reason == "length":
-        raise UnusableReplyError("the judge's reply has no end")
+        raise UnusableReplyError("the judge's reply was cut off")
     return reply.visible
 
 

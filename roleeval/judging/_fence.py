@@ -1,4 +1,4 @@
-"""Candidates' texts are data: fences that they cannot close, and checks on what a judge quotes from them."""
+"""Candidates' texts are data: encloses them in fences that they cannot close, and checks a judge's quotations."""
 
 import re
 import unicodedata

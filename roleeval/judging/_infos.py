@@ -1,4 +1,4 @@
-"""What judges declare of their metrics, where several of them say the same."""
+"""Metric declarations that several judges share."""
 
 from roleeval.metrics import MetricInfo
 

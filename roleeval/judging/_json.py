@@ -1,11 +1,12 @@
-"""Reads a JSON verdict out of whatever a judge wrote around it, and holds it against a schema.
+"""Extracts a JSON verdict from a judge's reply and checks it against a schema.
 
 Tolerated: fenced blocks, prose before and after, raw line breaks in strings, trailing commas, numbers in quotes, a list
-around a single object. Not tolerated: two different verdicts in one reply, a verdict that stands in the judged text.
+around a single object. Not tolerated: two different verdicts in one reply, a verdict that appears in the judged text.
 """
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -18,7 +19,10 @@ _CHECKED = frozenset(
     ("type", "properties", "required", "additionalProperties", "items", "enum", "minimum", "maximum", "minItems")
 )
 _KNOWN = _CHECKED | {"maxItems", "minLength", "maxLength", "description", "title"}
-_MISSES = 64  # brackets that open nothing; a model that repeats "{" for ever is not worth more
+# Characters read in vain behind brackets that open no JSON; a model that repeats "{" for ever is not worth more.
+_IN_VAIN = 2_000_000
+_LARGEST = 2**53  # the largest whole number that every reader of JSON takes as it is
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 _CLOSING = {"{": "}", "[": "]"}
 
 
@@ -29,7 +33,7 @@ def check_schema(schema: Schema, where: str) -> None:
         ConfigError: names the keyword.
     """
     if unknown := set(schema) - _KNOWN:
-        raise ConfigError(f"{where}: the keyword {sorted(unknown)[0]!r} is not checked here; use {sorted(_CHECKED)}")
+        raise ConfigError(f"{where}: the keyword {sorted(unknown)[0]!r} is not supported; use {sorted(_CHECKED)}")
     for name, part in schema.get("properties", {}).items():
         check_schema(part, f"{where}.{name}")
     if "items" in schema:
@@ -69,10 +73,10 @@ def read_verdict(reply: str, schema: Schema, *, judged: str = "") -> Any:
 
 def _values(reply: str) -> Iterator[tuple[str, Any]]:
     """Every outermost JSON object or list, with its text."""
-    position = misses = 0
-    while position < len(reply) and misses < _MISSES:
-        if reply[position] in _CLOSING and (block := _block(reply, position)) is not None:
-            text, mended = block
+    position = in_vain = 0
+    while position < len(reply) and in_vain < _IN_VAIN:
+        if reply[position] in _CLOSING:
+            text, mended = _block(reply, position)
             try:
                 value = json.loads(mended, strict=False, parse_constant=_refuse, object_pairs_hook=_object)
             except (ValueError, RecursionError):
@@ -81,12 +85,15 @@ def _values(reply: str) -> Iterator[tuple[str, Any]]:
                 yield text, value
                 position += len(text)
                 continue
-        misses += reply[position] in _CLOSING
+            in_vain += len(text)
         position += 1
 
 
-def _block(text: str, start: int) -> tuple[str, str] | None:
-    """The balanced block that begins at `start`, as it is and without trailing commas; None if it never ends."""
+def _block(text: str, start: int) -> tuple[str, str]:
+    """The balanced block that begins at `start`, as it is and without trailing commas.
+
+    Of one that never ends: all that was read of it, and "", which is not JSON.
+    """
     stack: list[str] = []
     kept: list[str] = []
     in_string = escaped = False
@@ -101,13 +108,13 @@ def _block(text: str, start: int) -> tuple[str, str] | None:
             stack.append(_CLOSING[char])
         elif stack and char in "}]":
             if char != stack.pop():
-                return None
+                return text[start : position + 1], ""
             while kept and (kept[-1].isspace() or kept[-1] == ","):
                 kept.pop()
         kept.append(char)
         if not stack:
             return text[start : position + 1], "".join(kept)
-    return None
+    return text[start:], ""
 
 
 def _refuse(constant: str) -> Any:
@@ -117,7 +124,7 @@ def _refuse(constant: str) -> Any:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError("a key stands twice")
+        raise ValueError("duplicate key")
     return found
 
 
@@ -159,13 +166,14 @@ def _list(value: Any, schema: Schema, where: str) -> list[Any]:
 
 
 def _number(value: Any, schema: Schema, where: str) -> Any:
-    if isinstance(value, str):
-        try:
-            value = float(value.strip())
-        except ValueError:
-            raise UnusableReplyError(f"{where} is not a number") from None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        value = float(value.strip())
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise UnusableReplyError(f"{where} is not a number")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UnusableReplyError(f"{where} is not a number")
+    if not -_LARGEST <= value <= _LARGEST:  # a whole number may have any length, more digits than a float too
+        raise UnusableReplyError(f"{where} is out of range")
     if schema["type"] == "integer":
         if value != int(value):
             raise UnusableReplyError(f"{where} is not a whole number")
@@ -178,6 +186,8 @@ def _number(value: Any, schema: Schema, where: str) -> Any:
 def _string(value: Any, schema: Schema, where: str) -> str:
     if not isinstance(value, str):
         raise UnusableReplyError(f"{where} is not a text")
+    if any("\ud800" <= char <= "\udfff" for char in value):
+        raise UnusableReplyError(f"{where} holds half of a surrogate pair, which is not text")
     allowed: list[str] | None = schema.get("enum")
     if allowed is not None:
         plain = value.strip().strip("\"'.*` ").casefold()

@@ -43,12 +43,25 @@ class RubricJudge(Judge):
             raise ConfigError(f"{self.prompts.folder}/rubric.yaml: needs scale, for example [1, 5]")
         return scale
 
+    def _schema(self) -> dict[str, Any]:
+        low, high = self._scale
+        schema = criteria_schema(self.prompts, self._rubric.criteria, low=low, high=high)
+        one = next(iter(schema["properties"].values()))
+        score = one.get("properties", {}).get("score", {})
+        if score.get("type") not in ("integer", "number") or "score" not in one.get("required", ()):
+            raise ConfigError(
+                f"{self.prompts.folder / 'schema.json'}: a verdict needs a score: add"
+                ' "score": {"type": "integer", "minimum": {low}, "maximum": {high}} to its properties and "score" to'
+                " what it requires"
+            )
+        return schema
+
     def questions(self, case: Case) -> list[Question]:
         answer = case.answers[case.own]
         if not answer.given:
             return []
         criteria, (low, high) = self._rubric.criteria, self._scale
-        schema = criteria_schema(self.prompts, criteria, low=low, high=high)
+        schema = self._schema()
         token = fence_token(self.seed, self.name, case.sample.id)
         shown = {"answer": fenced(answer.text, _LABEL, token), "low": str(low), "high": str(high)}
 
@@ -81,6 +94,7 @@ class RubricJudge(Judge):
         return [Score(name, value, detail=counted) for name, value in values.items()]
 
     def infos(self, opponents: Sequence[str]) -> Sequence[MetricInfo]:
+        self._schema()
         low, high = map(float, self._scale)
         asked = {**self._rubric.criteria, "overall": "Mean over the criteria."}
         return [points_info(name, text, low=low, high=high, primary=name == "overall") for name, text in asked.items()]

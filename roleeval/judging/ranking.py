@@ -1,4 +1,4 @@
-"""Listwise ranking: all models' answers to a sample at once, in a drawn order and in its reverse."""
+"""Listwise ranking: all models' answers to a sample at once, in a random order and in its reverse."""
 
 import json
 import random

@@ -1,7 +1,7 @@
-"""What a metric says of itself, so that tables, pictures, exports and gates need not guess it from a name.
+"""What a metric declares, so that tables, plots, exports and gates never guess from a name.
 
-Whoever makes rows (a metric, a judge, a benchmark that scores itself) declares a MetricInfo for every name; the infos
-stand in summary.json under "info", beside the values.
+Whatever makes rows (a metric, a judge, a benchmark that scores itself) declares a MetricInfo for every name;
+summary.json has the infos under "info", next to the values.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -63,7 +63,12 @@ class MetricInfo:
             if value not in allowed:
                 raise ConfigError(f"MetricInfo {self.name!r}: {key} is {value!r}; give one of {', '.join(allowed)}")
         if self.low is not None and self.high is not None and self.low > self.high:
-            raise ConfigError(f"MetricInfo {self.name!r}: low={self.low} is above high={self.high}; exchange them")
+            raise ConfigError(f"MetricInfo {self.name!r}: low={self.low} is above high={self.high}; swap them")
+
+    @property
+    def range(self) -> tuple[float | None, float | None]:
+        """The lowest and the highest possible value; None where it is open."""
+        return self.low, self.high
 
     @property
     def ends(self) -> tuple[float, float] | None:

@@ -1,7 +1,7 @@
-"""What the metrics of a folder are: read from its summary, for older folders from older.yaml.
+"""The MetricInfo of a folder's metrics: from its summary, or for older folders from older.yaml.
 
-Folders written before metrics declared themselves have no "info" in summary.json. older.yaml describes the names that
-were known then; it is used for those folders and for nothing else.
+Folders written before metrics declared themselves have no "info" in summary.json. older.yaml describes the names
+of that time; it is used only for these folders.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Which score rows of a folder are a judge's, what they are, and which of them are still good."""
+"""Which score rows of a folder are a judge's, what they mean, and which are still valid."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""judgements.jsonl: one line per judgement, with every attempt; lines of several judges stand side by side."""
+"""judgements.jsonl: one line per judgement, with every attempt; the file has the lines of all judges."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields

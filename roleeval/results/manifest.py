@@ -1,10 +1,10 @@
-"""manifest.json: what a result folder was made from, typed, with a format version; the one place that reads it.
+"""manifest.json: what a result folder was made from, typed, with a format version; the only place that reads it.
 
-    format 1   without a version: what was written before there was one; read, and brought into format 2's shape
-    format 2   identities name classes (`class`), not the modules they lie in (`_target_`); judges' metrics have infos
-               where they had ranges, and the benchmark says what its clusters are called
+    format 1   without a version (older folders); converted to format 2 when read
+    format 2   identities name classes (`class`), not their modules (`_target_`); judges' metrics have infos instead of
+               ranges, and the benchmark names its clusters
 
-A format that is newer than this version of roleeval is refused. Keys that are not known here are kept in `more`.
+A format newer than this version of roleeval is refused. Unknown keys are kept in `more`.
 """
 
 import json
@@ -250,14 +250,14 @@ def benchmark_record(name: str, facts: Mapping[str, Any], where: str) -> Benchma
         ResultError: it lacks what every benchmark describes, or is nothing that a manifest can hold; names the key.
     """
     if absent := [key for key in _DESCRIBED if key not in facts]:
-        raise ResultError(f"{where}: lacks the key {absent[0]!r}; each benchmark describes {', '.join(_DESCRIBED)}")
+        raise ResultError(
+            f"{where}: lacks the key {absent[0]!r}; every benchmark must describe {', '.join(_DESCRIBED)}"
+        )
     record: BenchmarkRecord = _typed(BenchmarkRecord, {"name": name, **facts}, where, "")
     try:
         json.dumps(_json(record), allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise ResultError(
-            f"{where}: cannot be written as JSON ({error}); give texts, numbers, lists and mappings"
-        ) from error
+        raise ResultError(f"{where}: not valid for JSON ({error}); use texts, numbers, lists and mappings") from error
     return record
 
 

@@ -1,7 +1,7 @@
-"""What judges said in finished folders: the judgements of each column, and of pairwise ones who won against whom.
+"""Judges' results in finished folders: the judgements of each column, and the outcomes of pairwise columns.
 
-Two runs that were compared with each other both keep the judgement, so each is taken once. A pair that no judge was
-asked about (equal answers, or one that was not given) has its outcome here as well.
+Two runs that were compared with each other both keep the judgement, so each is counted once. Pairs that no judge was
+asked about (equal answers, or a missing answer) have outcomes as well.
 """
 
 from collections import Counter
@@ -58,7 +58,9 @@ class JudgedRun:
             ResultError: the transcripts do not have it.
         """
         if name not in self.items:
-            raise ResultError(f"{self.folder.judgements}: judges {name}, which transcripts.jsonl lacks; judge again")
+            raise ResultError(
+                f"{self.folder.judgements}: judges {name}, which is not in transcripts.jsonl; judge again"
+            )
         return self.items[name][0]
 
 

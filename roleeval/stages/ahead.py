@@ -1,21 +1,24 @@
-"""Judging of finished episodes while others are still played: their replies then lie in the store for the judge stage.
+"""Judges finished episodes while others are still being played, so that the judge stage finds the replies in the store.
 
-Nothing is decided here. The stage asks the same questions with the same seeds and finds the answers; what did not come
-in time, or failed, it asks itself.
+Nothing is decided here. The stage asks the same questions with the same seeds and finds the replies; it asks whatever
+is not finished, or failed, itself.
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from roleeval.config import RunConfig
 from roleeval.engines import StoredEngine
-from roleeval.errors import RoleEvalError
+from roleeval.errors import cause_of
 from roleeval.judging import Case, Judge, ask, members
 from roleeval.stages.cast import judge_model
 from roleeval.stages.runtime import Runtime
 from roleeval.types import AdapterRef, Sample, Transcript
+
+_log = logging.getLogger(__name__)
 
 _MOST_WAITING = 4096  # episodes; a judge that is slower than that is left to its stage, and memory stays flat
 
@@ -85,20 +88,21 @@ class JudgingAhead:
         while self._waiting:
             sample, transcript = self._waiting.popleft()
             for bench in self._benches:
-                case = Case(sample, "", {"": bench.judge.view.of(transcript)})
-                if not await self._asked(case, bench):
+                if not await self._asked(sample, transcript, bench):
                     self._most = 0
                     self._waiting.clear()
                     return
 
-    async def _asked(self, case: Case, bench: _Bench) -> bool:
+    async def _asked(self, sample: Sample, transcript: Transcript, bench: _Bench) -> bool:
         """Whether there was a reply to everything; where not, all of it ends, and the stage will say what is wrong."""
         try:
+            case = Case(sample, "", {"": bench.judge.view.of(transcript)})
             for question in bench.judge.questions(case):
                 for repeat in range(bench.judge.samples_per_item):
                     judgement = await ask(question, bench.judge, bench.engine, repeat=repeat, adapter=bench.adapter)
                     if not judgement.answered:
                         return False
-        except RoleEvalError:
+        except Exception as error:  # a judge's errors are no errors of what is being generated
+            _log.debug("judging ahead ends: %s", cause_of(error), exc_info=error)
             return False
         return True

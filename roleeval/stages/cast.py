@@ -1,4 +1,4 @@
-"""Which models a run asks, and on which engines: the model under test, the benchmark's helpers, the judges."""
+"""The models of a run and their engines: the model under test, the benchmark's helpers, the judges."""
 
 from collections.abc import Iterator
 

@@ -1,16 +1,17 @@
-"""The generate stage: plays a benchmark's episodes and writes the result folder, its scores with it."""
+"""The generate stage: plays a benchmark's episodes and writes the result folder, including scores."""
 
+import logging
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from roleeval.benchmarks import Actor, SelfScored
 from roleeval.config import RunConfig, as_config, masked
 from roleeval.engines import Engine, Usage
-from roleeval.errors import ConfigError, EngineError
+from roleeval.errors import ConfigError, EngineError, cause_of, concerns_one_item
 from roleeval.models import base_parameters
 from roleeval.results import ResultFolder
 from roleeval.results.folder import TranscriptWriter
@@ -20,10 +21,13 @@ from roleeval.stages import cast
 from roleeval.stages.ahead import JudgingAhead
 from roleeval.stages.outcome import RunOutcome
 from roleeval.stages.progress import make_progress
+from roleeval.stages.reasoning import ReasoningSeen
 from roleeval.stages.runtime import Runtime
 from roleeval.stages.score import Scoring, metrics_hash
-from roleeval.types import Sample, Score, Transcript
+from roleeval.types import Sample, Score, Transcript, Turn
 from roleeval.workers import in_flight
+
+log = logging.getLogger("roleeval")
 
 # Takes a finished episode; the scores are those of a benchmark that scores itself.
 Finished = Callable[[Sample, Transcript, tuple[Score, ...] | None], None]
@@ -48,9 +52,11 @@ class _Tally:
     fail_on_error: float
     statuses: Counter[str] = field(default_factory=Counter)
     tokens: Counter[str] = field(default_factory=Counter)
+    reasoning: ReasoningSeen = field(default_factory=ReasoningSeen)
 
     def add(self, transcript: Transcript) -> None:
         self.statuses[transcript.status] += 1
+        self.reasoning.add(transcript)
         for turn in transcript.turns:
             self.tokens["prompt"] += turn.prompt_tokens
             self.tokens["output"] += turn.output_tokens
@@ -69,9 +75,10 @@ async def generate(job: Job) -> RunOutcome:
     config, begin = job.config, time.perf_counter()
     tally = _Tally(_planned(config), config.options.fail_on_error)
     parameters = {"base": base_parameters(config.model.source), "adapters": asdict(config.model.adapter_parameters())}
-    scoring = Scoring(config)
+    scoring = Scoring(config, tally.planned)
     async with _actor(job) as (actor, usage):
         await _play(job, actor, usage, tally, scoring)
+    tally.reasoning.warn(config.model)
     job.folder.judgements.unlink(missing_ok=True)  # of older answers
     stages = {"generate": "done"}
     if "score" in config.options.stages:
@@ -116,7 +123,9 @@ async def _play(job: Job, actor: Actor, usage: Usage, tally: _Tally, scoring: Sc
         with TranscriptWriter(job.folder.transcripts) as writer, progress:
 
             def finished(sample: Sample, transcript: Transcript, scores: tuple[Score, ...] | None = None) -> None:
-                writer.add(sample, transcript)
+                transcript = _kept(writer, sample, transcript)
+                if transcript.status == "engine_failed":
+                    scores = None if scores is None else tuple(map(_missing, scores))
                 scoring.add(sample, transcript, scores)
                 tally.add(transcript)
                 progress.done(transcript, usage)
@@ -137,7 +146,13 @@ async def _episodes(config: RunConfig, actor: Actor, finished: Finished) -> None
         return
 
     async def play(sample: Sample) -> None:
-        finished(sample, await benchmark.episode(sample, actor), None)
+        try:
+            transcript = await benchmark.episode(sample, actor)
+        except Exception as error:
+            if not concerns_one_item(error):
+                raise
+            transcript = _not_played(sample, error)
+        finished(sample, transcript, None)
 
     await in_flight(_told_apart(benchmark.samples(limit=limit)), play, most=most)
 
@@ -149,14 +164,47 @@ def _told_apart(samples: Iterable[Sample]) -> Iterator[Sample]:
     for sample in samples:
         if sample.id in ids or sample.index in indices:
             raise ConfigError(
-                f"benchmark: the sample {sample.id!r} has the id or the index ({sample.index}) of another one; samples"
-                " have ids of their own and indices 0, 1, ..."
+                f"benchmark: the sample {sample.id!r} has the same id or index ({sample.index}) as another one; samples"
+                " need unique ids and the indices 0, 1, ..."
             )
         if {"/", "+"} & set(sample.split):
-            raise ConfigError(f"benchmark: {sample.split!r} cannot name a split; use a name without / and +")
+            raise ConfigError(f"benchmark: {sample.split!r} is not a valid name of a split; use a name without / and +")
         ids.add(sample.id)
         indices.add(sample.index)
         yield sample
+
+
+def _kept(writer: TranscriptWriter, sample: Sample, transcript: Transcript) -> Transcript:
+    """Writes an episode; one that no file can hold becomes a failed one."""
+    try:
+        writer.add(sample, transcript)
+    except (TypeError, ValueError, RecursionError) as error:
+        transcript = _not_played(sample, error)
+        writer.add(sample, transcript)
+    return transcript
+
+
+def _not_played(sample: Sample, error: Exception) -> Transcript:
+    """The record of an episode that an error ended; the traceback is in the log file."""
+    log.debug("%s: %s", sample.id, cause_of(error), exc_info=error)
+    turn = Turn(
+        speaker=sample.persona.role,
+        messages=(),
+        raw="",
+        visible="",
+        thoughts="",
+        status="engine_failed",
+        finish_reason="error",
+        prompt_tokens=0,
+        output_tokens=0,
+        adapter="",
+        error=cause_of(error),
+    )
+    return Transcript(sample.id, "engine_failed", (turn,))
+
+
+def _missing(score: Score) -> Score:
+    return replace(score, value=None, status="engine_failed")
 
 
 def _manifest(
@@ -175,6 +223,7 @@ def _manifest(
                 "adapters": {a.name: a.fingerprint for a in model.adapters()},
                 "sampling": asdict(model.sampling),
                 "parameters": parameters,
+                **tally.reasoning.facts(),
             },
             "engine": {"fingerprint": job.engine.fingerprint, **job.engine.describe()},
             "samples": {"planned": tally.planned, "statuses": dict(sorted(tally.statuses.items()))},
@@ -202,5 +251,5 @@ def _too_many(failed: int, total: int, share: float, transcript: Transcript) -> 
     why = transcript.turns[-1].error if transcript.turns else ""
     return (
         f"{failed} of {total} samples failed, more than fail_on_error={share} allows; the last one: {why}."
-        " What was generated is kept; run the same command again when the cause is mended"
+        " What was generated is kept; fix the cause and run the same command again"
     )

@@ -1,19 +1,19 @@
-"""The judge stage: reads a result folder's transcripts, asks judges about them, adds their scores to the folder.
+"""The judge stage: reads a result folder's transcripts, asks judges about them, and adds their scores to the folder.
 
     metric of a judge:   judge/<judge>@<pack hash>-<model and settings hash>[:<hash of the runs compared>]/<criterion>
 
-Hashes in the names keep other judges, prompts, judge models and sets of opponents out of a column. Nothing is
-generated, and no model is loaded but a judge's, when the store lacks a reply.
+The hashes separate columns of other judges, prompts, judge models and sets of opponents. Nothing is generated; the only
+model that may be loaded is a judge's, when the store lacks a reply.
 """
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from roleeval.config import RunConfig, RunOptions
-from roleeval.errors import EngineError, ResultError
+from roleeval.errors import EngineError, ResultError, cause_of, concerns_one_item
 from roleeval.hashing import digest, file_hash
 from roleeval.identity import class_name
 from roleeval.judging import (
@@ -29,7 +29,7 @@ from roleeval.judging import (
     controls,
     members,
 )
-from roleeval.metrics import check_declared, infos_of
+from roleeval.metrics import MetricInfo, check_declared, infos_of
 from roleeval.models import base_parameters
 from roleeval.results import (
     ResultFolder,
@@ -49,7 +49,7 @@ from roleeval.stages.judge_record import JudgeRows, Task, counted, judge_record,
 from roleeval.stages.opponents import Opponents
 from roleeval.stages.progress import make_progress
 from roleeval.stages.runtime import Runtime
-from roleeval.types import Sample, Status, Transcript
+from roleeval.types import Sample, Score, Status, Transcript
 from roleeval.workers import in_flight
 
 log = logging.getLogger("roleeval")
@@ -69,13 +69,13 @@ async def judge_folder(config: RunConfig, runtime: Runtime, folder: ResultFolder
     """
     manifest = folder.manifest()
     if manifest is None:
-        raise ResultError(f"{folder.path}: no finished run there to judge; generate first, with stages=[generate]")
+        raise ResultError(f"{folder.path}: no finished run to judge; generate first, with stages=[generate]")
     everyone = [await _task(judge, config, runtime, folder, manifest) for judge in members(config.judge)]
     waiting = [task for task in everyone if task.judge.compares and not task.opponents.ids]
     for task in waiting:
         log.warning(
-            "%s: judge %s waits for opponents: there is no other comparable run to compare this one with yet. Run the"
-            " same command again when there is",
+            "%s: judge %s waits for opponents: there is no other comparable run yet. Run the same command again when"
+            " there is one",
             folder.path,
             task.judge.name,
         )
@@ -93,9 +93,7 @@ async def judge_folder(config: RunConfig, runtime: Runtime, folder: ResultFolder
     if panel is not None:
         infos = shared_infos([judges[task.column].infos for task in tasks])
         if not infos:
-            log.warning(
-                "judge %s: its judges have no metric on the same scale, so there is nothing to pool", panel.name
-            )
+            log.warning("judge %s: its judges have no metric on the same scale, so no mean is computed", panel.name)
         judges[pooled] = PanelRecord(judge=panel.name, prefix=pooled, members=tuple(sorted(found)), infos=infos)
         found[pooled] = pooled_rows(found, infos, pooled)
     _write(config, folder, replace(manifest, judges=judges), [sample for sample, _ in played], found)
@@ -125,8 +123,9 @@ async def _judged(
     infos = infos_of(judge, tuple(task.opponents.ids))
     cases = _cases(task, folder, played)
     spoilt = _controls(judge, folder, cases)
+    unasked: dict[int, str] = {}
     try:
-        judgements = await _ask_all(task, [*cases, *(control.case for control in spoilt)], options)
+        judgements = await _ask_all(task, [*cases, *(control.case for control in spoilt)], options, unasked)
     finally:
         await task.engine.close()
     judged = judgements[: len(cases)]
@@ -134,7 +133,7 @@ async def _judged(
     found = None
     if judge.controls:
         asked = [judgement for _, per_case in controlled for judgement in per_case]
-        found = control_record(judge, controlled) | counted(asked, task.price)
+        found = _control_record(judge, controlled) | counted(asked, task.price)
     usage = task.engine.usage
     record = judge_record(
         task,
@@ -148,9 +147,81 @@ async def _judged(
         },
     )
     _write_judgements(task, folder, record, judged, controlled)
-    rows = judge.scores(list(zip(cases, judged, strict=True)))
+    rows = _scored(judge, list(zip(cases, judged, strict=True)), unasked, infos)
     check_declared(judge, (row for _, each in rows for row in each), infos, key="judge")
     return [(s, [replace(r, metric=f"{task.prefix}/{r.metric}") for r in each]) for s, each in rows], record
+
+
+def _scored(
+    judge: Judge,
+    judged: Sequence[tuple[Case, Sequence[Judgement]]],
+    unasked: Mapping[int, str],
+    infos: Mapping[str, MetricInfo],
+) -> JudgeRows:
+    """The judge's rows; a case that it cannot ask about, or not score, is missing with the cause.
+
+    Args:
+        judge: who scores.
+        judged: cases with their judgements.
+        unasked: number of a case that could not be asked about -> why.
+        infos: metric -> what it is.
+    """
+
+    def missing(case: Case, reason: str) -> tuple[Sample, list[Score]]:
+        return case.sample, [Score(name, None, "judge_failed", detail={"reason": reason}) for name in infos]
+
+    asked = [each for number, each in enumerate(judged) if number not in unasked]
+    try:
+        rows = judge.scores(asked)
+    except Exception as error:
+        if not concerns_one_item(error):
+            raise
+        log.debug("judge %s: scores of all cases together failed", judge.name, exc_info=error)
+        rows = [row for each in asked for row in _alone(judge, each, missing)]
+    found = {sample.id: (sample, scores) for sample, scores in rows}
+    for number, reason in unasked.items():
+        if number < len(judged):
+            found[judged[number][0].sample.id] = missing(judged[number][0], reason)
+    order = [case.sample.id for case, _ in judged]
+    return [found[name] for name in order if name in found]
+
+
+def _alone(
+    judge: Judge,
+    judged: tuple[Case, Sequence[Judgement]],
+    missing: Callable[[Case, str], tuple[Sample, list[Score]]],
+) -> JudgeRows:
+    try:
+        return judge.scores([judged])
+    except Exception as error:
+        if not concerns_one_item(error):
+            raise
+        log.warning("judge %s: %s could not be scored: %s", judge.name, judged[0].sample.id, cause_of(error))
+        log.debug("judge %s: %s", judge.name, judged[0].sample.id, exc_info=error)
+        return [missing(judged[0], cause_of(error))]
+
+
+def _control_record(judge: Judge, controlled: Sequence[tuple[Control, Sequence[Judgement]]]) -> dict[str, Any]:
+    try:
+        return control_record(judge, controlled)
+    except Exception as error:
+        if not concerns_one_item(error):
+            raise
+        log.warning("judge %s: its controls could not be measured: %s", judge.name, cause_of(error))
+        log.debug("judge %s", judge.name, exc_info=error)
+        return control_record(judge, [])
+
+
+def _questions(judge: Judge, number: int, case: Case, unasked: dict[int, str]) -> list[Question]:
+    """The judge's questions about a case; none where it cannot ask, which `unasked` then says."""
+    try:
+        return list(judge.questions(case))
+    except Exception as error:
+        if not concerns_one_item(error):
+            raise
+        log.debug("judge %s: no question about %s", judge.name, case.sample.id, exc_info=error)
+        unasked[number] = cause_of(error)
+        return []
 
 
 def _cases(task: Task, folder: ResultFolder, played: Played) -> list[Case]:
@@ -163,7 +234,7 @@ def _cases(task: Task, folder: ResultFolder, played: Played) -> list[Case]:
         for run_id, known in others.items():
             if sample.id not in known:
                 raise ResultError(
-                    f"{run_id}: has no answer to {sample.id}; run it again, or leave it out of judge.against"
+                    f"{run_id}: has no answer to {sample.id}; run it again, or remove it from judge.against"
                 )
             answers[run_id] = known[sample.id]
         cases.append(Case(sample, own, answers))
@@ -174,7 +245,7 @@ def _controls(judge: Judge, folder: ResultFolder, cases: Sequence[Case]) -> list
     spoilt = controls(cases, judge) if judge.controls else []
     if judge.controls and not spoilt:
         log.warning(
-            "judge.controls: %s has no answer to put faults into, neither a reference nor one of its own", folder.path
+            "judge.controls: no controls for %s, which has neither references nor answers of its own", folder.path
         )
     return spoilt
 
@@ -189,15 +260,26 @@ class _Asking:
     repeat: int
 
 
-async def _ask_all(task: Task, cases: Sequence[Case], options: RunOptions) -> list[list[Judgement]]:
-    """Per case its judgements, in the order of its questions; `max_in_flight` questions are under way at once."""
+async def _ask_all(
+    task: Task, cases: Sequence[Case], options: RunOptions, unasked: dict[int, str]
+) -> list[list[Judgement]]:
+    """Per case its judgements, in the order of its questions; `max_in_flight` questions are under way at once.
+
+    Raises:
+        EngineError: more questions had no reply, or more cases no question, than `fail_on_error` allows.
+    """
     judge, progress_title = task.judge, f"judge {task.judge.name}"
     asked = [
         (case, question, repeat)
         for case, each in enumerate(cases)
-        for question in judge.questions(each)
+        for question in _questions(judge, case, each, unasked)
         for repeat in range(judge.samples_per_item)
     ]
+    if len(unasked) > int(options.fail_on_error * len(cases)):
+        raise EngineError(
+            f"judge {judge.name} could not ask about {len(unasked)} of {len(cases)} samples, more than"
+            f" fail_on_error={options.fail_on_error} allows; the last one: {[*unasked.values()][-1]}"
+        )
     jobs = [_Asking(number, *each) for number, each in enumerate(asked)]
     found: list[Judgement | None] = [None] * len(jobs)
     allowed, unanswered = int(options.fail_on_error * len(jobs)), 0
@@ -224,8 +306,8 @@ async def _ask_all(task: Task, cases: Sequence[Case], options: RunOptions) -> li
 def _too_many(failed: int, total: int, share: float, judgement: Judgement) -> str:
     return (
         f"{failed} of {total} questions to the judge had no reply, more than fail_on_error={share} allows; the last one"
-        f" had: {judgement.attempts[-1].error}. What was answered is kept; run the same command again when the cause is"
-        " mended"
+        f" had: {judgement.attempts[-1].error}. What was answered is kept; fix the cause and run the same"
+        " command again"
     )
 
 

@@ -1,4 +1,4 @@
-"""What is kept of a judge's work on a folder: its record in the manifest, and a panel's pooled column."""
+"""The record of a judge in a folder's manifest, and a panel's pooled column."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Whom a run is compared with: other finished runs that answered the same samples, or the benchmark's references."""
+"""The opponents of a run: other finished runs that answered the same samples, or the benchmark's references."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -83,6 +83,6 @@ class Opponents:
             for sample, _ in read_transcripts(self.own.transcripts):
                 text = reference(sample)
                 if not text:
-                    raise ConfigError(f"judge.against: references: {sample.id} has none")
+                    raise ConfigError(f"judge.against: references: sample {sample.id} has none")
                 found[REFERENCES][sample.id] = Answer.said(text)
         return found

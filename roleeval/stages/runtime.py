@@ -1,4 +1,4 @@
-"""What lives as long as the process: one event loop, the engines loaded on it, the open stores.
+"""What a process keeps: one event loop, the engines loaded on it, the open stores.
 
 An engine belongs to one event loop, so all jobs of a sweep run on the same one and share engines.
 """

@@ -1,4 +1,4 @@
-"""Trains the small models: `roleeval zoo build`. One recipe per model; a later family adds a recipe.
+"""Trains the small models: `roleeval zoo build`. One recipe per model.
 
 out/
   hashes.json        what was built with which seed, steps and versions, and the SHA-256 of every file
@@ -201,7 +201,7 @@ def _chosen(only: Iterable[str] | None) -> list[str]:
     wanted = list(RECIPES) if only is None else list(only)
     unknown = [name for name in wanted if name not in RECIPES]
     if unknown:
-        raise ConfigError(f"zoo has no model {unknown[0]!r}; known: {', '.join(RECIPES)}")
+        raise ConfigError(f"the zoo has no model {unknown[0]!r}; known: {', '.join(RECIPES)}")
     return [name for name in RECIPES if name in wanted]
 
 

@@ -9,8 +9,8 @@ import pytest
 from roleeval_stubs import StubEngine, StubOptions
 
 from roleeval.engines import CompletionStore, LoraNeed, ModelSource, StoredEngine, request_key
-from roleeval.errors import EngineError, StoreError
-from roleeval.types import AdapterRef, Completion, Message, Request, Sampling
+from roleeval.errors import EngineDeadError, EngineError, StoreError
+from roleeval.types import AdapterRef, Completion, Likelihood, Message, Request, Sampling
 
 REQUEST = Request(
     messages=(Message("system", "You are a sailor."), Message("user", "Where to?")),
@@ -82,20 +82,37 @@ def test_the_first_text_of_a_key_stays(tmp_path: Path) -> None:
     assert put(second, key, replace(TEXT, text="To the hills.")).text == "To the sea."
 
 
-def test_a_damaged_entry_is_an_error_and_never_a_text(tmp_path: Path) -> None:
+def test_a_damaged_entry_is_lost_alone_and_never_a_text(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = tmp_path / "s.sqlite"
+    store = CompletionStore(file)
+    key, other = request_key("engine", REQUEST), request_key("engine", MUTATIONS["seed"])
+    put(store, key, TEXT)
+    put(store, other, replace(TEXT, text="To the hills."))
+    store.close()
+    with sqlite3.connect(file) as db:
+        db.execute("UPDATE completions SET value = ? WHERE key = ?", (b'["To the bar."]', key))
+    again = CompletionStore(file)
+    assert again.get(key, Completion) is None
+    assert "checksum" in caplog.text
+    found = again.get(other, Completion)
+    assert found is not None
+    assert found.text == "To the hills."
+    assert put(again, key, TEXT) == TEXT
+    assert again.get(key, Completion) == replace(TEXT, stored=True)
+
+
+def test_an_answer_in_the_place_of_a_damaged_one_is_kept(tmp_path: Path) -> None:
+    """Another process may damage or read an entry between a look-up and a write."""
     file = tmp_path / "s.sqlite"
     store = CompletionStore(file)
     key = request_key("engine", REQUEST)
     put(store, key, TEXT)
-    store.close()
     with sqlite3.connect(file) as db:
-        (value,) = db.execute("SELECT value FROM completions").fetchone()
-        db.execute("UPDATE completions SET value = ?", (value.replace(b"sea", b"bar"),))
-    with pytest.raises(StoreError, match="checksum"):
-        CompletionStore(file).get(key, Completion)
+        db.execute("UPDATE completions SET checksum = ?", (b"x",))
+    assert put(store, key, replace(TEXT, text="Anew.")).text == "Anew."
 
 
-def test_an_entry_moved_to_another_key_is_an_error(tmp_path: Path) -> None:
+def test_an_entry_moved_to_another_key_is_no_answer_to_it(tmp_path: Path) -> None:
     file = tmp_path / "s.sqlite"
     store = CompletionStore(file)
     put(store, request_key("engine", REQUEST), TEXT)
@@ -103,8 +120,85 @@ def test_an_entry_moved_to_another_key_is_an_error(tmp_path: Path) -> None:
     other = request_key("engine", MUTATIONS["seed"])
     with sqlite3.connect(file) as db:
         db.execute("UPDATE completions SET key = ?", (other,))
-    with pytest.raises(StoreError, match="checksum"):
-        CompletionStore(file).get(other, Completion)
+    assert CompletionStore(file).get(other, Completion) is None
+
+
+UNKEPT = {
+    "half a surrogate pair": replace(TEXT, text="By the powers \ud83d"),
+    "half a pair in the reasoning": replace(TEXT, reasoning="\udc00"),
+    "a token count of 2^64": replace(TEXT, prompt_tokens=2**64),
+    "no text": replace(TEXT, text=None),  # type: ignore[arg-type]
+    "bytes": replace(TEXT, text=b"To the sea."),  # type: ignore[arg-type]
+    "a set": replace(TEXT, output_tokens={1}),  # type: ignore[arg-type]
+    "log-probability": Likelihood(float("nan"), 1, greedy=True, prompt_tokens=3),
+}
+
+
+@pytest.mark.parametrize("kind", UNKEPT)
+def test_an_answer_that_cannot_be_kept_fails_alone(tmp_path: Path, kind: str) -> None:
+    """One flush writes what came in one turn of the loop; one bad answer costs none of the others."""
+    store = CompletionStore(tmp_path / "s.sqlite")
+
+    async def together() -> list[object]:
+        good = [store.put(str(n).encode() * 32, replace(TEXT, text=f"text {n}")) for n in range(4)]
+        async with asyncio.timeout(10):
+            return await asyncio.gather(store.put(b"k" * 32, UNKEPT[kind]), *good, return_exceptions=True)
+
+    bad, *good = asyncio.run(together())
+    assert isinstance(bad, EngineError)
+    assert [answer.text for answer in good if isinstance(answer, Completion)] == [f"text {n}" for n in range(4)]
+    assert store.count() == 4
+
+
+def test_no_waiter_hangs_whatever_the_database_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = CompletionStore(tmp_path / "s.sqlite")
+
+    def broken(*_: object) -> None:
+        raise OverflowError("Python int too large")
+
+    monkeypatch.setattr(store, "_insert", broken)
+
+    async def waiting() -> None:
+        async with asyncio.timeout(10):
+            await store.put(b"k" * 32, TEXT)
+
+    with pytest.raises(StoreError, match="OverflowError"):
+        asyncio.run(waiting())
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_store_that_is_deleted_in_mid_run_is_noticed(tmp_path: Path, replaced: bool) -> None:
+    file = tmp_path / "s.sqlite"
+    store = CompletionStore(file)
+    put(store, b"k" * 32, TEXT)
+    file.rename(tmp_path / "away.sqlite")
+    if replaced:
+        file.write_bytes(b"")
+    with pytest.raises(StoreError, match="deleted or replaced"):
+        put(store, b"l" * 32, TEXT)
+
+
+class Unstartable(StubEngine):
+    """Cannot load; counts how often that was tried."""
+
+    async def start(self) -> None:
+        self.loads += 1
+        await asyncio.sleep(0.01)
+        raise EngineError("no memory for one sequence; set engine.cpu_kv_cache_gib=2")
+
+
+def test_an_engine_that_cannot_start_is_started_once(tmp_path: Path) -> None:
+    engine = Unstartable(StubOptions(), ModelSource("m"), LoraNeed())
+    stored = StoredEngine(engine, CompletionStore(tmp_path / "s.sqlite"))
+
+    async def many() -> list[object]:
+        calls = [stored.generate(replace(REQUEST, seed=seed)) for seed in range(20)]
+        first = await asyncio.gather(*calls, return_exceptions=True)
+        return [*first, *await asyncio.gather(stored.generate(REQUEST), return_exceptions=True)]
+
+    found = asyncio.run(many())
+    assert engine.loads == 1
+    assert all(isinstance(error, EngineDeadError) and "cpu_kv_cache_gib=2" in str(error) for error in found)
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,14 @@ def test_what_models_write_around_a_verdict_is_forgiven(reply: str) -> None:
         ('{"score": null}', "not a number"),
         ('{"score": "three"}', "not a number"),
         ('{"score": "1e999"}', "not a number"),
+        ('{"score": "0_5"}', "not a number"),
+        ('{"score": "٣"}', "not a number"),
+        ('{"score": %s}' % ("9" * 400), "out of range"),
+        ('{"score": -%s}' % ("9" * 400), "out of range"),
+        ('{"score": "%s"}' % ("9" * 400), "not a number"),
+        ('{"score": %s}' % ("9" * 5000), "no JSON"),
+        ('{"score": 3, "why": "\\ud83d"}', "half of a surrogate pair"),
+        ('{"score": 3, "why": ' + "[" * 5000 + "]" * 5000 + "}", "no JSON"),
         ('{"score": 3, "winner": "C"}', "none of A, B, tie"),
         ('{"score": 3, "winner": 1}', "not a text"),
         ('{"score": 2} Hm, rather {"score": 4}', "several different verdicts"),
@@ -117,5 +125,16 @@ def test_endless_brackets_cost_no_time() -> None:
 
 
 def test_a_schema_that_says_more_than_is_checked_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"schema.json.score.*'multipleOf' is not checked"):
+    with pytest.raises(ConfigError, match=r"schema.json.score.*'multipleOf' is not supported"):
         check_schema({"type": "object", "properties": {"score": {"type": "number", "multipleOf": 2}}}, "schema.json")
+
+
+@pytest.mark.parametrize("aside", ["[aside {n}: he sighs]", "{{waits {n}}}", "[", "(see [{n}) "])
+def test_a_verdict_is_found_behind_any_number_of_brackets(aside: str) -> None:
+    asides = " ".join(aside.format(n=n) for n in range(300))
+    assert read_verdict(f'{asides}\nVerdict:\n{{"score": 3}}', SCHEMA) == {"score": 3}
+
+
+def test_a_reply_of_brackets_alone_ends() -> None:
+    with pytest.raises(UnusableReplyError, match="no JSON"):
+        read_verdict('{"' * 50_000, SCHEMA)

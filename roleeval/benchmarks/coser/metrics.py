@@ -1,7 +1,7 @@
 """Metrics of a CoSER scene: overlap with the book's conversation, and what happened in the simulation.
 
 BLEU and ROUGE-L compare whole conversations, "Name: message" with blank lines between, without thoughts. Turns that
-were given (continue_from) are left out on both sides. Source: spec/coser.md, sections 2 and 3; docs/coser.md.
+were given (continue_from) are excluded on both sides. Source: spec/coser.md, sections 2 and 3; docs/coser.md.
 """
 
 import re

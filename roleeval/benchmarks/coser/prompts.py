@@ -1,4 +1,4 @@
-"""What each participant of a scene is told before it begins, out of a prompt pack."""
+"""The system prompt and the opening message of each participant of a scene, from a prompt pack."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -59,7 +59,7 @@ class RoleBench:
         if not self.splits:
             raise ConfigError(f"benchmark.splits: empty; allowed values: {', '.join(SPLITS)}")
         if len(set(self.splits)) < len(self.splits):
-            raise ConfigError(f"benchmark.splits: {', '.join(self.splits)} names a split twice")
+            raise ConfigError(f"benchmark.splits: {', '.join(self.splits)} contains a split twice")
 
     @property
     def name(self) -> str:
@@ -235,7 +235,5 @@ def fetch(address: str, *, to: Path | None = None) -> Path:
             match["repo"], repo_type="dataset", revision=match["revision"], allow_patterns=patterns, local_dir=to
         )
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise DataError(
-            f"{address}: the hub did not deliver it ({error}); check the name, the commit and the network"
-        ) from error
+        raise DataError(f"{address}: download failed ({error}); check the name, the commit and the network") from error
     return Path(folder)

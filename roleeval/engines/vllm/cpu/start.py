@@ -2,7 +2,7 @@
 
 vLLM spawns it, and it then imports everything that this process has just imported: half of the start (docs/speed.md).
 Here a server process imports vLLM while this process does the same, on another core, and is forked for the engine. No
-Python code has threads there, unlike here, so that forking it is safe. On GPUs vLLM's own way is left as it is.
+Python code has threads there, unlike here, so that forking it is safe. On GPUs vLLM's own start is used.
 """
 
 import importlib.util
@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
+
+from roleeval.engines.vllm._output import redirect
 
 _IMPORTED = ["vllm.v1.engine.core", "vllm.v1.engine.async_llm", "roleeval.engines.vllm.cpu.worker"]
 # Beside site-packages: what vLLM preloads into its processes on the CPU, one of each kind.
@@ -31,6 +33,7 @@ class _Process(ForkServerProcess):
         os.environ.clear()
         os.environ.update(self._environment)
         threading.Thread(target=_end_with_parent, daemon=True).start()
+        redirect()
         super().run()
 
 

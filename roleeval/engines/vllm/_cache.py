@@ -1,0 +1,100 @@
+"""How much memory the KV cache needs on the CPU: at least one longest sequence must fit, or vLLM does not start."""
+
+import logging
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from roleeval.engines._protocol import ModelSource
+
+_log = logging.getLogger(__name__)
+
+_GIB = 2**30
+_LEAST_GIB = 1
+_BLOCKS = 1.05  # vLLM fills whole blocks, and holds one back
+_SHARE = 0.5  # of the memory that is free: weights and activations need the rest
+_ROUND = 256  # tokens; a shortened context is a multiple of it
+_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """The KV cache's size in GiB, and the context in tokens where it had to be cut; None: the model's own."""
+
+    gib: int
+    max_model_len: int | None = None
+
+
+def cpu_cache(source: ModelSource, *, max_model_len: int | None, dtype: str, copies: int) -> Cache:
+    """The smallest cache that holds one longest sequence, 1 GiB at least; where memory is short a shorter context.
+
+    Args:
+        source: the model.
+        max_model_len: tokens of a sequence, if that was asked for: it is then never cut.
+        dtype: of keys and values; "auto" is float32, as on the CPU.
+        copies: of the model, each with a cache of its own.
+    """
+    found = _shape(source)
+    if found is None:
+        return Cache(_LEAST_GIB)
+    per_token, longest = found
+    per_token *= _BYTES.get(dtype, 4)
+    longest = max_model_len or longest
+    needed = math.ceil(per_token * longest * _BLOCKS / _GIB)
+    most = max(_LEAST_GIB, int(free_memory() * _SHARE / _GIB / copies))
+    if needed <= _LEAST_GIB:
+        return Cache(_LEAST_GIB)
+    if needed <= most or max_model_len is not None:
+        _log.info(
+            "%s: %d GiB for the KV cache, as one sequence of %d tokens needs; set engine.max_model_len to use less",
+            source.path,
+            needed,
+            longest,
+        )
+        return Cache(needed)
+    fits = int(most * _GIB / _BLOCKS / per_token) // _ROUND * _ROUND
+    _log.warning(
+        "%s: one sequence of %d tokens needs a KV cache of %d GiB, and %d GiB may be used; the context is cut to %d"
+        " tokens. Set engine.max_model_len, or engine.cpu_kv_cache_gib=%d for all of it",
+        source.path,
+        longest,
+        needed,
+        most,
+        fits,
+        needed,
+    )
+    return Cache(most, fits)
+
+
+def _shape(source: ModelSource) -> tuple[int, int] | None:
+    """Numbers per token in keys and values, and the longest sequence; None where the configuration does not say."""
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(
+            source.path, revision=source.revision, trust_remote_code=source.trust_remote_code
+        ).get_text_config()
+        heads = int(config.num_attention_heads)
+        kv_heads = int(getattr(config, "num_key_value_heads", None) or heads)
+        size = int(getattr(config, "head_dim", None) or config.hidden_size // heads)
+        return 2 * int(config.num_hidden_layers) * kv_heads * size, int(config.max_position_embeddings)
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, ImportError):
+        return None  # vLLM will say what is wrong with it
+
+
+def free_memory() -> int:
+    """Bytes of main memory that can be used without swapping, within the limit of a container."""
+    try:
+        text = Path("/proc/meminfo").read_text(encoding="ascii")
+        lines = dict(line.split(":", 1) for line in text.splitlines())
+        free = int(lines["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:
+        group = Path("/sys/fs/cgroup")
+        limit, used = (int((group / name).read_text(encoding="ascii")) for name in ("memory.max", "memory.current"))
+        free = min(free, limit - used)
+    except (OSError, ValueError):  # no such limit
+        pass
+    return max(0, free)
