@@ -81,10 +81,13 @@ def module_names(folder: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
     file, targets = weights_file(folder), config.get("target_modules")
     if file.suffix == ".safetensors":
         try:
-            matches = map(LORA.fullmatch, safetensors_header(file))
+            names = safetensors_header(file).keys()
         except AdapterError:  # said by whoever checks the adapter
             return ()
-        return tuple(sorted({match["module"].rpartition(".")[2] for match in matches if match}))
+        if any(".experts." in name for name in names):  # engines join the experts of a mixture under another name
+            return ()
+        matches = filter(None, map(LORA.fullmatch, names))
+        return tuple(sorted({match["module"].rpartition(".")[2] for match in matches}))
     if not isinstance(targets, list) or not all(isinstance(target, str) for target in targets):
         return ()
     return tuple(sorted({target.rpartition(".")[2] for target in targets}))

@@ -58,9 +58,6 @@ class LoraNeed:
         modules = self.modules | other.modules if self.modules and other.modules else frozenset()
         return LoraNeed(max(self.count, other.count), max(self.max_rank, other.max_rank), modules)
 
-    def without(self, modules: frozenset[str]) -> "LoraNeed":
-        return LoraNeed(self.count, self.max_rank, self.modules - modules)
-
     def covers(self, other: "LoraNeed") -> bool:
         if not other.count:
             return True

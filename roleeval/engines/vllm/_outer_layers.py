@@ -15,7 +15,7 @@ from roleeval.engines.vllm._outline import outline
 from roleeval.errors import AdapterError
 from roleeval.types import AdapterRef
 
-OUTER = frozenset((*EMBEDDINGS, "lm_head"))
+_OUTER = frozenset((*EMBEDDINGS, "lm_head"))
 _MODELS = "vllm.model_executor.models"
 
 
@@ -25,7 +25,7 @@ def check_outer_layers(adapter: AdapterRef, source: ModelSource) -> None:
     Raises:
         AdapterError: it is on a layer of those, and vLLM does not serve that for this model.
     """
-    found = sorted(OUTER.intersection(adapter.modules))
+    found = sorted(_OUTER.intersection(adapter.modules))
     if found and (architecture := unserved_by(source)):
         raise AdapterError(
             f"adapter {adapter.path}: it is on {', '.join(found)}, which vLLM does not serve for {architecture}; use"

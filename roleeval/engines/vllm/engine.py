@@ -12,7 +12,7 @@ import multiprocessing
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from roleeval.engines._adapter_effect import PROBE, AdapterEffects
@@ -35,7 +35,7 @@ from roleeval.engines.vllm._adapters import Adapters, lora_arguments, require_sc
 from roleeval.engines.vllm._cache import Cache, cpu_cache
 from roleeval.engines.vllm._cause import cause
 from roleeval.engines.vllm._decode_check import decode_gap, require_agreement
-from roleeval.engines.vllm._outer_layers import OUTER, check_outer_layers, unserved_by
+from roleeval.engines.vllm._outer_layers import check_outer_layers, unserved_by
 from roleeval.engines.vllm._output import Output
 from roleeval.engines.vllm.cpu import arguments as cpu_arguments
 from roleeval.engines.vllm.cpu import start as cpu_start
@@ -337,7 +337,8 @@ class VllmEngine:
                 tensor_parallel_size=options.tensor_parallel_size, stock=bool(self._stock)
             )
         if self._lora.count:
-            need = self._lora if not unserved_by(self._source) else self._lora.without(OUTER)
+            # Which modules are wrapped matters only where the output layer might be.
+            need = replace(self._lora, modules=frozenset()) if unserved_by(self._source) else self._lora
             slots = cpu_arguments.lora_slots(options.max_loras, self._lora.count) if cpu else options.max_loras
             arguments |= lora_arguments(need, rank=self._max_rank, slots=slots, held=options.max_cpu_loras)
         return arguments | options.extra
