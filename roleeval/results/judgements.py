@@ -98,7 +98,7 @@ def _lines(file: Path) -> Iterator[tuple[bytes, KeptJudgement]]:
                 kept = _kept(orjson.loads(line))
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise ResultError(
-                    f"{file}, line {number}: damaged ({error}); delete the file and judge again"
+                    f"{file}, line {number}: damaged ({error}); delete the file and run the same command again"
                 ) from error
             yield line, kept
 

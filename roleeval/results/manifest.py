@@ -161,6 +161,14 @@ class PanelRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FileRecord:
+    """A file of the folder as it was written."""
+
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Manifest:
     """A finished run.
 
@@ -172,6 +180,7 @@ class Manifest:
         provenance: versions, machine and commit.
         stages: stage -> "done", or the hash of what it was done with.
         judges: column -> record.
+        files: name -> record, of the folder's other files; without those that a stage is replacing.
         more: what importers say of their source.
     """
 
@@ -186,6 +195,7 @@ class Manifest:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     stages: Mapping[str, str] = field(default_factory=dict)
     judges: Mapping[str, JudgeRecord | PanelRecord] = field(default_factory=dict)
+    files: Mapping[str, FileRecord] = field(default_factory=dict)
     more: Mapping[str, Any] = field(default_factory=dict)
 
     @property

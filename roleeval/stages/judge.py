@@ -86,6 +86,7 @@ async def judge_folder(config: RunConfig, runtime: Runtime, folder: ResultFolder
     if all(task.is_done(manifest, summary) for task in tasks) and (not panel or pooled in manifest.judges):
         return False
     played = list(read_transcripts(folder.transcripts))
+    folder.begin_changes(manifest)
     judges = dict(manifest.judges)
     found: dict[str, JudgeRows] = {}
     for task in tasks:

@@ -183,6 +183,7 @@ def rescore(config: RunConfig, folder: ResultFolder) -> RunOutcome:
             samples.append(sample)
             progress.done(transcript, usage)
     kept = kept_rows(manifest)
+    folder.begin_changes(manifest)
     scoring.book.take_over(folder.scores, samples, lambda metric: metric.startswith(JUDGED) and kept(metric))
     scoring.write(folder, {**summary_infos(folder.summary()), **judge_infos(manifest)})
     folder.write_manifest(replace(manifest, stages={**manifest.stages, "score": metrics_hash(config)}))
