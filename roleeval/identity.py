@@ -11,7 +11,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Any
 
-# Metadata of a dataclass field that says where something lies, who is asked, how often in vain or at what price.
+# Metadata of a dataclass field that affects only location, routing, retries or cost, not the reply.
 OUTSIDE_IDENTITY: Mapping[str, bool] = MappingProxyType({"identity": False})
 
 
@@ -21,7 +21,7 @@ def options(thing: Any) -> dict[str, Any]:
 
 
 def identity_of(thing: Any) -> dict[str, Any]:
-    """What stands for an object: its class, and its own `identity()` or else all of its options."""
+    """What identifies an object: its class, and its own `identity()` or else all of its options."""
     stated = thing.identity() if callable(getattr(thing, "identity", None)) else options(thing)
     return {"class": class_name(type(thing)), **_plain(stated)}
 

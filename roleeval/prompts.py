@@ -20,7 +20,7 @@ class PromptPack:
         name: from its manifest.yaml.
         version: from its manifest.yaml.
         sha256: hash of all its files.
-        folder: where it lies.
+        folder: where it is.
     """
 
     name: str

@@ -13,7 +13,7 @@ ZOO_WEIGHTS = _PACKAGE / "zoo" / "weights"
 def resource(relative: str) -> Path:
     """Path of a shipped file or folder, such as "tasks/rolebench/embedded".
 
-    A checkout has conf/, tasks/ and judges/ beside roleeval/; a wheel carries them inside it.
+    A checkout has conf/, tasks/ and judges/ next to roleeval/; a wheel carries them inside it.
     """
     inside = _PACKAGE / relative
     return inside if inside.exists() else _PACKAGE.parent / relative

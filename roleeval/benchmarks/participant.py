@@ -72,7 +72,7 @@ class Participant:
         reply_attempts: int = 1,
         ask_again: Collection[Status] = (),
     ) -> Turn:
-        """Its next turn; what came since its last one stands in the turn's messages. It does not remember it yet.
+        """Its next turn; the turn's messages have what came since its last one. It does not remember it yet.
 
         A call that failed is repeated with the same seed: it brought no text, and what comes in its place must be what
         an undisturbed run has. A reply with a status of `ask_again` is asked for with another seed, because the same

@@ -59,11 +59,22 @@ def _warnings(coverage: "Coverage") -> list[str]:
         "open reasoning without closing it: no answer, scored 0": coverage.reasoning_unclosed,
         "contain no answer and are scored 0": coverage.no_answer,
         "contain several texts; only the first is scored": coverage.further_texts,
-        "without a reference differ from a reference only in outer white space; keys must match exactly": (
+        "without a reference differ from a reference only in white space; keys must match exactly": (
             coverage.differ_in_white_space
         ),
     }
-    return [f"warning: {count} predictions {what}" for what, count in found.items() if count]
+    warnings = [f"warning: {count} predictions {what}" for what, count in found.items() if count]
+    if count := coverage.unmatched_references:
+        warnings.append(
+            f"warning: {count} of {coverage.references} references have no prediction; they are missing, and the means"
+            " are over the others"
+        )
+    if count := coverage.wordless_references:
+        warnings.append(
+            f"warning: the references of {count} predictions hold no letter and no digit; metrics that compare with"
+            " references are missing there"
+        )
+    return warnings
 
 
 def _marks(coverage: "Coverage") -> str:

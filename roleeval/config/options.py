@@ -34,7 +34,7 @@ class RunOptions:
         stages: "generate" asks the model, "score" computes metrics from transcripts, "judge" asks the judge, if any.
         results_dir: where result folders go.
         run_name: the last part of the result folder; None: the seed and a hash of the configuration.
-        max_in_flight: episodes under way at once.
+        max_in_flight: parallel episodes.
         fail_on_error: share of samples whose engine call may fail; above it the run stops.
         store: the completion store's file; None: <results_dir>/.store/completions.sqlite.
         progress: "bar", "quiet" (errors and the final table), or "log" (a line every few seconds).

@@ -32,7 +32,7 @@ from roleeval.types import ChatRole, LikelihoodRequest, Message, Request, Sampli
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-# Output is decoded behind this many prompt tokens: some tokenizers (Llama 2's) drop the space in front of the first.
+# Output is decoded after this many prompt tokens: some tokenizers (Llama 2's) drop the space in front of the first.
 _CONTEXT_TOKENS = 8
 # What templates take out of past turns: everything before a closing tag, or what is between the two.
 _REASONING = re.compile(r"<think>.*?</think>|\A(?:(?!<think>).)*</think>", re.DOTALL)
@@ -159,7 +159,7 @@ def opened_prompt(
 ) -> tuple[list[int], str]:
     """The token ids of a prompt, and what the text of the answer begins with.
 
-    The latter is the prefill; in front of it stands the reasoning tag that the chat template leaves open for the
+    The latter is the prefill; before it is the reasoning tag that the chat template leaves open for the
     answer, if it does: an answer that was cut off inside it is reasoning. What a schema constrains cannot close the
     tag and holds no reasoning.
 

@@ -134,7 +134,7 @@ class CompletionStore:
 
         Args:
             key: of `request_key` or `likelihood_key`.
-            kind: what that kind of key stands for.
+            kind: the type of the answers under that kind of key.
 
         Raises:
             StoreError: the file cannot be read.
@@ -149,7 +149,7 @@ class CompletionStore:
         except sqlite3.Error as error:
             raise self._explain(error) from error
         _log.warning(
-            "%s: the entry %s does not match its checksum; it is dropped and asked for again. Check the disk",
+            "%s: the entry %s does not match its checksum; it is deleted and requested again. Check the disk",
             self._path,
             key.hex()[:16],
         )
@@ -197,7 +197,7 @@ class CompletionStore:
                 each.future.set_result(stored[key])
 
     def _require_the_file(self) -> None:
-        # SQLite goes on writing into a file that has no name any more.
+        # SQLite continues to write to a file that has no name any more.
         try:
             there = self._path.stat().st_ino == self._inode
         except OSError:
@@ -406,7 +406,7 @@ class StoredEngine:
             )
 
     async def close(self) -> None:
-        """Cancels what is under way and waits for it."""
+        """Cancels what is in flight and waits for it."""
         tasks = list(self._running.values())
         for task in tasks:
             task.cancel()

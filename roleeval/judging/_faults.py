@@ -33,7 +33,7 @@ class Fault:
         name: as tables show it.
         how: insert, append, open, replace or repeat.
         phrases: language -> at least as many as the greatest dose; empty for repeat.
-        alone_from: the dose from which phrases stand alone; None is never.
+        alone_from: the dose from which the phrases replace the answer; None: never.
         needs: "reference" where it makes sense in a reference answer only; None: in any answer.
     """
 

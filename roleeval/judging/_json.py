@@ -19,7 +19,7 @@ _CHECKED = frozenset(
     ("type", "properties", "required", "additionalProperties", "items", "enum", "minimum", "maximum", "minItems")
 )
 _KNOWN = _CHECKED | {"maxItems", "minLength", "maxLength", "description", "title"}
-# Characters read in vain behind brackets that open no JSON; a model that repeats "{" for ever is not worth more.
+# Most characters read after brackets that open no JSON, for models that repeat "{" for ever.
 _IN_VAIN = 2_000_000
 _LARGEST = 2**53  # the largest whole number that every reader of JSON takes as it is
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
@@ -46,7 +46,7 @@ def read_verdict(reply: str, schema: Schema, *, judged: str = "") -> Any:
     Args:
         reply: what the judge wrote, reasoning removed.
         schema: what a verdict looks like.
-        judged: all text by candidates; JSON that stands in it is a quotation and no verdict.
+        judged: all text by candidates; JSON that appears in it is a quotation, not a verdict.
 
     Raises:
         UnusableReplyError: there is none, or there are several that differ.

@@ -131,7 +131,7 @@ class Judge:
         constrain: have the engine constrain replies to the schema; false for engines that cannot.
         thoughts: "shown" gives the judge inner thoughts in brackets, for protocols that say so.
         seed: every call's seed derives from it; not the run's, so that two runs that are compared share their calls.
-        max_in_flight: questions under way at once.
+        max_in_flight: parallel questions.
         prices: model name -> price; a model that is not in it has no cost.
         controls: good answers to put faults into, to see whether the judge ranks their doses in order; 0 is none.
     """
@@ -214,7 +214,7 @@ class Judge:
         raise NotImplementedError
 
     def scores(self, judged: Sequence[tuple[Case, Sequence[Judgement]]]) -> list[tuple[Sample, list[Score]]]:
-        """The rows of all cases; a Score's metric is the part behind the judge's column name."""
+        """The rows of all cases; a Score's metric is the part after the judge's column name."""
         raise NotImplementedError
 
     def infos(self, opponents: Sequence[str]) -> Sequence[MetricInfo]:

@@ -30,7 +30,7 @@ class Panel:
 
 
 def members(judge: Any) -> list[Judge]:
-    """The judges behind a configuration's judge.
+    """The judges of a configuration's judge: its members if it is a panel.
 
     Raises:
         ConfigError: it is none, or lacks a method that each judge has of its own.

@@ -3,7 +3,7 @@
     <system_thinking>plan</system_thinking><role_thinking>thought</role_thinking><role_action>act</role_action>speech
 
 One pass over the tags makes segments, from which each form of the reply is made. However malformed the tags are, the
-text in a thinking tag is never visible; _her_tags.py knows their names. Source: spec/coser.md, sections 4 and 6.
+text in a thinking tag is never visible; _her_tags.py knows the tags' names. Source: spec/coser.md, sections 4 and 6.
 """
 
 from collections.abc import Sequence

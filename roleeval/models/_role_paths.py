@@ -33,7 +33,7 @@ def folder_role(folder: str) -> str:
 
 
 def located(path: str, key: str) -> Path:
-    """A configured path; "zoo:NAME" lies in the project's own small models.
+    """A configured path; "zoo:NAME" is one of the project's own small models.
 
     Args:
         path: what the configuration says.

@@ -31,7 +31,7 @@ class Base:
         prompt_format: "chat" is the model's chat template; the others are raw prompts for one question
             (raw_prompts.yaml), those ending in _lora with the system prompt in front.
         prefill: text that opens the assistant's turn.
-        reasoning_marks: what stands around reasoning in replies: "auto" (all that are known; other ones than <think>
+        reasoning_marks: what encloses reasoning in replies: "auto" (all that are known; other ones than <think>
             are counted and warned of), "none", a name or a pair of marks (models/marks.py).
         always_reasons: every answer begins with reasoning, whose opening mark may be missing (a server's template
             writes it): a text that was cut off before a closing mark is reasoning.

@@ -24,7 +24,7 @@ def parse_plain(
         reasoning: what the server returned in a reasoning field of its own.
         always_reasons: the model never answers without reasoning, so a text that reached its limit before any
             closing mark is reasoning even without an opening one.
-        marks: what reasoning stands in (marks.checked_marks).
+        marks: what encloses reasoning (marks.checked_marks).
     """
     split = split_reasoning(text, marks)
     if always_reasons and finish_reason == "length" and not (split.found or reasoning.strip()):

@@ -53,7 +53,7 @@ def older_info(metric: str) -> MetricInfo:
 
 
 def older_judge_infos(prefix: str, ranges: Mapping[str, Sequence[float]]) -> dict[str, MetricInfo]:
-    """Metric behind the prefix -> info, for a judge's record of an older folder, which has (worst, best) values."""
+    """Metric after the prefix -> info, for a judge's record of an older folder, which has (worst, best) values."""
     found = {}
     for name, (worst, best) in ranges.items():
         bare = name.removeprefix(f"{prefix}/")

@@ -27,7 +27,7 @@ class JudgedRun:
     """A finished run whose answers were judged.
 
     Attributes:
-        folder: where it lies.
+        folder: its result folder.
         manifest: its manifest.
     """
 
@@ -108,7 +108,7 @@ class JudgeColumn:
         return self.form == "pairs"
 
     def answer(self, run_id: str, sample: Sample) -> Answer | None:
-        """What a run (or the reference) says to a sample; None where its folder is not at hand."""
+        """A run's (or the reference's) answer to a sample; None if its folder is not available."""
         if run_id == REFERENCES:
             return Answer.said(reference(sample))
         found = self.runs[run_id].items.get(sample.id) if run_id in self.runs else None
@@ -124,7 +124,7 @@ class Pairs:
         verdicts: criterion -> verdicts of pairs that have both orders.
         unasked: criterion -> outcomes that needed no judge.
         name_of: run id -> name.
-        absent: runs that were compared and whose folders are not at hand: outcomes of theirs that needed no judge are
+        absent: compared runs whose folders are not available: outcomes of theirs that needed no judge are
             not known here.
         aggregate: of repeats.
     """
@@ -180,7 +180,7 @@ def _of_benchmark(benchmark: str, runs: Mapping[str, JudgedRun]) -> Iterator[Jud
 
 
 def pairs(column: JudgeColumn) -> Pairs:
-    """Who was compared with whom in a pairwise column, and how it ended.
+    """The compared pairs of a pairwise column, and their outcomes.
 
     Raises:
         ResultError: a run's transcripts are damaged.
@@ -211,7 +211,7 @@ def pairs(column: JudgeColumn) -> Pairs:
 
 
 def met(column: JudgeColumn) -> list[tuple[str, str]]:
-    """Labels of every two candidates that a pairwise column compares; references stand second."""
+    """Run ids of every two candidates that a pairwise column compares; references come second."""
     found = {frozenset((run_id, other)) for run_id, record in column.records.items() for other in record.opponents}
     several = [sorted(pair, key=lambda run_id: (run_id == REFERENCES, run_id)) for pair in found]
     return sorted((one, other) for one, other in several)

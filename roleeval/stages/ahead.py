@@ -68,7 +68,7 @@ class JudgingAhead:
             task.add_done_callback(self._running.discard)
 
     async def close(self) -> None:
-        """Waits for the questions that are under way; the others are left to the stage."""
+        """Waits for the questions in flight; the others are left to the stage."""
         self._waiting.clear()
         await asyncio.gather(*self._running)
         for bench in self._benches:

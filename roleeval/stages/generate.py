@@ -46,7 +46,7 @@ class Job:
 
 @dataclass
 class _Tally:
-    """What became of the episodes so far; raises where more calls failed than `fail_on_error` allows."""
+    """Counts the episodes' outcomes; raises if more calls failed than `fail_on_error` allows."""
 
     planned: int
     fail_on_error: float

@@ -263,7 +263,7 @@ class _Asking:
 async def _ask_all(
     task: Task, cases: Sequence[Case], options: RunOptions, unasked: dict[int, str]
 ) -> list[list[Judgement]]:
-    """Per case its judgements, in the order of its questions; `max_in_flight` questions are under way at once.
+    """Per case its judgements, in the order of its questions; `max_in_flight` questions run in parallel.
 
     Raises:
         EngineError: more questions had no reply, or more cases no question, than `fail_on_error` allows.
@@ -337,7 +337,7 @@ def _write(
     samples: Sequence[Sample],
     found: Mapping[str, JudgeRows],
 ) -> None:
-    """Adds rows to the folder's scores in the place of the same columns' older ones."""
+    """Adds rows to the folder's scores, replacing older rows of the same columns."""
     manifest = _without_stale_panels(manifest)
     book, kept = ScoreBook(), kept_rows(manifest)
     book.take_over(folder.scores, samples, lambda metric: kept(metric) and not metric.startswith(tuple(found)))

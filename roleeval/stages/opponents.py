@@ -38,7 +38,7 @@ class Opponents:
         """Looks through the results of the same benchmark.
 
         Args:
-            config: says where results lie.
+            config: says where results are.
             own: the run that is judged.
             manifest: its manifest; opponents agree with it in data, prompts, limit and seed.
             against: names of models, or "references"; None is every comparable run.

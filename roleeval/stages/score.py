@@ -82,7 +82,7 @@ class Scoring:
     def _finite(self, key: str, sample: Sample, row: Score) -> Score:
         if row.value is None or (isinstance(row.value, (int, float)) and math.isfinite(row.value)):
             return row
-        error = ValueError(f"{row.metric} is {row.value!r}, which is no number")
+        error = ValueError(f"{row.metric} is {row.value!r}, which is not a number")
         self._note(key, sample, error)
         return as_failed(row, error)
 

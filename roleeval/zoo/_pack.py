@@ -44,7 +44,7 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """One row: token ids, positions, segment numbers (0 is the prefix), labels, 1 where a question stands, the role."""
+    """One row: token ids, positions, segment numbers (0 is the prefix), labels, 1 at a question, the role."""
 
     ids: tuple[int, ...]
     positions: tuple[int, ...]

@@ -31,7 +31,7 @@ _MARKED = re.compile(r"\[([^\[\]]*)\]|\(([^()]*)\)")
 _NOBODY = ModelSource("script")
 # Each answer is set against so many other roles.
 _FOILS = 1
-# Train scenes are short: each is also read with so many others of its book behind it, for the length of real scenes.
+# Train scenes are short: each is also followed by so many others of its book, for the length of real scenes.
 _HER_PARTNERS = 1
 _STAGE_PARTNERS = 5
 
@@ -63,7 +63,7 @@ def scene_turns(scene: Scene, *, tagged: Callable[[str, str], str] | None = None
     """Plays a scene by its reference.
 
     Args:
-        scene: what is played; the predictor ends it behind its last line.
+        scene: what is played; the predictor ends it after its last line.
         tagged: (character, message) -> the message in HER's tags; None leaves brackets.
 
     Raises:

@@ -71,7 +71,7 @@ class Recipe:
 
     Attributes:
         make: trains it, writes it into the given folder and returns the optimiser steps taken.
-        needs: models that must lie in the job's folder before.
+        needs: models that must be in the job's folder first.
     """
 
     make: Callable[[Job, Path], int]

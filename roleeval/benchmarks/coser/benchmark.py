@@ -199,7 +199,7 @@ class Coser:
         }
 
     def _setup(self) -> dict[str, str]:
-        """What has to be the same in one table, beside data and prompts."""
+        """What must be equal in one table, besides data and prompts."""
         helpers = {
             name: helper.model.name if helper.model else "base model of the run"
             for name, helper in self.helpers().items()
@@ -221,7 +221,7 @@ def material(scene: Scene, *, given: int = 0) -> dict[str, str]:
     """A scene's texts for judges and metrics.
 
     "reference" is the book's conversation as others hear it (Environment untouched); "reference_shown" has the
-    thoughts as well; "reference_rest", where turns are given, is the reference behind them.
+    thoughts as well; "reference_rest", where turns are given, is the rest of the reference.
     """
     forms = [(line.speaker, given_message(line.message, line.speaker)) for line in scene.lines]
     said = [(name, given.shown) for name, given in forms]

@@ -14,12 +14,12 @@ judges/gca/                     own
 If a pack has no continued.txt or schema.json, the file of judges/gca is used.
 """
 
-import json
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from roleeval.errors import ConfigError
+from roleeval.jsonfiles import read_json
 from roleeval.prompts import PromptPack, fill, load_prompt_pack
 from roleeval.types import Message, Sample
 
@@ -65,7 +65,7 @@ def load_critic(pack: PromptPack) -> Critic:
     imported = pack.folder / "critic.json"
     if imported.is_file():
         try:
-            data = json.loads(imported.read_text(encoding="utf-8"))
+            data = read_json(imported)
             return Critic(str(data["template"]), None, _dimensions(data["dimensions"], str(imported)))
         except (ValueError, KeyError, TypeError) as error:
             raise ConfigError(f"{imported}: damaged ({error}); import the prompts again") from error

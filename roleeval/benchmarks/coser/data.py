@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from roleeval.errors import DataError
+from roleeval.errors import DataError, cause_of
+from roleeval.jsonfiles import read_json
 
 ENVIRONMENT = "Environment"
 SPLITS = ("id", "ood")
@@ -38,7 +39,7 @@ class Scene:
         speakers: all who may speak, Environment included; the first one opens the scene.
         majors: speakers with a profile in the book.
         descriptions: name -> what the plot says of a character.
-        histories: name -> what became of a character in this plot; the past for later plots of the book.
+        histories: name -> a character's story in this plot; the past for later plots of the book.
         profiles: name -> the book's long profile.
         motivations: name -> key of the data file -> text.
         lines: the reference conversation.
@@ -96,8 +97,8 @@ def read_scenes(
                 raise ValueError("book, i_p, i_c: the same as in an earlier case")
             scenes.append(_scene(data, scene_id))
             seen.add(scene_id)
-        except ValueError as error:
-            reason = f"{file}, {case}: {error}"
+        except Exception as error:  # whatever one scene brings out
+            reason = f"{file}, {case}: {error if isinstance(error, ValueError) else cause_of(error)}"
             if on_error == "raise":
                 raise DataError(f"{reason}; fix it, or set benchmark.on_error=skip to skip such cases") from error
             if skipped is not None:
@@ -109,17 +110,15 @@ def read_scenes(
 
 def _cases(file: Path) -> Iterator[Any]:
     try:
-        text = file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{file}: not UTF-8 text ({error})") from error
+        content = file.read_bytes()
     except OSError as error:
         raise DataError(f"benchmark.data_file: {file} cannot be read ({error})") from error
-    if not text.strip():
+    if not content.strip():
         raise DataError(f"{file}: an empty file; expected a JSON list of scenes")
     try:
-        data = json.loads(text)
+        data = read_json(file, check_halves=False)
     except ValueError as error:
-        raise DataError(f"{file}: not valid JSON ({error})") from error
+        raise DataError(f"{file}: {error}") from error
     if not isinstance(data, list):
         raise DataError(f"{file}: expected a JSON list of scenes, found {type(data).__name__}")
     yield from data

@@ -139,7 +139,7 @@ class SceneFacts:
 class NextSpeaker:
     """How the next-speaker predictor's replies were read: `coser/nsp_<step>`, a count per scene for every step.
 
-    The steps are those of next.py beside this file. `coser/nsp_drawn_unasked` sums those whose speaker was drawn
+    The steps are those of next.py. `coser/nsp_drawn_unasked` sums those whose speaker was drawn
     although nobody asked for it: replies that could not be followed.
     """
 
@@ -168,7 +168,7 @@ class NextSpeaker:
 
 
 def _compared(sample: Sample, transcript: Transcript) -> tuple[str, str]:
-    """The simulated conversation and the book's, both behind what was given."""
+    """The simulated conversation and the book's, both without the given turns."""
     turns = [turn for turn in transcript.turns if turn.part in ("model", "environment") and turn.visible]
     said = "\n\n".join(f"{turn.speaker}: {turn.visible}" for turn in turns)
     return said, sample.material.get("reference_rest", sample.material["reference"])

@@ -15,7 +15,7 @@ class ScenePrompts:
     Attributes:
         pack: their templates.
         rules: word limit, motivations and the predictor's form of reply.
-        tags: characters write HER's tags in the place of brackets.
+        tags: characters write HER's tags instead of brackets.
     """
 
     pack: PromptPack

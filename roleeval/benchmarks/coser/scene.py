@@ -30,7 +30,7 @@ from roleeval.errors import UnsupportedRoleError
 from roleeval.models import Hears, heard_her
 from roleeval.types import MODEL, Part, Persona, Status, Transcript, Turn
 
-# Parts beside MODEL. The predictor's turns are asides.
+# Parts other than MODEL. The predictor's turns are asides.
 ENVIRONMENT_PART, PREDICTOR_PART, REFERENCE_PART = "environment", "next_speaker", "reference"
 # The predictor's answer is what a whole scene waits for; it is short, and a character's turn can follow at once.
 _PREDICTOR_FIRST, _OTHERS = 0, 1
@@ -62,7 +62,7 @@ class Play:
     turns: list[Turn] = field(default_factory=list)
 
     async def run(self) -> Transcript:
-        """Plays the scene to its end, or to the first call that failed for good."""
+        """Plays the scene to its end, or to the first call that failed in every attempt."""
         people = self._people()
         missing = await self._unsupported(people)
         if missing is not None:
@@ -145,7 +145,7 @@ class Play:
         return await someone.speak(sample_id=self.scene.id, turn=len(self.turns), call_attempts=self.attempts)
 
     async def _speak(self, someone: Participant, people: Mapping[str, Participant]) -> bool:
-        """One turn of a character or the environment; False where its call failed for good."""
+        """One turn of a character or the environment; False if its call failed in every attempt."""
         turn = await self._call(someone)
         if turn.status == "engine_failed":
             self.turns.append(turn)
@@ -197,7 +197,7 @@ class Play:
                 someone.hear(f"{speaker}: {heard}")
 
     async def _next(self, current: str, number: int, people: Mapping[str, Participant]) -> Choice | None:
-        """Who is next; None where the predictor's call failed for good."""
+        """Who is next; None if the predictor's call failed in every attempt."""
         draw = Draw(self.actor.run_seed, self.scene.id, len(self.turns))
         if self.nsp == "reference":
             lines = self.scene.lines[number + 1 :]

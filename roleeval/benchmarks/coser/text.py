@@ -12,7 +12,7 @@ def without_thoughts(text: str) -> tuple[str, str]:
     """Takes [thoughts] out of a message; each line is trimmed and empty lines are left out.
 
     Brackets are followed over lines and into each other, and an unclosed one takes in the rest: what a model meant to
-    keep to itself is never heard. On the reference, whose thoughts stand on one line and are closed, this is CoSER's
+    keep to itself is never heard. On the reference, whose thoughts are on one line and are closed, this is CoSER's
     own rule.
 
     Returns:
@@ -42,12 +42,12 @@ def without_thoughts(text: str) -> tuple[str, str]:
 
 
 def without_name(text: str, name: str) -> str:
-    """A turn without the speaker's own name and a colon in front of it."""
+    """A turn without the speaker's own name and colon at the start."""
     return re.sub(rf"^\s*[*_]{{0,3}}{re.escape(name)}[*_]{{0,3}}\s*[:：][*_]{{0,3}}\s*", "", text, count=1)
 
 
 def with_name(text: str, name: str) -> str:
-    """A turn as others hear it: the speaker's name in front, once."""
+    """A turn as others hear it: prefixed with the speaker's name, once."""
     return f"{name}: {without_name(text, name)}"
 
 

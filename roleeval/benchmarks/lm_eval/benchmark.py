@@ -42,7 +42,7 @@ class LmEval:
     Attributes:
         tasks: names of tasks, groups and tags, or paths of task YAML files.
         include_path: a folder with task YAML files of one's own.
-        num_fewshot: examples in front of each question; None is the task's own number.
+        num_fewshot: examples before each question; None: the task's own number.
         apply_chat_template: ask in the family's chat format; False sends lm-eval's plain text.
         role: the role played in all documents; None is none (then only families that need no role can be asked).
         description: of the role, for its system prompt.
@@ -271,7 +271,7 @@ class LmEval:
 
     @cached_property
     def _data_hash(self) -> str:
-        """Of all tasks: how they ask and score, and their documents; not where they lie."""
+        """Of all tasks: how they prompt and score, and their documents; not their paths."""
         parts = []
         for name, task in self._loaded["tasks"].items():
             config = {k: v for k, v in task.dump_config().items() if k not in ("dataset_path", "dataset_kwargs")}

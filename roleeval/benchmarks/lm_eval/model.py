@@ -67,7 +67,7 @@ class PersonaLM(TemplateLM):  # type: ignore[misc]
         actor: the model, its engine and the run's seed.
         played: the role that the model plays.
         submit: runs a coroutine on the engine's event loop and waits for it.
-        in_flight: calls under way at once.
+        in_flight: parallel calls.
 
         Raises:
             UnsupportedRoleError: the family cannot play the role.
@@ -109,7 +109,7 @@ class PersonaLM(TemplateLM):  # type: ignore[misc]
         return f"{self._actor.model.name}-{self._actor.engine.fingerprint[:16]}"
 
     def _context(self, context: str) -> str:
-        # Without a chat template the role's system prompt stands in front, as lm-eval puts system instructions.
+        # Without a chat template the role's system prompt comes first, as lm-eval does with system instructions.
         system = self._played.system
         if self._chat or not system or not context:
             return context

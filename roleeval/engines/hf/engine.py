@@ -333,7 +333,7 @@ class HfEngine:
         return raised
 
     async def close(self) -> None:
-        """Stops after the token under way; requests that still wait fail."""
+        """Stops after the current token; requests that are still waiting fail."""
         worker, self._worker = self._worker, None
         if worker is None:
             return

@@ -29,8 +29,8 @@ def model_facts(content: bytes, model: str, *, now: float) -> dict[str, str]:
             old says nothing.
 
     Returns:
-        Fact -> value, as the server wrote it; an adapter's facts have its name in front. Empty where the list does not
-        have the model.
+        Fact -> value, as the server wrote it; an adapter's facts are prefixed with its name. Empty where the list does
+        not have the model.
     """
     cards = {str(card["id"]): card for card in _cards(content)}
     if model not in cards:

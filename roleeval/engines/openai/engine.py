@@ -53,11 +53,11 @@ class OpenAIOptions:
             server that is restarted elsewhere, and a second one, find the same texts in the store.
         provider: whose endpoint it is. Part of the fingerprint together with the model's served name: two providers'
             models of one name are two models.
-        served_as: a name of your own for the weights and settings behind the endpoint, in the place of `provider`. A
+        served_as: a name of your own for the weights and settings behind the endpoint, instead of `provider`. A
             new one keeps their texts apart from those of other weights that were served under the same name.
         api_key_env: the *name* of the environment variable that holds the key.
         api_key_required: fail where the variable is not set; otherwise such servers get the key "EMPTY".
-        max_concurrency: requests under way at most, over all URLs.
+        max_concurrency: maximum number of parallel requests, over all URLs.
         timeout_s: of one attempt, from sending to the last byte.
         max_retries: further attempts after the first.
         backoff_base_s: the first retry waits between 0 and this; the bound doubles with every retry.

@@ -140,7 +140,7 @@ _ARGUMENTS = """
     model revision trust_remote_code dtype max_model_len max_num_seqs enable_prefix_caching enforce_eager
     tensor_parallel_size data_parallel_size quantization gpu_memory_utilization scheduling_policy disable_log_stats
     use_tqdm_on_load structured_outputs_config block_size enable_chunked_prefill
-    enable_lora max_loras max_cpu_loras max_lora_rank
+    enable_lora max_loras max_cpu_loras max_lora_rank lora_target_modules
 """
 _SAMPLING = """
     temperature top_p top_k repetition_penalty max_tokens stop stop_token_ids seed structured_outputs output_kind

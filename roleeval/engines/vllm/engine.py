@@ -31,10 +31,11 @@ from roleeval.engines.fingerprint import model_fingerprint, pinned
 from roleeval.engines.lora import Inspected, check_adapter, vllm_rank_limit
 from roleeval.engines.template import Prompts
 from roleeval.engines.vllm import _compat, _environment, _sampling
-from roleeval.engines.vllm._adapters import Adapters
+from roleeval.engines.vllm._adapters import Adapters, lora_arguments, require_scoring
 from roleeval.engines.vllm._cache import Cache, cpu_cache
 from roleeval.engines.vllm._cause import cause
 from roleeval.engines.vllm._decode_check import decode_gap, require_agreement
+from roleeval.engines.vllm._outer_layers import OUTER, check_outer_layers, unserved_by
 from roleeval.engines.vllm._output import Output
 from roleeval.engines.vllm.cpu import arguments as cpu_arguments
 from roleeval.engines.vllm.cpu import start as cpu_start
@@ -48,8 +49,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# More adapters in one batch cost memory and time on every step; the rest wait in main memory.
-_MAX_LORAS_IN_A_BATCH = 16
 # Raise when cpu/worker.py or cpu/products.py, the block size or what dtype=auto means there changes: sums in another
 # order are other texts now and then.
 _CPU_OPERATORS = 5
@@ -173,6 +172,7 @@ class VllmEngine:
         """See Engine.check."""
         if adapter.fingerprint not in self._checked:
             patterns = _compat.rank_patterns()
+            check_outer_layers(adapter, self._source)
             found = check_adapter(adapter, self._source, max_rank=self._max_rank, patterns=patterns)
             self._checked[adapter.fingerprint] = found
 
@@ -337,14 +337,9 @@ class VllmEngine:
                 tensor_parallel_size=options.tensor_parallel_size, stock=bool(self._stock)
             )
         if self._lora.count:
-            given, count = options.max_loras, self._lora.count
-            loras = cpu_arguments.lora_slots(given, count) if cpu else given or min(count, _MAX_LORAS_IN_A_BATCH)
-            arguments |= {
-                "enable_lora": True,
-                "max_loras": loras,
-                "max_cpu_loras": options.max_cpu_loras or max(count, loras),
-                "max_lora_rank": self._max_rank,
-            }
+            need = self._lora if not unserved_by(self._source) else self._lora.without(OUTER)
+            slots = cpu_arguments.lora_slots(options.max_loras, self._lora.count) if cpu else options.max_loras
+            arguments |= lora_arguments(need, rank=self._max_rank, slots=slots, held=options.max_cpu_loras)
         return arguments | options.extra
 
     async def generate(self, request: Request) -> Completion:
@@ -381,6 +376,7 @@ class VllmEngine:
         Raises:
             EngineDeadError: the engine's process is gone; nothing more will be answered.
         """
+        require_scoring(self._lora, self._source)
         prompt, continuation = scored_token_ids(self._tokenizer, request, prompts=self._prompts)
         if len(prompt) + len(continuation) >= self._max_model_len:  # vLLM generates one token in any case
             raise EngineError(

@@ -7,7 +7,6 @@
 Source: spec/coser.md, section 3.
 """
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from roleeval.errors import DataError
+from roleeval.jsonfiles import read_json
 
 NEXT_SPEAKER, ENVIRONMENT = "NSP", "Environment"
 # Names in the files -> names of metrics.
@@ -101,11 +101,11 @@ def read_evaluation(file: Path, simulation: Path | None) -> Evaluation:
 
 def _json(file: Path) -> Any:
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        return read_json(file)
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror})") from error
     except ValueError as error:
-        raise DataError(f"{file}: not valid JSON in UTF-8 ({error})") from error
+        raise DataError(f"{file}: {error}") from error
 
 
 def _simulations(file: Path) -> dict[str, OfficialCase]:

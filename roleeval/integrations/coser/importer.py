@@ -73,7 +73,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """A flaw whose severity is no whole number from 1 to 5, and what became of it."""
+    """A flaw whose severity is not a whole number from 1 to 5, and how it was read."""
 
     case: str
     dimension: str
@@ -245,7 +245,7 @@ def _differ(stored: float, recomputed: float | None) -> bool:
 
 
 def _judge_record(scenes: Sequence[_Scene], judge: str, *, cap: float | None) -> JudgeRecord:
-    """What the manifest says of a judge, as far as the file says it; its metrics stand first in their tables."""
+    """A judge's record for the manifest, as far as the file has it; its metrics come first in their tables."""
     briefs = {metric.removeprefix(f"{_PREFIX}/"): title for title, metric in DIMENSIONS.items()}
     infos = gca_infos(briefs, rounds=_MOST_ROUNDS, cap=cap)
     places = {info.name: place for place, info in enumerate([infos[-1], *infos[:-1]], start=_FIRST_PLACE)}

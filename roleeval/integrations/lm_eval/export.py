@@ -124,7 +124,7 @@ class _Task:
             doc: the sample as a document.
             transcript: how it was played.
             metrics: flat name -> value.
-            protocols: whose references lie in the document under their names; the first there are, are the target.
+            protocols: whose references are in the document under their names; the first ones present are the target.
             kwargs: decoding parameters.
         """
         lm_eval = _lm_eval_utils()
@@ -157,7 +157,7 @@ class _Task:
             self.metrics[metric].append(value)
 
     def means(self, summary: Mapping[str, Any]) -> dict[str, Any]:
-        """lm-eval's results of one task. Our intervals are clustered by role and stand under "roleeval"."""
+        """lm-eval's results of one task. Our intervals are clustered by role and are under "roleeval"."""
         means = {metric: mean_of_known(values) for metric, values in self.metrics.items()}
         for metric, groups in summary["metrics"].items():  # those with a value per role, which no sample has
             if self.split in groups and metric not in means:

@@ -52,7 +52,7 @@ def task_row(sample: Sample) -> dict[str, Any]:
     """Returns a RoleBench sample as a row of its lm-eval task.
 
     Keys: id, role, language, question (exact), system (the system prompt), the protocols of the split with their
-    references (None where they are not at hand), type and seen_in_training ("" where not known).
+    references (None if they are not available), type and seen_in_training ("" where not known).
     """
     general = sample.split.endswith("_general")
     return {

@@ -100,7 +100,7 @@ def export(
 
 
 def write_adapter(checkpoint: Checkpoint, role_id: int, folder: Path, *, base: str = "") -> bool:
-    """Makes a role's adapter and renames it into place; safe beside other writers of the same folder.
+    """Makes a role's adapter and renames it into place; safe with concurrent writers of the same folder.
 
     Args:
         checkpoint: an opened checkpoint.

@@ -6,7 +6,6 @@
 Tensors are matched by the end of their names, so another prefix (`hyper_network.`) works too.
 """
 
-import json
 import re
 from collections import defaultdict
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from roleeval.engines.lora import safetensors_shapes
 from roleeval.errors import AdapterError
 from roleeval.hashing import digest, file_hash
+from roleeval.jsonfiles import read_json
 from roleeval.models.hycora._layout import Layout, layout_of
 from roleeval.models.hycora._parameters import HyCoraShape, ModuleShape
 from roleeval.models.hycora._tensors import TensorFile
@@ -145,7 +145,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
     if not file.is_file():
         raise AdapterError(f"checkpoint {folder}: no config.json in it, which is needed for alpha")
     try:
-        config = json.loads(file.read_text(encoding="utf-8"))
+        config = read_json(file)
     except (OSError, ValueError) as error:
         raise AdapterError(f"{file}: cannot be read as JSON ({error})") from error
     if not isinstance(config, dict):

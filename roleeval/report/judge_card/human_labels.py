@@ -8,7 +8,7 @@ rater       optional; several raters of one answer are averaged
 """
 
 import csv
-import json
+import io
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from roleeval.errors import DataError
+from roleeval.jsonfiles import parse_json
 
 _NEEDED = ("sample", "model", "criterion", "value")
 
@@ -64,7 +65,7 @@ def read_human_labels(file: Path) -> list[HumanLabel]:
 
 
 def _csv_rows(file: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    reader = csv.DictReader(text.splitlines(keepends=True))
+    reader = csv.DictReader(io.StringIO(text, newline=""))
     _check_columns(file, 1, reader.fieldnames or ())
     try:
         for row in reader:
@@ -78,9 +79,9 @@ def _json_rows(file: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = parse_json(line.encode(errors="surrogatepass"))
         except ValueError as error:
-            raise DataError(f"{file}, line {number}: not valid JSON ({error})") from error
+            raise DataError(f"{file}, line {number}: {error}") from error
         if not isinstance(row, dict):
             raise DataError(f"{file}, line {number}: not a JSON object")
         _check_columns(file, number, row)

@@ -5,7 +5,7 @@ from typing import Any
 
 from roleeval.report import NOTHING, Cell, Table
 from roleeval.report.judge_card.measure import Agreement, Card
-from roleeval.stats import Estimate
+from roleeval.stats import Estimate, RankCorrelation
 
 NOT_MEASURED = "not measured"
 
@@ -63,7 +63,7 @@ def _habits(cards: Sequence[Card]) -> Table:
             (card.column,),
             _estimate(card.flip),
             _estimate(card.first_slot),
-            _ranks(card.length.spearman, card.length.kendall, card.length.items),
+            _ranks(card.length),
             tuple(f"{run}: {why}" for run, why in card.same_family.items()) or ("none",),
         )
         for card in cards
@@ -121,7 +121,12 @@ def _agreements(cards: Sequence[Card]) -> Table:
                 rows.append(((card.column, found.other), *_agreement(found)))
     if not rows:
         rows = [((NOTHING,), (NOTHING,), (NOT_MEASURED,), (NOT_MEASURED,), (NOT_MEASURED,), ("0",))]
-    return _table("Agreement between judges", _AGREEMENT, rows, ["Measured if two judges have judged the same items."])
+    return _table(
+        "Agreement between judges",
+        _AGREEMENT,
+        rows,
+        ["Measured if two judges have judged the same items. Intervals are 95 %, over the benchmark's clusters."],
+    )
 
 
 _AGREEMENT = ("judges", "criterion", "Krippendorff's alpha", "Spearman", "Kendall", "n")
@@ -129,8 +134,12 @@ _AGREEMENT = ("judges", "criterion", "Krippendorff's alpha", "Spearman", "Kendal
 
 def _agreement(found: Agreement) -> tuple[Cell, ...]:
     ranks = found.ranks
-    numbers = (_number(found.alpha), _number(ranks.spearman), _number(ranks.kendall))
-    return ((found.criterion,), *((number,) for number in numbers), (str(ranks.items),))
+    numbers = (
+        _coefficient(found.alpha, found.alpha_ci),
+        _coefficient(ranks.spearman, ranks.spearman_ci),
+        _coefficient(ranks.kendall, ranks.kendall_ci),
+    )
+    return ((found.criterion,), *numbers, (str(ranks.items),))
 
 
 def _people(cards: Sequence[Card]) -> Table:
@@ -197,10 +206,18 @@ def _estimate(estimate: Estimate | None, *, digits: int = 4) -> Cell:
     return (f"{estimate.mean:.{digits}f}", interval, f"n {estimate.n}{missing}")
 
 
-def _ranks(spearman: float | None, kendall: float | None, items: int) -> Cell:
-    if spearman is None:
+def _ranks(found: RankCorrelation) -> Cell:
+    if found.spearman is None:
         return (NOT_MEASURED,)
-    return (f"Spearman {_number(spearman)}", f"Kendall {_number(kendall)}", f"n {items}")
+    spearman = " ".join(_coefficient(found.spearman, found.spearman_ci))
+    kendall = " ".join(_coefficient(found.kendall, found.kendall_ci))
+    return (f"Spearman {spearman}", f"Kendall {kendall}", f"n {found.items}")
+
+
+def _coefficient(value: float | None, ends: tuple[float, float] | None) -> Cell:
+    if value is None:
+        return (NOT_MEASURED,)
+    return (_number(value), NOTHING if ends is None else f"[{ends[0]:.4f}, {ends[1]:.4f}]")
 
 
 def _number(value: float | None) -> str:

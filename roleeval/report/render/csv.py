@@ -38,6 +38,7 @@ COLUMNS = (
     "parameters_per_added_role",
     "bound_worst",
     "bound_best",
+    "ci_method",
 )
 
 
@@ -66,6 +67,7 @@ def _line(run: RunResult, metric: str, group: str, entry: Entry) -> list[str]:
         "mean": entry.mean,
         "ci_low": entry.ci_low,
         "ci_high": entry.ci_high,
+        "ci_method": entry.method,
         "n": entry.n,
         "missing": entry.missing,
         "clusters": entry.clusters,

@@ -35,7 +35,7 @@ def published_tables(benchmarks: Iterable[str]) -> list[Table]:
 
 
 def reported(file: Path) -> Table:
-    """One file as a table; values stand in the metrics' own units, as measured ones do.
+    """One file as a table; values are in the metrics' own units, like measured ones.
 
     Raises:
         DataError: the file is not what the module's first lines show.

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,23 @@ def test_misnamed_independent_adapters_are_caught(base: Path, adapters: Path, tm
     assert [result.exit_code for result in results] == [0, 1], results[0].output
     assert json.loads(results[1].stdout)["mismatched"] == [ROLES[2], ROLES[0], ROLES[1]]
     assert {role["references"] for role in json.loads(results[0].stdout)["roles"]} == {2}
+
+
+def test_a_lead_of_zero_fails(base: Path, adapters: Path, tmp_path: Path) -> None:
+    """Two roles with copies of one adapter, as after a wrong copy: each "fits best", and neither is its own."""
+    sources = [adapters / f"adapter{number}" for number in (0, 1, 1)]
+    folders = [shutil.copytree(source, tmp_path / str(number)) for number, source in enumerate(sources)]
+    paths = {role: str(folder) for role, folder in zip(ROLES, folders, strict=True)}
+    model = IndependentLora(name="i", source=ModelSource(str(base)), adapters_map=paths)
+    data = write_references(model, tmp_path / "data")
+    common = ("--family", "independent_lora", "--checkpoint", tmp_path, "--base", base, "--data", data)
+    (tmp_path / "roles.json").write_text(json.dumps(paths))
+    result = check(*common, "--roles", tmp_path / "roles.json")
+    assert result.exit_code == 1
+    assert "2 of 3 roles have no lead" in result.stderr and f"{ROLES[1]!r} (as {ROLES[2]!r})" in result.stderr
+    found = json.loads(check(*common, "--roles", tmp_path / "roles.json", "--json").stdout)
+    assert (found["mismatched"], found["tied"]) == ([], [ROLES[1], ROLES[2]])
+    assert [role["tied_with"] for role in found["roles"]] == [[], [ROLES[2]], [ROLES[1]]]
 
 
 def test_what_cannot_be_checked_says_why(base: Path, network: Path, adapters: Path, tmp_path: Path) -> None:

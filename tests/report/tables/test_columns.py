@@ -52,7 +52,7 @@ def test_units_headline_and_position_are_what_a_metric_says(tmp_path: Path, make
 def test_clusters_have_the_benchmarks_own_word(tmp_path: Path, make_run: MakeRun, entry: Any) -> None:
     session(make_run, entry, "alpha", [WIT, info("variety", per="cluster")])
     whole = table(tmp_path, short=False)
-    assert "20 players; 95 % intervals from a bootstrap over players (" in whole.caption
+    assert "20 players; 95 % intervals over players by bootstrap-t (" in whole.caption
     assert "One value per player, not per answer: variety." in whole.notes
     assert whole.rows[0][whole.columns.index("variety")][-1] == "n 3 players"
     assert whole.rows[0][whole.columns.index("n")] == ("200",)

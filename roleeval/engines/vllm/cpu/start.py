@@ -38,7 +38,7 @@ class _Process(ForkServerProcess):
 
 
 def _end_with_parent() -> None:
-    # vLLM's own process would go on with what it was asked, and hold its memory for ever.
+    # vLLM's own process would continue its requests, and keep its memory for ever.
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
