@@ -18,7 +18,7 @@ def test_a_third_partys_file_is_found_wherever_its_package_lies(root: Path) -> N
 
 @pytest.mark.parametrize("place", ["pkg://no_such_package/x", "pkg://", "pkg://inn.data/x", "pkg://inn_replies/x"])
 def test_a_package_that_is_none_is_named(place: str) -> None:
-    with pytest.raises(ConfigError, match=r"there is no package '.*'; install it, or put its folder on PYTHONPATH"):
+    with pytest.raises(ConfigError, match=r"no package '.*'; install it, or add its folder to PYTHONPATH"):
         located(place)
 
 

@@ -11,6 +11,7 @@
 Every file is written under a temporary name and renamed, so a reader never sees half a file.
 """
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -125,7 +126,8 @@ def write_atomically(file: Path, content: bytes) -> None:
             os.fsync(stream.fileno())
         os.replace(part, file)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # where a file stands in the folder's place, there is no part either
+            part.unlink(missing_ok=True)
         raise ResultError(f"{file}: could not be written ({error})") from error
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from judge_stubs import scripted, shown_answers
 from judged import configured, execute, winner
-from older import age
+from older import age, without_hashes
 
 from roleeval.benchmarks.coser import CoserOverlap, GcaJudge, NextSpeaker, SceneFacts
 from roleeval.engines import ModelSource
@@ -126,6 +126,7 @@ def test_a_damaged_info_is_named_and_stops_no_report(judged: Path) -> None:
     summary = json.loads(file.read_text(encoding="utf-8"))
     summary["info"]["answer_words"]["unit"] = "percent"
     file.write_text(json.dumps(summary), encoding="utf-8")
+    without_hashes(file.parent)
     with pytest.raises(ResultError, match=r"summary.json: MetricInfo 'answer_words': unit is 'percent'"):
         summary_infos(summary)
     collection = collect([judged])

@@ -1,5 +1,5 @@
 """Makes a result folder what an older version would have left: no infos, ranges of judges, no format, no cluster,
-verdicts without form and numbers."""
+no hashes of files, verdicts without form and numbers."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ def age(folder: Path) -> None:
     result = ResultFolder(folder)
     summary, manifest = result.summary(), json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     assert summary is not None
-    del summary["info"], manifest["format"], manifest["benchmark"]["cluster"]
+    del summary["info"], manifest["format"], manifest["files"], manifest["benchmark"]["cluster"]
     for record in manifest["judges"].values():
         infos = [MetricInfo.from_json(node) for node in record.pop("infos").values()]
         record.pop("form", None)
@@ -26,3 +26,10 @@ def age(folder: Path) -> None:
     result.judgements.write_text(
         "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines), encoding="utf-8"
     )
+
+
+def without_hashes(folder: Path) -> None:
+    """Rewrites manifest.json as before it held the files' hashes: what a file says is then up to whoever reads it."""
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    del manifest["files"]
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from judge_stubs import Reply, Script, scripted, shown_answers
 from judged import configured, execute, winner
+from older import without_hashes
 from rich.console import Console
 
 from roleeval.engines import ModelSource
@@ -147,5 +148,6 @@ def test_a_folder_that_cannot_be_rated_is_named_and_stops_no_report(tmp_path: Pa
     judge_all(tmp_path / "results", longer_wins, models=("one", "two"))
     for file in (tmp_path / "results").rglob("transcripts.jsonl"):
         file.write_text(file.read_text().split("\n", 1)[1])
+        without_hashes(file.parent)
     files = {file.name: file for file in write_report([tmp_path / "results"], tmp_path / "out")}
     assert "ratings.csv" not in files and "not in transcripts.jsonl; judge again" in files["report.md"].read_text()
