@@ -29,13 +29,16 @@ def score_rolebench(
     references: Annotated[Path, typer.Option(help="JSON lines with role, question, generated: [reference, ...].")],
     predictions: Annotated[Path, typer.Option(help="JSON lines with role, question, generated: [prediction].")],
     language: Annotated[LanguageName, typer.Option(help="Language of the texts.")],
+    reasoning_marks: Annotated[
+        str, typer.Option(help='What reasoning stands in: auto, none, a name, or a pair of marks ("<plan> </plan>").')
+    ] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     out: Annotated[Path | None, typer.Option(help="Also write the JSON to this file.")] = None,
 ) -> None:
     """Score predictions in RoleBench's row format, joined on the exact role and question."""
     from roleeval.integrations.rolebench_files import score_rolebench as score_files
 
-    scores = score_files(references, predictions, language.value)
+    scores = score_files(references, predictions, language.value, marks=reasoning_marks)
     text = json.dumps(scores.to_json(), ensure_ascii=False, indent=2, allow_nan=False)
     for warning in _warnings(scores.coverage):
         print(f"roleeval: {warning}", file=sys.stderr)
@@ -52,15 +55,32 @@ def score_rolebench(
 
 def _warnings(coverage: "Coverage") -> list[str]:
     found = {
-        "contain reasoning, which was removed up to the last </think>": coverage.reasoning_removed,
-        "open <think> without closing it: no answer, scored 0": coverage.reasoning_unclosed,
+        f"contain reasoning, which was removed ({_marks(coverage)})": coverage.reasoning_removed,
+        "open reasoning without closing it: no answer, scored 0": coverage.reasoning_unclosed,
         "contain no answer and are scored 0": coverage.no_answer,
         "contain several texts; only the first is scored": coverage.further_texts,
-        "without a reference differ from a reference only in outer white space; keys must match exactly": (
+        "without a reference differ from a reference only in white space; keys must match exactly": (
             coverage.differ_in_white_space
         ),
     }
-    return [f"warning: {count} predictions {what}" for what, count in found.items() if count]
+    warnings = [f"warning: {count} predictions {what}" for what, count in found.items() if count]
+    if count := coverage.unmatched_references:
+        warnings.append(
+            f"warning: {count} of {coverage.references} references have no prediction; they are missing, and the means"
+            " are over the others"
+        )
+    if count := coverage.wordless_references:
+        warnings.append(
+            f"warning: the references of {count} predictions hold no letter and no digit; metrics that compare with"
+            " references are missing there"
+        )
+    return warnings
+
+
+def _marks(coverage: "Coverage") -> str:
+    from roleeval.models.marks import described
+
+    return ", ".join(f"{described(name)}: {count}" for name, count in coverage.reasoning_marks.items())
 
 
 def _print_scores(scores: "FileScores") -> None:

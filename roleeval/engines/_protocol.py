@@ -1,7 +1,7 @@
-"""What an engine is: text in, text out. Engines know nothing of roles, benchmarks or judges."""
+"""The protocol of an engine: text in, text out. Engines know nothing about roles, benchmarks or judges."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from roleeval.types import AdapterRef, Completion, Likelihood, LikelihoodRequest, Request
@@ -16,26 +16,53 @@ class ModelSource:
         revision: a hub revision; pin a commit for numbers that are to be reproduced.
         chat_template: a Jinja file that replaces the tokenizer's own template, or none.
         trust_remote_code: run code that comes with the model; off unless asked for.
+        template_options: variables of the chat template ({"enable_thinking": False}).
+        template_date: what a template writes that asks for today's date; None is today.
+        fold_system: the system turn becomes the beginning of the first user turn, for models that take none.
+        merge_neighbours: turns of one role that follow each other become one, for models whose turns alternate.
     """
 
     path: str
     revision: str | None = None
     chat_template: str | None = None
     trust_remote_code: bool = False
+    template_options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    template_date: str | None = None
+    fold_system: bool = False
+    merge_neighbours: bool = False
+
+    @property
+    def prompt_options(self) -> tuple[Any, ...]:
+        """The options that change prompts and are in no file, for fingerprints; () where all have their defaults."""
+        given = (dict(self.template_options), self.template_date, self.fold_system, self.merge_neighbours)
+        return given if any(given) else ()
 
 
 @dataclass(frozen=True, slots=True)
 class LoraNeed:
-    """What a run needs of an engine's LoRA support: how many adapters, and the largest rank."""
+    """What a run needs of an engine's LoRA support.
+
+    Attributes:
+        count: number of adapters.
+        max_rank: their largest rank.
+        modules: last names of the modules that they are on; empty: any.
+    """
 
     count: int = 0
     max_rank: int = 0
+    modules: frozenset[str] = frozenset()
 
     def union(self, other: "LoraNeed") -> "LoraNeed":
-        return LoraNeed(max(self.count, other.count), max(self.max_rank, other.max_rank))
+        if not (self.count and other.count):
+            return self if self.count else other
+        modules = self.modules | other.modules if self.modules and other.modules else frozenset()
+        return LoraNeed(max(self.count, other.count), max(self.max_rank, other.max_rank), modules)
 
     def covers(self, other: "LoraNeed") -> bool:
-        return self.count >= other.count and self.max_rank >= other.max_rank
+        if not other.count:
+            return True
+        modules = not self.modules or (bool(other.modules) and self.modules >= other.modules)
+        return self.count >= other.count and self.max_rank >= other.max_rank and modules
 
 
 class Engine(Protocol):
@@ -71,16 +98,16 @@ class Engine(Protocol):
         """Answers one request.
 
         Raises:
-            EngineError: the request failed for good.
+            EngineError: the request failed in every attempt.
             AdapterError: the request's adapter does not fit.
         """
         ...
 
     async def likelihood(self, request: LikelihoodRequest) -> Likelihood:
-        """Scores a text behind a prompt; the same number, up to rounding, from every engine that can.
+        """Scores a text after a prompt; the same number, up to rounding, from every engine that can.
 
         Raises:
-            EngineError: the request failed for good, or this kind of engine cannot score texts.
+            EngineError: the request failed in every attempt, or this kind of engine cannot score texts.
             AdapterError: the request's adapter does not fit.
         """
         ...
@@ -117,11 +144,24 @@ class Served:
 
 @runtime_checkable
 class ServedElsewhere(Protocol):
-    """An engine whose weights lie with a server, where they may be exchanged under the same name."""
+    """An engine whose weights are on a server, where they may be replaced under the same name."""
 
     @property
     def served(self) -> Served:
         """What is known by now; the same object until more is known."""
+        ...
+
+
+@runtime_checkable
+class Renders(Protocol):
+    """An engine that renders chats itself."""
+
+    def prompt_key(self, request: Request | LikelihoodRequest) -> tuple[str, ...]:
+        """What determines a request's prompt besides the request and the fingerprint; loads nothing.
+
+        Raises:
+            ConfigError: the chat template refuses or loses turns.
+        """
         ...
 
 

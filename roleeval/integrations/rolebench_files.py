@@ -1,9 +1,10 @@
-"""Scores a file of predictions against a file of references, both in RoleBench's row format, whoever made them.
+"""Scores a file of predictions against a file of references, both in RoleBench's row format, from any system.
 
 Rows are joined on the exact (role, question): stripping would merge questions with different answers, and the released
-files differ in order. A prediction is generated[0], taken as it stands, except that reasoning is removed first.
+files differ in order. A prediction is generated[0], unchanged except that reasoning is removed first.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +12,16 @@ from typing import Any
 
 from roleeval.benchmarks.rolebench.data import Row, read_rows
 from roleeval.errors import DataError
-from roleeval.metrics import CorpusMetric, Metric, MetricInfo, default_metrics, infos_of
+from roleeval.metrics import CorpusMetric, Metric, MetricInfo, default_metrics, has_words, infos_of
 from roleeval.models import parse_plain
+from roleeval.models.marks import AUTO, checked_marks, split_reasoning
 from roleeval.results import ScoreBook, summarise
 from roleeval.types import Language, Persona, Sample, Status, Transcript, Turn
 
 Key = tuple[str, str]
 EXAMPLES = 10
 _SPLIT = "file"
-_FIELDS = ("mean", "ci_low", "ci_high", "n", "missing")
+_FIELDS = ("mean", "ci_low", "ci_high", "n", "missing", "method")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +32,18 @@ class Coverage:
         references: keys of the references file.
         predictions: keys of the predictions file.
         matched: keys in both; the means are over these.
-        unmatched_references: keys without a prediction.
+        unmatched_references: keys without a prediction; their values are missing.
         unmatched_predictions: keys without a reference.
-        differ_in_white_space: unmatched predictions that a reference equals but for outer white space.
+        differ_in_white_space: unmatched predictions that a reference equals but for white space, wherever it stands.
+        wordless_references: matched keys whose references hold no letter and no digit; what compares with references
+            is missing there.
         repeated_references: reference rows whose key came before; their references are united with the first row's.
         repeated_predictions: prediction rows that repeat an earlier one word for word.
         further_texts: matched prediction rows with more than one text; the first is scored.
-        reasoning_removed: matched predictions that held "</think>"; what stands before it is not scored.
+        reasoning_removed: matched predictions that held reasoning; it is not scored.
         reasoning_unclosed: matched predictions cut off inside their reasoning: no answer, worth 0.
         no_answer: matched predictions without an answer, the unclosed ones not among them: worth 0.
+        reasoning_marks: the marks that reasoning stood in -> matched predictions.
         examples: the first keys that are unmatched on either side.
     """
 
@@ -48,18 +53,20 @@ class Coverage:
     unmatched_references: int
     unmatched_predictions: int
     differ_in_white_space: int
+    wordless_references: int
     repeated_references: int
     repeated_predictions: int
     further_texts: int
     reasoning_removed: int
     reasoning_unclosed: int
     no_answer: int
+    reasoning_marks: Mapping[str, int]
     examples: Mapping[str, tuple[Key, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class FileScores:
-    """Metric -> mean, ci_low, ci_high, n, missing; the coverage they rest on; and what the metrics are."""
+    """Metric -> mean, ci_low, ci_high, n, missing, method; the coverage they rest on; and what the metrics are."""
 
     metrics: Mapping[str, Mapping[str, Any]]
     coverage: Coverage
@@ -81,14 +88,19 @@ class _Prediction:
 
     answer: str
     status: Status
-    had_reasoning: bool
+    marks: tuple[str, ...]
     further_texts: bool
 
 
 def score_rolebench(
-    references: Path, predictions: Path, language: Language, *, metrics: Sequence[Metric | CorpusMetric] | None = None
+    references: Path,
+    predictions: Path,
+    language: Language,
+    *,
+    metrics: Sequence[Metric | CorpusMetric] | None = None,
+    marks: str = AUTO,
 ) -> FileScores:
-    """Scores the predictions that have references, with role-clustered intervals.
+    """Scores the predictions that have references, with role-clustered intervals; references without one are missing.
 
     Args:
         references: RoleBench rows; rows of the same key have their references united, since nothing tells which of
@@ -96,23 +108,27 @@ def score_rolebench(
         predictions: RoleBench rows; generated[0] is scored.
         language: decides the tokens.
         metrics: what to compute; None is every metric that needs no judge.
+        marks: what encloses reasoning (models.marks.checked_marks).
 
     Raises:
+        ConfigError: `marks` is not possible.
         DataError: a file is missing or malformed, a key is predicted twice with different texts, or nothing matches.
     """
+    checked_marks(marks)
     united, repeated_references = _read_references(references)
     predicted, repeated_predictions = _read_predictions(predictions)
     matched = [key for key in united if key in predicted]
     no_prediction = [key for key in united if key not in predicted]
     no_reference = [key for key in predicted if key not in united]
-    loose = {(role.strip(), question.strip()) for role, question in no_prediction}
-    nearly = sum((role.strip(), question.strip()) in loose for role, question in no_reference)
+    loose = {_without_white_space(key) for key in united}
+    nearly = sum(_without_white_space(key) in loose for key in no_reference)
     if not matched:
-        hint = f"; {nearly} would match without outer white space, which belongs to the key" if nearly else ""
+        hint = f"; {nearly} would match without white space, which belongs to the key" if nearly else ""
         raise DataError(
-            f"{predictions}: no (role, question) of it stands in {references}{hint}; are these the same split?"
+            f"{predictions}: none of its (role, question) pairs is in {references}{hint}; are both files of the same"
+            " split?"
         )
-    answers = [_answer(predicted[key]) for key in matched]
+    answers = [_answer(predicted[key], marks) for key in matched]
     statuses = [answer.status for answer in answers]
     coverage = Coverage(
         references=len(united),
@@ -121,21 +137,29 @@ def score_rolebench(
         unmatched_references=len(no_prediction),
         unmatched_predictions=len(no_reference),
         differ_in_white_space=nearly,
+        wordless_references=sum(not any(map(has_words, united[key])) for key in matched),
         repeated_references=repeated_references,
         repeated_predictions=repeated_predictions,
         further_texts=sum(answer.further_texts for answer in answers),
-        reasoning_removed=sum(answer.had_reasoning for answer in answers),
+        reasoning_removed=sum(bool(answer.marks) and answer.status != "truncated_reasoning" for answer in answers),
         reasoning_unclosed=statuses.count("truncated_reasoning"),
         no_answer=statuses.count("no_answer"),
+        reasoning_marks=dict(sorted(Counter(name for answer in answers for name in answer.marks).items())),
         examples={
             "unmatched_references": tuple(no_prediction[:EXAMPLES]),
             "unmatched_predictions": tuple(no_reference[:EXAMPLES]),
         },
     )
-    pairs = _episodes(matched, united, answers, language)
+    unanswered = [_Prediction("", "engine_failed", marks=(), further_texts=False)] * len(no_prediction)
+    pairs = _episodes([*matched, *no_prediction], united, [*answers, *unanswered], language)
     chosen = default_metrics() if metrics is None else metrics
     infos = {name: info for metric in chosen for name, info in infos_of(metric).items()}
     return FileScores(_scores(pairs, chosen, infos), coverage, infos)
+
+
+def _without_white_space(key: Key) -> Key:
+    role, question = ("".join(text.split()) for text in key)
+    return role, question
 
 
 def _rows(file: Path) -> list[Row]:
@@ -175,18 +199,21 @@ def _read_predictions(file: Path) -> tuple[dict[Key, Row], int]:
     return predicted, repeated
 
 
-def _answer(row: Row) -> _Prediction:
+def _answer(row: Row, marks: str) -> _Prediction:
     text, further = row.generated[0], len(row.generated) > 1
-    reply = parse_plain(text, "stop")
-    if "</think>" in text or reply.thoughts or reply.status != "ok":
-        return _Prediction(reply.visible, reply.status, "</think>" in text, further)
-    return _Prediction(text, "ok", had_reasoning=False, further_texts=further)
+    reply, found = parse_plain(text, "stop", marks=marks), split_reasoning(text, marks).found
+    if found or reply.status != "ok":
+        return _Prediction(reply.visible, reply.status, found, further)
+    return _Prediction(text, "ok", marks=(), further_texts=further)
 
 
 def _episodes(
     keys: Sequence[Key], references: Mapping[Key, tuple[str, ...]], answers: Sequence[_Prediction], language: Language
 ) -> Iterator[tuple[Sample, Transcript]]:
-    """Each prediction as the episode that a run would have recorded, so that the same metric objects score it."""
+    """Each reference as the episode that a run would have recorded, so that the same metric objects score it.
+
+    One without a prediction is an episode that did not happen.
+    """
     for index, (key, answer) in enumerate(zip(keys, answers, strict=True)):
         role, question = key
         name = f"{_SPLIT}/{index:05d}"

@@ -1,9 +1,9 @@
-"""Positive controls: faults put into good answers, at doses that a usable judge ranks in order.
+"""Positive controls: faults injected into good answers, at doses that a usable judge ranks in order.
 
-Good answers are the benchmark's references, of single answers that have one; the judge is not shown the reference that
-an answer was made of. Elsewhere (scenes, sessions, no references) they are what the run itself has said: good or not, a
-fault makes it worse. A judge of single answers is asked about every dose; one that compares is asked whether the
-unspoilt answer beats each dose.
+Good answers are the benchmark's references, if its samples are single answers that have one; the judge is not shown the
+reference that an answer was made from. Otherwise (scenes, sessions, no references) they are what the run itself said:
+good or not, a fault makes it worse. A judge of single answers is asked about every dose; a comparative judge is asked
+whether the unmodified answer beats each dose.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from roleeval.judging._rubric import reference
 from roleeval.judging._view import Answer
 from roleeval.metrics import MetricInfo, primary
 from roleeval.seeds import derive_seed
-from roleeval.stats import Estimate, cluster_codes, clustered_mean
+from roleeval.stats import OPEN, Estimate, cluster_codes, clustered_mean, paired_difference
 from roleeval.types import Sample
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 IN_ORDER, NOT_IN_ORDER, NOT_MEASURED = "in order", "not in order", "not measured"
+_SHARE = (0.0, 1.0)
 # What faults are put into: a reference answer, or what the run itself has said.
 Base = Literal["reference", "transcript"]
 
@@ -64,7 +65,7 @@ def controls(cases: Sequence[Case], judge: Judge, faults: Sequence[Fault] | None
         faults: None are those of judges/controls/faults.yaml.
 
     Raises:
-        ConfigError: the judge declares no metric that could stand in the order of doses.
+        ConfigError: the judge declares no metric that could be ordered by dose.
     """
     if not judge.infos(()):
         raise ConfigError(
@@ -111,7 +112,7 @@ def control_record(judge: Judge, judged: Sequence[tuple[Control, Sequence[Judgem
     Returns:
         {"asked", "answers", "base", "metric", "kind": "points" or "wins", "faults": {fault: {"doses": {dose: estimate},
         "ordered": estimate, "verdict", "reason"}}}. Of points a dose has its mean; of wins the share of comparisons
-        that the unspoilt answer won against it. `ordered` is the share of samples whose doses stand in order, with at
+        that the unmodified answer won against it. `ordered` is the share of samples whose doses are in order, with at
         least one step.
     """
     info: MetricInfo | None = None
@@ -136,7 +137,7 @@ def control_record(judge: Judge, judged: Sequence[tuple[Control, Sequence[Judgem
             faults[fault] = _wins([of_dose(fault, dose) for dose in DOSES[1:]], codes)
         else:
             doses = [of_dose("", 0), *(of_dose(fault, dose) for dose in DOSES[1:])]
-            faults[fault] = _points(doses, codes, info is None or info.higher_is_better is not False)
+            faults[fault] = _points(doses, codes, info)
     return {
         "asked": judge.controls,
         "answers": len(names),
@@ -147,18 +148,19 @@ def control_record(judge: Judge, judged: Sequence[tuple[Control, Sequence[Judgem
     }
 
 
-def _points(doses: "Sequence[Floats]", clusters: "NDArray[np.intp]", upwards: bool) -> dict[str, Any]:
-    sign = 1.0 if upwards else -1.0
+def _points(doses: "Sequence[Floats]", clusters: "NDArray[np.intp]", info: MetricInfo | None) -> dict[str, Any]:
+    sign = -1.0 if info is not None and info.higher_is_better is False else 1.0
+    within = OPEN if info is None else info.range
     none, one, three = (sign * values for values in doses)
     ordered = ((none >= one) & (one >= three) & (none > three)).astype(float)
     ordered[_absent(doses)] = float("nan")
-    estimates = [clustered_mean(values, clusters) for values in doses]
-    fall = clustered_mean(none - three, clusters)
+    estimates = [clustered_mean(values, clusters, within=within) for values in doses]
+    fall = paired_difference([(three, none, clusters)], within=within).estimate
     means = [sign * estimate.mean for estimate in estimates if estimate.mean is not None]
     in_order = len(means) == len(doses) and means == sorted(means, reverse=True)
     return {
         "doses": {str(dose): asdict(estimate) for dose, estimate in zip(DOSES, estimates, strict=True)},
-        "ordered": asdict(clustered_mean(ordered, clusters)),
+        "ordered": asdict(clustered_mean(ordered, clusters, within=_SHARE)),
         "fall": asdict(fall),
         **_verdict(in_order, fall, level=0.0, wrong="means out of order"),
     }
@@ -168,11 +170,11 @@ def _wins(doses: "Sequence[Floats]", clusters: "NDArray[np.intp]") -> dict[str, 
     one, three = doses
     ordered = ((one >= 0.5) & (three >= 0.5) & (one + three > 1)).astype(float)
     ordered[_absent(doses)] = float("nan")
-    estimates = [clustered_mean(values, clusters) for values in doses]
+    estimates = [clustered_mean(values, clusters, within=_SHARE) for values in doses]
     in_order = all(estimate.mean is not None and estimate.mean >= 0.5 for estimate in estimates)
     return {
         "doses": {str(dose): asdict(estimate) for dose, estimate in zip(DOSES[1:], estimates, strict=True)},
-        "ordered": asdict(clustered_mean(ordered, clusters)),
+        "ordered": asdict(clustered_mean(ordered, clusters, within=_SHARE)),
         **_verdict(in_order, estimates[-1], level=0.5, wrong="a spoilt answer wins"),
     }
 

@@ -1,4 +1,4 @@
-"""Metrics of finished episodes, each named by its recipe; see docs/metrics.md for what every name means.
+"""Metrics of finished episodes, each named by its recipe; docs/metrics.md defines every name.
 
 Importing this package is cheap: nltk, rouge-score, rapidfuzz, jieba and yaml are imported where they are first used.
 """
@@ -11,6 +11,7 @@ from roleeval.metrics._protocol import (
     Reads,
     TextMetric,
     happened,
+    has_words,
     read,
     reading,
     score_texts,
@@ -44,6 +45,7 @@ __all__ = [
     "check_declared",
     "default_metrics",
     "happened",
+    "has_words",
     "infos_of",
     "primary",
     "read",

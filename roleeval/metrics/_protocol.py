@@ -1,8 +1,8 @@
-"""What a metric is, and the one place that turns text values into Score rows.
+"""The protocol of a metric, and the only place that turns text values into Score rows.
 
 A metric is a frozen dataclass whose fields are its options (Hydra reaches it by `_target_`). Reference metrics and
-text statistics implement TextMetric; `score_texts` applies the rules on missing and empty answers once for all, and
-`read` says which turns of an episode are read.
+text statistics implement TextMetric; `score_texts` applies the rules for missing and empty answers to all of
+them, and `read` selects the turns of an episode that are read.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -126,7 +126,8 @@ def score_texts(
 
     An episode that did not happen (engine_failed, unsupported_role), or a turn of one, has missing values. One that
     ended without an answer (no_answer, truncated_reasoning, refused) is scored as the empty string and keeps its
-    status. What is read is the visible text: thoughts never reach a metric.
+    status. What is read is the visible text: thoughts never reach a metric. References without a letter or a digit
+    leave nothing to compare with: the value is missing, and not the 0 that any answer would get.
 
     Args:
         metric: what to compute, and from which turns.
@@ -142,6 +143,7 @@ def score_texts(
     scored = happened(status)
     rows: list[Score] = []
     for group, references in groups.items():
+        comparable = not metric.uses_references or any(has_words(reference) for reference in references)
         found = [metric.values(text.visible, references, language) for text in texts]
         if refused is not None:
             found = [
@@ -150,8 +152,13 @@ def score_texts(
             ]
         for name, first in found[0].items():
             value = first if len(found) == 1 else sum(values[name] for values in found) / len(found)
-            rows.append(Score(name + ending, value if scored else None, status, group))
+            rows.append(Score(name + ending, value if scored and comparable else None, status, group))
     return rows
+
+
+def has_words(text: str) -> bool:
+    """Whether a text has a letter or a digit of any script."""
+    return any(character.isalnum() for character in text)
 
 
 def _missing(*statuses: Status) -> Status | None:

@@ -1,4 +1,4 @@
-"""How many parameters a model has, read from safetensors headers alone: no weights, no torch."""
+"""Counts a model's parameters from safetensors headers: reads no weights and needs no torch."""
 
 import math
 from collections.abc import Sequence
@@ -62,5 +62,5 @@ def _json(file: Path) -> dict[str, object]:
     try:
         data = read_json(file)
     except (OSError, ValueError) as error:
-        raise DataError(f"{file}: not readable JSON ({error})") from error
+        raise DataError(f"{file}: cannot be read as JSON ({error})") from error
     return data if isinstance(data, dict) else {}

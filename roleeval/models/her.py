@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from roleeval.models._her_reply import parse_her
+from roleeval.models._her_reply import heard_her, parse_her
 from roleeval.models.families import OptionalLora
 from roleeval.types import FinishReason, Reply
 
@@ -29,3 +29,7 @@ class Her(OptionalLora):
 
     def parse(self, text: str, finish_reason: FinishReason, reasoning: str) -> Reply:
         return parse_her(text, finish_reason, reasoning, keep_plan=self.history == "full")
+
+    def heard(self, text: str, finish_reason: FinishReason) -> str:
+        """See Hears."""
+        return heard_her(text, finish_reason)

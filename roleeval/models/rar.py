@@ -4,8 +4,6 @@ from dataclasses import dataclass, field
 
 from roleeval.identity import OUTSIDE_IDENTITY
 from roleeval.models.families import OptionalLora
-from roleeval.models.reply import parse_plain
-from roleeval.types import FinishReason, Reply
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,10 +17,8 @@ class Rar(OptionalLora):
     """
 
     adapter_path: str | None = field(metadata=OUTSIDE_IDENTITY)
+    always_reasons: bool = True
 
     @property
     def family(self) -> str:
         return "rar"
-
-    def parse(self, text: str, finish_reason: FinishReason, reasoning: str) -> Reply:
-        return parse_plain(text, finish_reason, reasoning, always_reasons=True)

@@ -1,31 +1,37 @@
-"""Where reasoning is taken out of a reply: for plain texts here, for HER's tags in _her_reply.py."""
+"""Removes reasoning from a reply: from plain texts here, from HER's tags in _her_reply.py."""
 
+from roleeval.models.marks import AUTO, split_reasoning
 from roleeval.types import FinishReason, Reply
 
-_OPEN, _CLOSE = "<think>", "</think>"
 
-
-def parse_plain(text: str, finish_reason: FinishReason, reasoning: str = "", *, always_reasons: bool = False) -> Reply:
+def parse_plain(
+    text: str,
+    finish_reason: FinishReason,
+    reasoning: str = "",
+    *,
+    always_reasons: bool = False,
+    marks: str = AUTO,
+) -> Reply:
     """Splits a reply into what is said and what was thought before.
 
-    Reasoning ends at the *last* `</think>`; its opening tag may be missing (templates often write it). What follows a
-    later `<think>` is reasoning that was cut off. Where nothing is said outside of it, the reply was cut inside the
-    reasoning: nothing of it is an answer.
+    With `<think>`, reasoning ends at the *last* `</think>`; its opening tag may be missing (templates often write it).
+    What follows a later `<think>` is reasoning that was cut off. Where nothing is said outside of it, the reply was cut
+    inside the reasoning: nothing of it is an answer. Other marks: see marks.py.
 
     Args:
         text: the raw reply.
         finish_reason: how it ended.
         reasoning: what the server returned in a reasoning field of its own.
         always_reasons: the model never answers without reasoning, so a text that reached its limit before any
-            `</think>` is reasoning even without an opening tag.
+            closing mark is reasoning even without an opening one.
+        marks: what encloses reasoning (marks.checked_marks).
     """
-    before, closed, after = text.rpartition(_CLOSE)
-    said, opened, unfinished = after.partition(_OPEN)
-    if always_reasons and finish_reason == "length" and not (closed or opened or reasoning.strip()):
-        said, opened, unfinished = "", _OPEN, after
-    visible = said.strip()
-    thoughts = joined(reasoning, before.strip().removeprefix(_OPEN), unfinished)
-    if opened and not visible:
+    split = split_reasoning(text, marks)
+    if always_reasons and finish_reason == "length" and not (split.found or reasoning.strip()):
+        return Reply(visible="", thoughts=joined(text), status="truncated_reasoning")
+    visible = split.said.strip()
+    thoughts = joined(reasoning, *split.thoughts)
+    if split.cut and not visible:
         return Reply(visible="", thoughts=thoughts, status="truncated_reasoning")
     return settled(visible, thoughts, finish_reason)
 

@@ -3,12 +3,12 @@
     results/<benchmark>/<model>/<run>/
       config.yaml         resolved, secrets masked
       transcripts.jsonl   one line per episode, in the samples' order
-      judgements.jsonl    one line per judgement, where judges were asked
+      judgements.jsonl    one line per judgement, if there were judges
       scores.parquet      Score rows
       summary.json        metric -> group -> mean, interval, n, missing
       manifest.json       written last: a folder without it is an unfinished run
 
-Every file is written beside its place and renamed into it, so a reader never sees half a file.
+Every file is written under a temporary name and renamed, so a reader never sees half a file.
 """
 
 import json
@@ -194,7 +194,7 @@ def read_transcripts(file: Path) -> Iterator[tuple[Sample, Transcript]]:
         ResultError: the file is missing or a line is damaged; names the line.
     """
     if not file.is_file():
-        raise ResultError(f"{file}: nothing generated there yet; run with stages=[generate,score]")
+        raise ResultError(f"{file}: does not exist; generate first, with stages=[generate,score]")
     with file.open("rb") as stream:
         for number, line in enumerate(stream, start=1):
             try:

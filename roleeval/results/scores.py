@@ -1,4 +1,4 @@
-"""Score rows, collected compactly as they come and written as scores.parquet in the samples' order."""
+"""Collects score rows compactly and writes them as scores.parquet in the samples' order."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""summary.json: every metric in every group with its interval, n and what is missing; and what every metric is."""
+"""summary.json: every metric in every group with its interval, n and missing values; and every MetricInfo."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -24,13 +24,15 @@ def summarise(
             be if every missing value were the worst or the best possible one.
 
     Returns:
-        {"metrics": {metric: {group: {"mean", "ci_low", "ci_high", "n", "missing", "clusters", "statuses"}}},
+        {"metrics": {metric: {group: {"mean", "ci_low", "ci_high", "n", "missing", "clusters", "method", "statuses"}}},
         "info": {metric: see MetricInfo.to_json}}
     """
     metrics: dict[str, dict[str, Any]] = {}
     columns: dict[str, dict[str, Any]] = {}
     for metric, group, values, clusters, statuses in book.by_metric():
-        entry = asdict(clustered_mean(values, clusters)) | {"statuses": dict(sorted(statuses.items()))}
+        entry = asdict(clustered_mean(values, clusters, within=infos[metric].range)) | {
+            "statuses": dict(sorted(statuses.items()))
+        }
         if (ends := infos[metric].ends) and infos[metric].bounds_apply:
             entry["bounds"] = _bounds(entry, ends)
         metrics.setdefault(metric, {})[group] = entry
@@ -41,7 +43,7 @@ def summarise(
             wanted, over_rows = next((a for a in split if all(group in groups for group in a[0])), ((), False))
             if wanted:
                 rows = [groups[group] for group in wanted]
-                estimate = mean_of_means(pooled(rows) if over_rows else rows)
+                estimate = mean_of_means(pooled(rows) if over_rows else rows, within=infos[metric].range)
                 entry = asdict(estimate) | {"mean_of": list(wanted)} | ({"over_rows": True} if over_rows else {})
                 parts = [metrics[metric][group].get("bounds") for group in wanted]
                 if all(parts):

@@ -1,4 +1,4 @@
-"""The generate stage: plays a benchmark's episodes and writes the result folder, its scores with it."""
+"""The generate stage: plays a benchmark's episodes and writes the result folder, including scores."""
 
 import logging
 import time
@@ -21,6 +21,7 @@ from roleeval.stages import cast
 from roleeval.stages.ahead import JudgingAhead
 from roleeval.stages.outcome import RunOutcome
 from roleeval.stages.progress import make_progress
+from roleeval.stages.reasoning import ReasoningSeen
 from roleeval.stages.runtime import Runtime
 from roleeval.stages.score import Scoring, metrics_hash
 from roleeval.types import Sample, Score, Transcript, Turn
@@ -45,15 +46,17 @@ class Job:
 
 @dataclass
 class _Tally:
-    """What became of the episodes so far; raises where more calls failed than `fail_on_error` allows."""
+    """Counts the episodes' outcomes; raises if more calls failed than `fail_on_error` allows."""
 
     planned: int
     fail_on_error: float
     statuses: Counter[str] = field(default_factory=Counter)
     tokens: Counter[str] = field(default_factory=Counter)
+    reasoning: ReasoningSeen = field(default_factory=ReasoningSeen)
 
     def add(self, transcript: Transcript) -> None:
         self.statuses[transcript.status] += 1
+        self.reasoning.add(transcript)
         for turn in transcript.turns:
             self.tokens["prompt"] += turn.prompt_tokens
             self.tokens["output"] += turn.output_tokens
@@ -75,6 +78,7 @@ async def generate(job: Job) -> RunOutcome:
     scoring = Scoring(config, tally.planned)
     async with _actor(job) as (actor, usage):
         await _play(job, actor, usage, tally, scoring)
+    tally.reasoning.warn(config.model)
     job.folder.judgements.unlink(missing_ok=True)  # of older answers
     stages = {"generate": "done"}
     if "score" in config.options.stages:
@@ -160,11 +164,11 @@ def _told_apart(samples: Iterable[Sample]) -> Iterator[Sample]:
     for sample in samples:
         if sample.id in ids or sample.index in indices:
             raise ConfigError(
-                f"benchmark: the sample {sample.id!r} has the id or the index ({sample.index}) of another one; samples"
-                " have ids of their own and indices 0, 1, ..."
+                f"benchmark: the sample {sample.id!r} has the same id or index ({sample.index}) as another one; samples"
+                " need unique ids and the indices 0, 1, ..."
             )
         if {"/", "+"} & set(sample.split):
-            raise ConfigError(f"benchmark: {sample.split!r} cannot name a split; use a name without / and +")
+            raise ConfigError(f"benchmark: {sample.split!r} is not a valid name of a split; use a name without / and +")
         ids.add(sample.id)
         indices.add(sample.index)
         yield sample
@@ -219,6 +223,7 @@ def _manifest(
                 "adapters": {a.name: a.fingerprint for a in model.adapters()},
                 "sampling": asdict(model.sampling),
                 "parameters": parameters,
+                **tally.reasoning.facts(),
             },
             "engine": {"fingerprint": job.engine.fingerprint, **job.engine.describe()},
             "samples": {"planned": tally.planned, "statuses": dict(sorted(tally.statuses.items()))},

@@ -1,4 +1,4 @@
-"""Whom a run is compared with: other finished runs that answered the same samples, or the benchmark's references."""
+"""The opponents of a run: other finished runs that answered the same samples, or the benchmark's references."""
 
 import logging
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ class Opponents:
         """Looks through the results of the same benchmark.
 
         Args:
-            config: says where results lie.
+            config: says where results are.
             own: the run that is judged.
             manifest: its manifest; opponents agree with it in data, prompts, limit and seed.
             against: names of models, or "references"; None is every comparable run.
@@ -94,7 +94,7 @@ class Opponents:
             for sample, _ in read_transcripts(self.own.transcripts):
                 text = reference(sample)
                 if not text:
-                    raise ConfigError(f"judge.against: references: {sample.id} has none")
+                    raise ConfigError(f"judge.against: references: sample {sample.id} has none")
                 found[REFERENCES][sample.id] = Answer.said(text)
         return found
 

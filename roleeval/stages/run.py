@@ -1,7 +1,7 @@
-"""One run: play a benchmark's episodes with a model, score them, have them judged, leave a result folder.
+"""One run: plays a benchmark's episodes with a model, scores them, has them judged, and writes a result folder.
 
-A run is idempotent. What it would generate is named by its identity (stages/identity.py); a folder that already holds
-it is not generated again, and texts come from the completion store where they can.
+A run is idempotent. Its identity (stages/identity.py) names what it would generate; a folder that already has it is not
+generated again, and replies come from the completion store if possible.
 """
 
 import logging
@@ -59,11 +59,11 @@ def _refuse_impossible(config: RunConfig) -> None:
     if not isinstance(config.benchmark, SelfScored):
         return
     if config.judge is not None:
-        raise ConfigError(f"judge: {name} scores itself and has nothing for a judge; leave judge=null")
+        raise ConfigError(f"judge: {name} scores itself and cannot be judged; set judge=null")
     if "generate" not in config.options.stages:
         raise ConfigError(
-            f"stages: {name} scores while it generates; use stages=[generate,score] (what was generated comes from the"
-            " store)"
+            f"stages: {name} scores while it generates; use stages=[generate,score] (stored replies are not requested"
+            " again)"
         )
 
 

@@ -1,4 +1,4 @@
-"""What lives as long as the process: one event loop, the engines loaded on it, the open stores.
+"""What a process keeps: one event loop, the engines loaded on it, the open stores.
 
 An engine belongs to one event loop, so all jobs of a sweep run on the same one and share engines.
 """
@@ -92,12 +92,12 @@ class Runtime:
     async def stored(
         self, options: EngineOptions, model: PersonaModel, run: RunOptions, usage: Usage | None = None
     ) -> StoredEngine:
-        """The same with a run's store in front of it.
+        """The same behind a run's store.
 
         Args:
             options: of the engine.
             model: the model that is asked.
-            run: says where the store lies.
+            run: says where the store is.
             usage: what calls are counted into; None is a new one.
 
         Raises:

@@ -1,24 +1,23 @@
-"""Statistics: how sure a number is, and what may be said of it. See docs/statistics.md."""
+"""Statistics: the uncertainty of numbers, and conclusions from them. See docs/statistics.md."""
 
-from roleeval.stats.agreement import RankCorrelation, Stability, krippendorff_alpha, rank_correlation, repeat_stability
-from roleeval.stats.bootstrap import (
-    FEW_CLUSTERS,
-    LEVEL,
-    RESAMPLES,
-    Estimate,
-    clustered_interval,
-    clustered_mean,
-    mean_of_means,
-    pooled,
+from roleeval.stats.agreement import (
+    RankCorrelation,
+    Stability,
+    alpha_interval,
+    krippendorff_alpha,
+    rank_correlation,
+    repeat_stability,
 )
+from roleeval.stats.bootstrap import FEW_CLUSTERS, LEVEL, RESAMPLES
+from roleeval.stats.bradley_terry import RESAMPLES as RATING_RESAMPLES
 from roleeval.stats.bradley_terry import Rating, Ratings, bradley_terry
+from roleeval.stats.clusters import cluster_codes, pooled
 from roleeval.stats.comparisons import (
     Aggregate,
     Outcome,
     Settled,
     Verdict,
     Winner,
-    cluster_codes,
     first_slot_rate,
     flip_rate,
     settle,
@@ -26,17 +25,31 @@ from roleeval.stats.comparisons import (
     win_rate,
 )
 from roleeval.stats.length_control import length_controlled
-from roleeval.stats.paired import Difference, conclusion, holm, paired_difference, separable
+from roleeval.stats.means import OPEN, Estimate, Method, Range, clustered_mean, mean_of_means
+from roleeval.stats.paired import (
+    TESTED_BY_BOOTSTRAP,
+    Difference,
+    conclusion,
+    detectable,
+    holm,
+    paired_difference,
+    separable,
+)
 from roleeval.stats.variance import VarianceSplit, variance_split
 
 __all__ = [
     "FEW_CLUSTERS",
     "LEVEL",
+    "OPEN",
+    "RATING_RESAMPLES",
     "RESAMPLES",
+    "TESTED_BY_BOOTSTRAP",
     "Aggregate",
     "Difference",
     "Estimate",
+    "Method",
     "Outcome",
+    "Range",
     "RankCorrelation",
     "Rating",
     "Ratings",
@@ -45,11 +58,12 @@ __all__ = [
     "VarianceSplit",
     "Verdict",
     "Winner",
+    "alpha_interval",
     "bradley_terry",
     "cluster_codes",
-    "clustered_interval",
     "clustered_mean",
     "conclusion",
+    "detectable",
     "first_slot_rate",
     "flip_rate",
     "holm",

@@ -1,7 +1,12 @@
 """Agreement: between judges, between repeats of one judge, and between judges and people."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from roleeval.stats.bootstrap import LEVEL, t_quantile
+from roleeval.stats.clusters import effective_clusters
+from roleeval.stats.rates import rate_interval
 
 if TYPE_CHECKING:
     import numpy as np
@@ -10,6 +15,9 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 Scale = Literal["nominal", "ordinal", "interval"]
+Ends = tuple[float, float]
+_MOST_LEFT_OUT = 100  # each computes the coefficient anew; more clusters are left out several at a time
+_PERFECT = 1 - 1e-9
 
 
 def krippendorff_alpha(ratings: "Floats", *, scale: Scale) -> float | None:
@@ -59,27 +67,103 @@ class RankCorrelation:
         spearman: Spearman's rho; None where one of them says the same of all items, or fewer than three are shared.
         kendall: Kendall's tau-b, which allows for ties; None likewise.
         items: how many both have rated.
+        spearman_ci, kendall_ci: 95 % intervals over clusters; None without clusters, or fewer than three of them.
     """
 
     spearman: float | None
     kendall: float | None
     items: int
+    spearman_ci: Ends | None = None
+    kendall_ci: Ends | None = None
 
 
-def rank_correlation(one: "Floats", two: "Floats") -> RankCorrelation:
+def rank_correlation(one: "Floats", two: "Floats", clusters: "NDArray[np.intp] | None" = None) -> RankCorrelation:
     """Rank correlations of two raters over the items that both have.
 
     Args:
         one, two: [items], NaN where missing.
+        clusters: [items], whole numbers naming each item's cluster; None: no intervals.
     """
     import numpy as np
     from scipy.stats import kendalltau, spearmanr
 
     shared = ~np.isnan(one) & ~np.isnan(two)
-    a, b = one[shared], two[shared]
-    if len(a) < 3 or a.min() == a.max() or b.min() == b.max():
-        return RankCorrelation(None, None, len(a))
-    return RankCorrelation(float(spearmanr(a, b).statistic), float(kendalltau(a, b).statistic), len(a))
+    both = np.stack([one[shared], two[shared]])
+
+    def spearman(ratings: "Floats") -> float | None:
+        return float(spearmanr(*ratings).statistic) if _ranked(ratings) else None
+
+    def kendall(ratings: "Floats") -> float | None:
+        return float(kendalltau(*ratings).statistic) if _ranked(ratings) else None
+
+    found = spearman(both), kendall(both)
+    if clusters is None or None in found:
+        return RankCorrelation(*found, both.shape[1])
+    ends = (_coefficient_interval(of, both, clusters[shared], lowest=-1.0) for of in (spearman, kendall))
+    return RankCorrelation(*found, both.shape[1], *ends)
+
+
+def _ranked(ratings: "Floats") -> bool:
+    return ratings.shape[1] >= 3 and bool((ratings.min(axis=1) < ratings.max(axis=1)).all())
+
+
+def alpha_interval(ratings: "Floats", clusters: "NDArray[np.intp]", *, scale: Scale) -> Ends | None:
+    """The 95 % interval of `krippendorff_alpha` over clusters; None where there is no alpha, or fewer than 3 clusters.
+
+    Args:
+        ratings: [raters, items], NaN where a rater gave none.
+        clusters: [items], whole numbers naming each item's cluster.
+        scale: as for the coefficient.
+    """
+    import numpy as np
+
+    kept = (~np.isnan(ratings)).sum(axis=0) >= 2
+
+    def alpha(ratings: "Floats") -> float | None:
+        return krippendorff_alpha(ratings, scale=scale)
+
+    return _coefficient_interval(alpha, ratings[:, kept], clusters[kept], lowest=-np.inf)
+
+
+def _coefficient_interval(
+    coefficient: "Callable[[Floats], float | None]", ratings: "Floats", clusters: "NDArray[np.intp]", *, lowest: float
+) -> Ends | None:
+    """From leaving out clusters, on a scale on which the coefficient has no end within reach.
+
+    That scale is atanh for coefficients from -1 to 1, and log(1 - alpha) for one without a lower end. Raters who agree
+    perfectly leave nothing to vary: then the interval holds what clusters not yet seen could do, by the rate at which
+    items may disagree that never did; such an item is taken to cost twice what chance would.
+
+    Source: Davison & Hinkley (1997), section 2.7.3, the jackknife; Fisher (1921), Metron 1, for atanh.
+    """
+    import numpy as np
+
+    codes = np.unique(clusters, return_inverse=True)[1]
+    counts = np.bincount(codes).astype(np.float64)
+    value = coefficient(ratings)
+    if value is None or len(counts) < 3:
+        return None
+    if abs(value) >= _PERFECT:
+        _, most = rate_interval(np.zeros(len(counts)), counts)
+        return (1 - 2 * most, 1.0) if value > 0 else (-1.0, 2 * most - 1)
+    parts = codes % _MOST_LEFT_OUT
+    groups = np.unique(parts)
+    without = [coefficient(ratings[:, parts != group]) for group in groups]
+    open_ended = not np.isfinite(lowest)
+
+    def stretched(number: float) -> float:
+        inside = min(number, _PERFECT) if open_ended else max(min(number, _PERFECT), -_PERFECT)
+        return float(np.log(1 - inside)) if open_ended else float(np.arctanh(inside))
+
+    left = np.array([stretched(each) for each in without if each is not None])
+    if len(left) < len(groups):
+        return None  # a cluster without which there is no coefficient
+    error = np.sqrt((len(left) - 1) / len(left) * ((left - left.mean()) ** 2).sum())
+    half = t_quantile(1 - (1 - LEVEL) / 2, min(effective_clusters(counts), len(groups))) * float(error)
+    middle = stretched(value)
+    if open_ended:
+        return float(1 - np.exp(middle + half)), float(1 - np.exp(middle - half))
+    return float(np.tanh(middle - half)), float(np.tanh(middle + half))
 
 
 @dataclass(frozen=True, slots=True)

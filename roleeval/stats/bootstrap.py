@@ -1,15 +1,14 @@
-"""Means with 95 % intervals over clusters (roles, scenes): the one place where an interval is made.
+"""Resampling of clusters: the draws, what they say of a mean (bootstrap-t) and of any other statistic.
 
-Rows of one role share that role's difficulty; resampling rows would claim a precision that is not there. From
-FEW_CLUSTERS on, clusters are resampled and the percentiles are moved outwards until they fit Student's t; below, a
-resample has too few values to have tails, and the interval is Student's t with the jackknife's standard error.
-docs/statistics.md has the coverage of both.
+`means` decides where it is used; docs/statistics.md has its coverage.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
+
+from roleeval.stats.clusters import ClusterTable, effective_clusters
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,148 +24,92 @@ LEVEL = 0.95
 FEW_CLUSTERS = 8
 CACHED_BYTES = 64_000_000
 CHUNK = 1_000_000
+_NOTHING = 1e-9  # of a standard error: what rounding leaves where nothing varies
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
-    """A mean over rows with its interval.
+class Studentised:
+    """A mean and how far resamples' means lie from it, each in its own standard errors.
 
     Attributes:
-        mean: over the rows that have a value; None without any.
-        ci_low: lower end of the 95 % interval; None with fewer than two clusters.
-        ci_high: upper end.
-        n: rows with a value.
-        missing: rows without one.
-        clusters: clusters with a value.
+        mean: of the rows.
+        error: its standard error, by linearisation.
+        distances: [resamples] sorted; infinite where a resample differs from the mean and does not vary. Resamples
+            without a row of some group are left out.
     """
 
-    mean: float | None
-    ci_low: float | None
-    ci_high: float | None
-    n: int
-    missing: int
-    clusters: int
+    mean: float
+    error: float
+    distances: "Floats"
 
-
-@dataclass(frozen=True, slots=True)
-class ClusterTable:
-    """Rows summed up by cluster, one pair of columns for each group of a mean of means.
-
-    Attributes:
-        sums: [groups, clusters] of the present values.
-        counts: [groups, clusters] present rows.
-        missing: rows without a value.
-    """
-
-    sums: "Floats"
-    counts: "Floats"
-    missing: int
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval; an end is infinite where more than 2.5 % of the resamples say nothing of it."""
+        tail = max(1, int((len(self.distances) + 1) * (1 - LEVEL) / 2))
+        low, high = self.distances[-tail], self.distances[tail - 1]
+        return float(self.mean - low * self.error), float(self.mean - high * self.error)
 
     @property
-    def clusters(self) -> int:
-        return int(self.sums.shape[1])
-
-    @property
-    def n(self) -> int:
-        return int(self.counts.sum())
-
-    @property
-    def whole(self) -> bool:
-        """Whether every group has a value: an average over fewer groups is another quantity."""
-        return self.counts.size > 0 and bool(self.counts.sum(axis=1).all())
-
-    @property
-    def shares(self) -> "Floats":
-        """[clusters]: how much each counts in the mean."""
-        shares: Floats = (self.counts / self.counts.sum(axis=1, keepdims=True)).mean(axis=0)
-        return shares
-
-    @property
-    def contributions(self) -> "Floats":
-        """[clusters] whose sum is the mean."""
-        parts: Floats = (self.sums / self.counts.sum(axis=1, keepdims=True)).mean(axis=0)
-        return parts
-
-    def means(self, draws: "Floats") -> "Floats":
-        """The mean of each resample; NaN where one holds no row of a group."""
+    def p(self) -> float:
+        """Two-sided p of a mean of 0, such that the interval leaves out 0 where p is below 5 %."""
+        if self.error == 0:
+            return 1.0 if self.mean == 0 else self.smallest_p
         import numpy as np
 
+        observed = self.mean / self.error
+        slack = _NOTHING * max(1.0, abs(observed))  # ties differ by rounding
+        above = len(self.distances) - int(np.searchsorted(self.distances, observed - slack))
+        below = int(np.searchsorted(self.distances, observed + slack, side="right"))
+        return min(1.0, 2 * (min(above, below) + 1) / (len(self.distances) + 1))
+
+    @property
+    def smallest_p(self) -> float:
+        return 2 / (len(self.distances) + 1)
+
+
+def studentised(table: ClusterTable) -> Studentised:
+    """Resamples the clusters of a mean of means, with each resample's own standard error (bootstrap-t).
+
+    Args:
+        table: whose every group has rows in at least two clusters.
+
+    Source: Efron (1982), The Jackknife, the Bootstrap and Other Resampling Plans, section 10.10; of ratios with the
+        linearised error: Davison & Hinkley (1997), Bootstrap Methods and their Application, sections 2.7.2 and 5.2.
+    """
+    import numpy as np
+
+    totals = table.counts.sum(axis=1, keepdims=True)
+    ratios = table.sums.sum(axis=1, keepdims=True) / totals
+    values, weights = (table.sums - ratios * table.counts) / totals, table.counts / totals
+    groups, k = values.shape
+    correction = k / (k - 1)
+    error = float(np.sqrt(correction * (values.mean(axis=0) ** 2).sum()))
+    pairs = [(g, h) for g in range(groups) for h in range(groups)]
+    columns = np.concatenate(
+        [
+            weights,
+            values,
+            *(np.stack([values[g] * values[h], values[g] * weights[h], weights[g] * weights[h]]) for g, h in pairs),
+        ]
+    ).T
+    distances = []
+    for draws in cluster_draws(k):
+        found = draws @ columns
         with np.errstate(invalid="ignore", divide="ignore"):
-            ratios: Floats = (draws @ self.sums.T) / (draws @ self.counts.T)
-        means: Floats = ratios.mean(axis=1)
-        return means
-
-
-def cluster_table(parts: "Sequence[tuple[Floats, NDArray[np.intp]]]") -> ClusterTable:
-    """Sums rows up by cluster; the same number is the same cluster in every group.
-
-    Args:
-        parts: for each group (values [rows], NaN where missing; clusters [rows]).
-    """
-    import numpy as np
-
-    kept = [(values[~np.isnan(values)], clusters[~np.isnan(values)]) for values, clusters in parts]
-    missing = sum(len(values) for values, _ in parts) - sum(len(values) for values, _ in kept)
-    names = np.unique(np.concatenate([clusters for _, clusters in kept])) if kept else np.empty(0, dtype=np.intp)
-    sums, counts = np.zeros((len(kept), len(names))), np.zeros((len(kept), len(names)))
-    for group, (values, clusters) in enumerate(kept):
-        codes = np.searchsorted(names, clusters)
-        sums[group] = np.bincount(codes, values, minlength=len(names))
-        counts[group] = np.bincount(codes, minlength=len(names))
-    return ClusterTable(sums, counts, missing)
-
-
-def clustered_mean(values: "Floats", clusters: "NDArray[np.intp]") -> Estimate:
-    """Mean of the rows and its interval.
-
-    Args:
-        values: [rows], NaN where missing.
-        clusters: [rows], whole numbers naming each row's cluster.
-    """
-    return mean_of_means([(values, clusters)])
-
-
-def mean_of_means(parts: "Sequence[tuple[Floats, NDArray[np.intp]]]") -> Estimate:
-    """Plain mean of several groups' means (such as RoleBench's AVG), clusters resampled jointly over the groups.
-
-    Args:
-        parts: as for `cluster_table`.
-
-    Returns:
-        An estimate without a mean when a group has no value: an average over fewer groups is another quantity.
-    """
-    return estimate_of(cluster_table(parts))
-
-
-def pooled(parts: "Sequence[tuple[Floats, NDArray[np.intp]]]") -> "list[tuple[Floats, NDArray[np.intp]]]":
-    """Several groups' rows as one group: its mean is over the rows, not over the groups.
-
-    Args:
-        parts: as for `cluster_table`.
-    """
-    import numpy as np
-
-    return [(np.concatenate([values for values, _ in parts]), np.concatenate([clusters for _, clusters in parts]))]
-
-
-def estimate_of(table: ClusterTable) -> Estimate:
-    """The mean of a table's groups, with its interval."""
-    import numpy as np
-
-    if not table.whole:
-        return Estimate(None, None, None, table.n, table.missing, table.clusters)
-    low, high = clustered_interval(table.means, table.shares)
-    # By the resamples' own sums: equal values then have exactly themselves as mean and bounds.
-    mean = float(table.means(np.ones((1, table.clusters)))[0])
-    return Estimate(mean, low, high, table.n, table.missing, table.clusters)
-
-
-def clustered_interval(statistic: "Statistic", shares: "Floats") -> tuple[float | None, float | None]:
-    """The 95 % interval of one statistic; (None, None) where `clustered_intervals` has none."""
-    import numpy as np
-
-    low, high = clustered_intervals(lambda draws: statistic(draws)[:, None], shares)
-    return (None, None) if np.isnan(low[0] + high[0]) else (float(low[0]), float(high[0]))
+            sizes = found[:, :groups]
+            shifts = found[:, groups : 2 * groups] / sizes
+            variance = np.zeros(len(draws))
+            for (g, h), (vv, vw, ww) in zip(pairs, found[:, 2 * groups :].T.reshape(-1, 3, len(draws)), strict=True):
+                # v_g w_h stands once for each order of a pair, so twice in all.
+                squares = vv - 2 * shifts[:, h] * vw + shifts[:, g] * shifts[:, h] * ww
+                variance += squares / (sizes[:, g] * sizes[:, h])
+            errors = np.sqrt(np.maximum(correction * variance, 0)) / groups
+            shift = shifts.mean(axis=1)
+            shift[np.abs(shift) <= _NOTHING * error] = 0.0
+            errors[errors <= _NOTHING * error] = 0.0
+            distances.append(np.where(shift == 0, 0.0, shift / errors))
+    kept = np.concatenate(distances)
+    mean = float(ratios.mean())
+    return Studentised(mean, error, np.sort(kept[~np.isnan(kept)]))
 
 
 def clustered_intervals(
@@ -201,14 +144,6 @@ def clustered_intervals(
     tail = ndtr(-quantile * np.sqrt(k / (k - 1)))
     low, high = np.nanquantile(values, (tail, 1 - tail), axis=0)
     return low, high
-
-
-def effective_clusters(shares: "Floats") -> float:
-    """How many clusters of equal size would say as much: unequal ones say less than their number.
-
-    Source: Kish (1965), Survey Sampling, on unequal weights: (sum of shares)^2 / sum of squared shares.
-    """
-    return float(shares.sum() ** 2 / (shares**2).sum()) if shares.any() else 0.0
 
 
 def t_quantile(probability: float, clusters: float) -> float:

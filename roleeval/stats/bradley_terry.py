@@ -1,13 +1,14 @@
 """Ratings of many models from pairwise outcomes with ties, anchored at one of them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from roleeval.errors import DataError
-from roleeval.stats.bootstrap import LEVEL, clustered_intervals, effective_clusters, jackknife_error
-from roleeval.stats.comparisons import Outcome, cluster_codes
+from roleeval.stats.bootstrap import FEW_CLUSTERS, LEVEL, clustered_intervals, jackknife_error, t_quantile
+from roleeval.stats.clusters import cluster_codes, effective_clusters
+from roleeval.stats.comparisons import Outcome
 from roleeval.stats.paired import holm
 
 if TYPE_CHECKING:
@@ -31,10 +32,10 @@ class Rating:
 
     Attributes:
         model: its name.
-        rating: on the chess scale; the anchor has ANCHOR_RATING.
+        rating: the anchor has ANCHOR_RATING, 400 points are odds of 10 to 1 among outcomes that are no ties.
         ci_low, ci_high: 95 % interval of its distance from the anchor; None with fewer than two clusters, and for the
             anchor.
-        rank: 1 + the number of models that are separably better (Holm over all pairs); models may share one.
+        letters: models that share one are not separable (Holm over all pairs); "a" stands at the best model.
         outcomes: how many it is in.
     """
 
@@ -42,7 +43,7 @@ class Rating:
     rating: float
     ci_low: float | None
     ci_high: float | None
-    rank: int
+    letters: str
     outcomes: int
 
 
@@ -54,19 +55,22 @@ class Ratings:
         anchor: whose rating is fixed.
         models: their ratings.
         tie_strength: Davidson's nu: between equal models a tie is nu times as likely as a win of either.
-        clusters: clusters behind the intervals.
+        clusters: clusters of the intervals.
+        method: how these were made; percentiles are of RESAMPLES resamples.
     """
 
     anchor: str
     models: tuple[Rating, ...]
     tie_strength: float
     clusters: int
+    method: Literal["student-t", "percentiles"]
 
 
 def bradley_terry(outcomes: Sequence[Outcome], *, anchor: str) -> Ratings:
     """Fits the Bradley-Terry model with Davidson's ties and compares every pair of models.
 
-    Half an outcome of each kind is added to every pair that met, so that a model that won everything has a rating.
+    Half an outcome of each kind is added to every pair that met, so that a model that won every comparison has a
+    rating.
 
     Args:
         outcomes: from `settle`.
@@ -95,21 +99,28 @@ def bradley_terry(outcomes: Sequence[Outcome], *, anchor: str) -> Ratings:
 
     strengths, tie_strength = _fit(counts.sum(axis=0)[None], pairs, len(models), halves=counts.sum(axis=0))
     ratings: Floats = ANCHOR_RATING + POINTS_PER_LOGIT * (strengths[0] - strengths[0, at])
+    floors = POINTS_PER_LOGIT * _independent_errors(
+        counts.sum(axis=0), pairs, len(models), strengths[0], tie_strength[0]
+    )
     low, high = clustered_intervals(distances, shares, resamples=RESAMPLES)
-    ranks = _ranks(ratings, distances, shares)
+    # Clusters that all say the same do not vary; what independent outcomes leave open is left open all the same.
+    half = t_quantile(1 - (1 - LEVEL) / 2, effective_clusters(shares)) * floors[at]
+    low, high = np.minimum(low, ratings - ANCHOR_RATING - half), np.maximum(high, ratings - ANCHOR_RATING + half)
+    letters = letter_groups(ratings.tolist(), _separable(ratings, distances, shares, floors))
     rated = [
         Rating(
             model=model,
             rating=float(ratings[i]),
             ci_low=None if i == at or np.isnan(low[i]) else float(ANCHOR_RATING + low[i]),
             ci_high=None if i == at or np.isnan(high[i]) else float(ANCHOR_RATING + high[i]),
-            rank=ranks[i],
+            letters=letters[i],
             outcomes=sum(model in (o.model_a, o.model_b) for o in outcomes),
         )
         for i, model in enumerate(models)
     ]
+    few = effective_clusters(shares) < FEW_CLUSTERS
     rated.sort(key=lambda r: (-r.rating, r.model))
-    return Ratings(anchor, tuple(rated), float(tie_strength[0]), len(shares))
+    return Ratings(anchor, tuple(rated), float(tie_strength[0]), len(shares), "student-t" if few else "percentiles")
 
 
 def _check_connected(models: Sequence[str], outcomes: Sequence[Outcome]) -> None:
@@ -122,7 +133,7 @@ def _check_connected(models: Sequence[str], outcomes: Sequence[Outcome]) -> None
     if len(parts) > 1:
         apart = "; ".join(", ".join(part) for part in parts)
         raise DataError(
-            f"no rating can compare these groups of models, as no verdict links them: {apart}."
+            f"no verdict links these groups of models, so they cannot be rated together: {apart}."
             " Judge at least one pair across them, or rate each group alone"
         )
 
@@ -165,15 +176,8 @@ def _fit(counts: "Floats", pairs: "NDArray[np.intp]", models: int, *, halves: "F
     import numpy as np
 
     ties = bool(halves[:, 2].any() or counts[:, :, 2].any())
-    cells = 3 if ties else 2
-    counts = counts[:, :, :cells] + (_HALF if halves.any() else 0.0)
-    design = np.zeros((len(pairs), cells, models + ties))
-    row = np.arange(len(pairs))
-    design[row, 0, pairs[:, 0]] = design[row, 1, pairs[:, 1]] = 0.5
-    design[row, 0, pairs[:, 1]] = design[row, 1, pairs[:, 0]] = -0.5
-    if ties:
-        design[:, 2, -1] = 1.0
-    design = design[:, :, 1:]
+    design = _design(pairs, models, ties=ties)
+    counts = counts[:, :, : design.shape[1]] + (_HALF if halves.any() else 0.0)
     totals = counts.sum(axis=2, keepdims=True)
     size = design.shape[2]
     flat = design.reshape(-1, size)
@@ -194,25 +198,91 @@ def _fit(counts: "Floats", pairs: "NDArray[np.intp]", models: int, *, halves: "F
     return strengths, np.exp(found[:, -1]) if ties else np.zeros(len(found))
 
 
-def _ranks(ratings: "Floats", distances: "Statistic", shares: "Floats") -> list[int]:
-    """1 + how many models are separably better, by t tests of all pairs with the jackknife's errors."""
+def _design(pairs: "NDArray[np.intp]", models: int, *, ties: bool) -> "Floats":
+    """[pairs, outcomes, parameters] of the log-linear form: strengths without the first model's, log tie strength."""
+    import numpy as np
+
+    design = np.zeros((len(pairs), 3 if ties else 2, models + ties))
+    row = np.arange(len(pairs))
+    design[row, 0, pairs[:, 0]] = design[row, 1, pairs[:, 1]] = 0.5
+    design[row, 0, pairs[:, 1]] = design[row, 1, pairs[:, 0]] = -0.5
+    if ties:
+        design[:, 2, -1] = 1.0
+    return design[:, :, 1:]
+
+
+def _independent_errors(
+    counts: "Floats", pairs: "NDArray[np.intp]", models: int, strengths: "Floats", tie_strength: float
+) -> "Floats":
+    """[models, models] standard errors of the differences of log strengths if outcomes were independent."""
+    import numpy as np
+
+    ties = bool(counts[:, 2].any())
+    design = _design(pairs, models, ties=ties)
+    totals = counts[:, : design.shape[1]].sum(axis=1) + _HALF * design.shape[1]
+    found = np.append(strengths[1:], np.log(tie_strength)) if ties else strengths[1:]
+    odds = np.exp(design @ found)
+    chances = odds / odds.sum(axis=1, keepdims=True)
+    middle = np.einsum("pc,pcd->pd", chances, design)
+    apart = design - middle[:, None, :]
+    information = np.einsum("p,pc,pcd,pce->de", totals, chances, apart, apart)
+    covariance = np.zeros((models, models))
+    covariance[1:, 1:] = np.linalg.inv(information)[: models - 1, : models - 1]
+    variances = np.diag(covariance)
+    errors: Floats = np.sqrt(np.maximum(variances[:, None] + variances[None, :] - 2 * covariance, 0))
+    return errors
+
+
+def _separable(ratings: "Floats", distances: "Statistic", shares: "Floats", floors: "Floats") -> set[tuple[int, int]]:
+    """Pairs (better, worse) that t tests tell apart, with the jackknife's errors, at least floors [models, models]."""
     import numpy as np
     from scipy.special import stdtr
 
     pairs = list(combinations(range(len(ratings)), 2))
     first, second = np.array(pairs).T
     if len(shares) < 2:
-        return [1] * len(ratings)
+        return set()
 
     def gaps(draws: "Floats") -> "Floats":
         values = distances(draws)
         return values[:, first] - values[:, second]
 
     gap = ratings[first] - ratings[second]
-    errors = np.maximum(jackknife_error(gaps, len(shares)), 1e-9)
+    errors = np.maximum(jackknife_error(gaps, len(shares)), floors[first, second])
     p_values = 2 * stdtr(max(effective_clusters(shares) - 1, 1.0), -np.abs(gap) / errors)
-    ranks = [1] * len(ratings)
-    for (i, j), p, lead in zip(pairs, holm(p_values.tolist()), gap, strict=True):
-        if p <= 1 - LEVEL:
-            ranks[j if lead > 0 else i] += 1
-    return ranks
+    return {
+        (i, j) if lead > 0 else (j, i)
+        for (i, j), p, lead in zip(pairs, holm(p_values.tolist()), gap, strict=True)
+        if p <= 1 - LEVEL
+    }
+
+
+def letter_groups(values: Sequence[float], separable: Collection[tuple[int, int]]) -> list[str]:
+    """Letters for each value: two values share one if and only if nothing separates them.
+
+    A single rank cannot say this: the lowest value of all may be too unsure to be separable from any other, and would
+    share the first rank with the highest, below models that are separably worse than that.
+
+    Args:
+        values: the higher, the better; "a" begins at the best.
+        separable: pairs of places in `values` that are told apart, in either order.
+
+    Source: Piepho (2004), Journal of Computational and Graphical Statistics 13: insert and absorb.
+    """
+    groups = [frozenset(range(len(values)))]
+    for one, two in separable:
+        split = [part for group in groups for part in _without(group, one, two)]
+        groups = [group for group in dict.fromkeys(split) if not any(group < other for other in split)]
+    best_first = sorted(groups, key=lambda group: sorted(-values[i] for i in group))
+    named = [(_letter(number), group) for number, group in enumerate(best_first)]
+    return ["".join(letter for letter, group in named if i in group) for i in range(len(values))]
+
+
+def _without(group: frozenset[int], one: int, two: int) -> list[frozenset[int]]:
+    return [group - {one}, group - {two}] if {one, two} <= group else [group]
+
+
+def _letter(number: int) -> str:
+    """a to z, then a2, b2, ..."""
+    turn, place = divmod(number, 26)
+    return chr(ord("a") + place) + (str(turn + 1) if turn else "")

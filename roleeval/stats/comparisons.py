@@ -1,18 +1,15 @@
-"""Pairwise verdicts: from what a judge said in each order to wins, flips and first-slot rates.
+"""Pairwise verdicts: from a judge's verdicts in each order to wins, flips and first-slot rates.
 
-`settled` is the one place that says what several verdicts on two answers come to; judges' scores, ratings, win rates,
-flips and judge cards all have it from there.
+`settled` is the only place that combines several verdicts on two answers; judges' scores, ratings, win rates, flips and
+judge cards all use it.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from roleeval.stats.bootstrap import Estimate, clustered_mean
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from roleeval.stats.clusters import cluster_codes
+from roleeval.stats.means import Estimate, clustered_mean
 
 Winner = Literal["a", "b", "tie"]
 Aggregate = Literal["median", "mean"]
@@ -36,7 +33,7 @@ class Settled:
 
     @property
     def value(self) -> float:
-        """The score: 1 for a win, 0.5 for a tie, 0 for a loss, and what lies between."""
+        """The score: 1 for a win, 0.5 for a tie, 0 for a loss, or a value in between."""
         return (1.0 + self.win - self.loss) / 2
 
     @property
@@ -129,7 +126,7 @@ class Outcome:
         return float(self.winner == "a"), float(self.winner == "b"), float(self.winner == "tie")
 
     def points(self, model: str) -> float:
-        """1 for a win of this model, 0.5 for a tie, 0 for a loss, and what lies between."""
+        """1 for a win of this model, 0.5 for a tie, 0 for a loss, or a value in between."""
         points = _POINTS[self.winner] if self.settled is None else self.settled.value
         return points if model == self.model_a else 1 - points
 
@@ -190,11 +187,4 @@ def first_slot_rate(verdicts: Sequence[Verdict]) -> Estimate:
 def _clustered(values: Sequence[float], clusters: Sequence[str]) -> Estimate:
     import numpy as np
 
-    return clustered_mean(np.array(values, dtype=np.float64), cluster_codes(clusters))
-
-
-def cluster_codes(names: Sequence[str]) -> "NDArray[np.intp]":
-    """[rows]: each row's cluster as a number."""
-    import numpy as np
-
-    return np.unique(np.array(names, dtype=str), return_inverse=True)[1].astype(np.intp)
+    return clustered_mean(np.array(values, dtype=np.float64), cluster_codes(clusters), within=(0.0, 1.0))

@@ -103,7 +103,7 @@ def test_the_template_file_replaces_the_models_own(tiny_model: Path, tmp_path: P
 
 
 def test_a_missing_template_file_is_named(tiny_model: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"model\.chat_template=.*none\.jinja"):
+    with pytest.raises(ConfigError, match=r"model\.source\.chat_template=.*none\.jinja"):
         load_tokenizer(ModelSource(str(tiny_model), chat_template=str(tmp_path / "none.jinja")))
 
 
@@ -111,19 +111,19 @@ def test_a_base_model_without_template_takes_raw_prompts_only(tiny_model: Path, 
     model = tmp_path / "base-model"
     shutil.copytree(tiny_model, model, ignore=shutil.ignore_patterns("chat_template*"))
     tokenizer = load_tokenizer(ModelSource(str(model)))
-    with pytest.raises(EngineError, match=r"base-model has no chat template: set model\.chat_template"):
+    with pytest.raises(ConfigError, match=r"base-model has no chat template: set model\.source\.chat_template"):
         render_prompt(tokenizer, ask())
     assert render_prompt(tokenizer, ask(None, prompt="Once")) == "Once"
 
 
 @pytest.mark.parametrize("template", ["{{ raise_exception('no system role') }}", "{% for %}"])
-def test_a_template_that_refuses_or_is_broken_is_an_engine_error(
+def test_a_template_that_refuses_or_is_broken_is_a_fault_of_the_model(
     tiny_model: Path, tmp_path: Path, template: str
 ) -> None:
     file = tmp_path / "chat.jinja"
     file.write_text(template)
     tokenizer = load_tokenizer(ModelSource(str(tiny_model), chat_template=str(file)))
-    with pytest.raises(EngineError, match=r"chat template of .* refused the messages \(roles \['system', 'user'\]\)"):
+    with pytest.raises(ConfigError, match=r"chat template of .* refused the messages \(roles \['system', 'user'\]\)"):
         render_prompt(tokenizer, ask())
 
 

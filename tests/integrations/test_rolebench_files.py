@@ -60,7 +60,7 @@ def test_rolegpts_released_answers_score_what_was_published(
     printed = json.loads(done.stdout)
     assert set(printed) == {"metrics", "coverage"}
     entry = printed["metrics"][RECALL]
-    assert set(entry) == {"mean", "ci_low", "ci_high", "n", "missing"}
+    assert set(entry) == {"mean", "ci_low", "ci_high", "n", "missing", "method"}
     assert entry["mean"] == pytest.approx(recall, abs=5e-8 if language == "en" else 5e-7)
     assert (entry["n"], entry["missing"]) == (rows, 0)
     assert entry["ci_low"] < entry["mean"] < entry["ci_high"]
@@ -81,12 +81,19 @@ def test_the_mean_is_over_matched_rows_and_the_others_are_listed(write: Write) -
     predictions = write("p", row("A", "q", "one two"), row("A", "open 3 ", "x"))
     done = invoke(references, predictions, "--json")
     printed = json.loads(done.stdout)
-    assert printed["metrics"][RECALL] == {"mean": 1.0, "ci_low": None, "ci_high": None, "n": 1, "missing": 0}
+    assert printed["metrics"][RECALL] == {
+        "mean": 1.0,
+        "ci_low": None,
+        "ci_high": None,
+        "n": 1,
+        "missing": 12,
+        "method": "",
+    }
     coverage = printed["coverage"]
     assert coverage["unmatched_references"] == 12 and coverage["unmatched_predictions"] == 1
     assert len(coverage["examples"]["unmatched_references"]) == 10
     assert coverage["examples"]["unmatched_predictions"] == [{"role": "A", "question": "open 3 "}]
-    assert "1 predictions without a reference differ from a reference only in outer white space" in done.stderr
+    assert "1 predictions without a reference differ from a reference only in white space" in done.stderr
     text = invoke(references, predictions)
     assert "unmatched references: 12 (the first 10)" in text.stderr and "'open 3 '" in text.stderr
     assert "open" not in text.stdout and F1 in text.stdout and "answer_words" in text.stdout
@@ -96,7 +103,7 @@ def test_nothing_matched_is_an_error_that_says_why(write: Write) -> None:
     references, predictions = write("r", row("A", " q", "x")), write("p", row("A", "q", "x"))
     done = invoke(references, predictions)
     assert done.exit_code == 1 and done.stdout == ""
-    assert "1 would match without outer white space" in done.stderr
+    assert "1 would match without white space" in done.stderr
 
 
 def test_references_of_one_key_are_united(write: Write) -> None:
@@ -168,6 +175,66 @@ def test_intervals_come_from_roles(write: Write) -> None:
         predictions = [row(r["role"], r["question"], answers[r["role"]]) for r in rows]
         entry = quick(write(f"{name}-r", *rows), write(f"{name}-p", *predictions)).metrics[RECALL]
         intervals.append((entry["ci_low"], entry["ci_high"]))
-    assert intervals[0] == pytest.approx(intervals[1])
+    assert intervals[0] == pytest.approx(intervals[1], abs=0.01)
     low, high = intervals[0]
-    assert low < 0.0 and high > 1.0  # two roles say nothing
+    assert low < 0.1 and high > 0.9  # two roles say next to nothing
+
+
+def test_reasoning_in_other_marks_is_removed_and_counted(write: Write) -> None:
+    references = write("r", *(row("A", question, "yes indeed") for question in "abcd"))
+    harmony = "<|channel|>analysis<|message|>no<|end|><|start|>assistant<|channel|>final<|message|>yes indeed"
+    predictions = write(
+        "p",
+        row("A", "a", "<thinking>no, no</thinking>yes indeed"),
+        row("A", "b", "[THINK]no, no[/THINK]yes indeed"),
+        row("A", "c", harmony),
+        row("A", "d", "<reasoning>no</reasoning><answer>yes indeed</answer>"),
+    )
+    found = json.loads(invoke(references, predictions, "--json").stdout)
+    assert found["metrics"][F1]["mean"] == pytest.approx(1.0, abs=1e-6)
+    assert found["coverage"]["reasoning_removed"] == 4
+    assert found["coverage"]["reasoning_marks"] == {"brackets": 1, "harmony": 1, "reasoning": 1, "thinking": 1}
+    result = invoke(references, predictions)
+    assert "[THINK] ... [/THINK]: 1" in result.stderr
+    left = json.loads(invoke(references, predictions, "--json", "--reasoning-marks", "think").stdout)
+    assert left["metrics"][F1]["mean"] < 0.9 and left["coverage"]["reasoning_removed"] == 0
+
+
+def test_references_without_a_prediction_are_missing_in_every_metric(write: Write) -> None:
+    """One answered reference of three: a table that says "missing 0" would hide the two others."""
+    references = write("r", row("A", "q", "one"), row("A", "open", "two"), row("B", "open", "three"))
+    done = invoke(references, write("p", row("A", "q", "one")), "--json")
+    metrics = json.loads(done.stdout)["metrics"]
+    assert {(entry["n"], entry["missing"]) for name, entry in metrics.items() if "distinct" not in name} == {(1, 2)}
+    # One value per role: nothing is known of B.
+    assert (metrics["distinct1_role"]["n"], metrics["distinct1_role"]["missing"]) == (1, 1)
+    assert metrics[RECALL]["mean"] == 1.0
+    assert "warning: 2 of 3 references have no prediction; they are missing" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "question", ["who  are you?", "who are you? ", "who are\nyou?", "who are\u3000you?", "whoareyou?"]
+)
+def test_white_space_anywhere_is_counted_where_nothing_else_differs(write: Write, question: str) -> None:
+    references = write("r", row("A", "q", "one"), row("A", "who are you?", "x"))
+    scores = quick(references, write("p", row("A", "q", "one"), row("A", question, "x"), row("A", "else", "x")))
+    assert scores.coverage.unmatched_predictions == 2 and scores.coverage.differ_in_white_space == 1
+    # Also where the reference itself is matched by another prediction.
+    both = write("p", row("A", "who are you?", "one"), row("A", question, "x"))
+    assert quick(references, both).coverage.differ_in_white_space == 1
+
+
+@pytest.mark.parametrize("reference", ["", " \n", "...", "?!"])
+def test_references_without_a_word_are_missing_and_not_zero(write: Write, reference: str) -> None:
+    references = write("r", row("A", "q", "one two"), row("A", "empty", reference), row("B", "empty", reference))
+    predictions = write(
+        "p", *(row(role, question, "one two") for role, question in ("Aq", ("A", "empty"), ("B", "empty")))
+    )
+    done = invoke(references, predictions, "--json")
+    found = json.loads(done.stdout)
+    assert (found["metrics"][F1]["n"], found["metrics"][F1]["missing"]) == (1, 2)
+    assert found["metrics"][F1]["mean"] == pytest.approx(1.0, abs=1e-6)
+    assert found["metrics"]["answer_words"]["n"] == 3 and found["coverage"]["wordless_references"] == 2
+    assert "the references of 2 predictions hold no letter and no digit" in done.stderr
+    nothing = invoke(write("r", row("A", "q", reference)), write("p", row("A", "q", "one")), "--json")
+    assert json.loads(nothing.stdout)["metrics"][F1]["mean"] is None

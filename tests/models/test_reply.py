@@ -78,3 +78,66 @@ def test_the_yaml_of_rar_asks_for_the_second_adapter(root: Path) -> None:
     assert model.sampling.stop == ("<|eot_id|>", "<|reserved_special_token")
     zoo = build_target(node(root, source={"path": "zoo:base"}, adapter_path="zoo:shared_lora"), "model")
     assert [adapter.name for adapter in zoo.adapters()] == ["shared_lora"]
+
+
+# Other marks
+
+
+@pytest.mark.parametrize(
+    ("text", "visible", "thoughts", "status"),
+    [
+        ("<thinking>a</thinking>No.", "No.", "a", "ok"),
+        ("a</Thinking>\nNo.", "No.", "a", "ok"),
+        ("<thinking>a", "", "a", "truncated_reasoning"),
+        ("Hi. <thinking>a</thinking> Bye.", "Hi.  Bye.", "a", "ok"),
+        ("[THINK]a[/THINK]No.", "No.", "a", "ok"),
+        ("[THINK]a", "", "a", "truncated_reasoning"),
+        ("<seed:think>a</seed:think>No.", "No.", "a", "ok"),
+        ("<reasoning>a</reasoning>\n<answer>No.</answer>", "No.", "a", "ok"),
+        ("<reasoning>a</reasoning>\n<answer>No, I", "No, I", "a", "ok"),
+        ("<think>a</think><answer>No.</answer>", "No.", "a", "ok"),
+        ("<answer>No.</answer>", "No.", "", "ok"),
+        ("The <answer>x</answer> is", "The <answer>x</answer> is", "", "ok"),
+        ("<thought>a</thought>No.", "No.", "a", "ok"),
+        ("◁think▷a◁/think▷No.", "No.", "a", "ok"),
+        ("<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>No.", "No.", "a", "ok"),
+        ("<|channel|>final<|message|>No.<|return|>", "No.", "", "ok"),
+        ("<|channel|>analysis<|message|>a b", "", "a b", "truncated_reasoning"),
+        ("analysisWe weigh.assistantfinalNo.", "No.", "We weigh.", "ok"),
+        ("analysisWe weigh", "", "We weigh", "truncated_reasoning"),
+        ("analysis of it: No.", "analysis of it: No.", "", "ok"),
+        ("<THINK>a</THINK>No.", "No.", "a", "ok"),
+    ],
+)
+def test_reasoning_in_other_marks_is_no_answer(text: str, visible: str, thoughts: str, status: str) -> None:
+    reply = BASE.parse(text, "length", "")
+    assert (reply.visible, reply.thoughts, reply.status) == (visible, thoughts, status)
+
+
+def test_marks_are_a_setting() -> None:
+    def parsed(marks: str, text: str) -> str:
+        return Base(name="b", source=ModelSource("m"), reasoning_marks=marks).parse(text, "stop", "").visible
+
+    assert parsed("none", "<think>a</think>No.") == "<think>a</think>No."
+    assert parsed("brackets", "[THINK]a[/THINK]<think>b</think>No.") == "<think>b</think>No."
+    assert parsed("think", "[THINK]a[/THINK]No.") == "[THINK]a[/THINK]No."
+    assert parsed("<plan> </plan>", "<plan>a</plan>No.") == "No."
+    with pytest.raises(ConfigError, match=r"model\.reasoning_marks: 'loud' is invalid; give auto, none, think"):
+        parsed("loud", "")
+    always = Base(name="b", source=ModelSource("m"), always_reasons=True)
+    assert always.parse("Okay, the user", "length", "").status == "truncated_reasoning"
+
+
+@given(st.text(), st.text(), st.sampled_from(["thinking", "seed:think", "reasoning", "thought"]))
+def test_what_other_marks_enclose_is_never_visible(before: str, after: str, name: str) -> None:
+    after, before = after.replace("SECRET", ""), before.replace("SECRET", "")
+    assert "SECRET" not in BASE.parse(f"{before}<{name}>SECRET</{name}>{after}", "stop", "").visible
+    assert "SECRET" not in BASE.parse(f"{before}<{name}>SECRET{after}", "length", "").visible
+
+
+@pytest.mark.parametrize(
+    "piece", ["<thinking>", "</thinking>", "[THINK]", "<|channel|>", "<|end|>", "<answer>", "analysis"]
+)
+def test_a_hundred_kilobytes_of_marks_are_read(piece: str) -> None:
+    """A reader that is not linear would take minutes here."""
+    BASE.parse(piece * (100_000 // len(piece)), "length", "")

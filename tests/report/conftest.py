@@ -21,6 +21,7 @@ def _entry(mean: float | None, *, n: int = 200, missing: int = 0, clusters: int 
         "n": n,
         "missing": missing,
         "clusters": clusters,
+        "method": "" if few else "student-t" if clusters < 8 else "bootstrap-t",
         "statuses": {"ok": n} | ({"engine_failed": missing} if missing else {}),
     } | more
 

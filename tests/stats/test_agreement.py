@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from roleeval.stats.agreement import krippendorff_alpha, rank_correlation, repeat_stability
+from roleeval.stats.agreement import alpha_interval, krippendorff_alpha, rank_correlation, repeat_stability
 
 N = np.nan
 # Krippendorff (2011), the example of four observers, twelve units and missing values.
@@ -64,3 +64,43 @@ def test_stability_counts_pairs_of_repeats() -> None:
 
 def test_one_repeat_says_nothing_of_stability() -> None:
     assert repeat_stability(np.array([[1.0], [2.0]])).same is None
+
+
+def _rated(clusters: int, rho: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Two raters of ten items a cluster, normal with this correlation, part of it the clusters'."""
+    rng = np.random.default_rng(seed)
+    root = np.linalg.cholesky(np.array([[1.0, rho], [rho, 1.0]]))
+    names = np.repeat(np.arange(clusters), 10)
+    rows = np.sqrt(0.2) * rng.normal(size=(clusters, 2))[names] + np.sqrt(0.8) * rng.normal(size=(len(names), 2))
+    return (rows @ root.T).T, names
+
+
+def test_coefficients_have_intervals_over_clusters_within_their_range() -> None:
+    ratings, names = _rated(20, 0.6, 0)
+    found = rank_correlation(*ratings, names)
+    for value, ends, truth in (
+        (found.spearman, found.spearman_ci, 6 / np.pi * np.arcsin(0.3)),
+        (found.kendall, found.kendall_ci, 2 / np.pi * np.arcsin(0.6)),
+        (krippendorff_alpha(ratings, scale="interval"), alpha_interval(ratings, names, scale="interval"), 0.6),
+    ):
+        assert value is not None and ends is not None
+        assert -1 < ends[0] < value < ends[1] < 1 and ends[0] < truth < ends[1]
+        assert 0.05 < ends[1] - ends[0] < 0.5
+
+
+def test_perfect_agreement_has_an_interval_of_some_width() -> None:
+    """Five scenes in which two judges agree do not say that they always do."""
+    one, names = np.arange(20.0), np.arange(20) % 5
+    found = rank_correlation(one, one, names)
+    alpha = alpha_interval(np.stack([one, one]), names, scale="interval")
+    for ends in (found.spearman_ci, found.kendall_ci, alpha):
+        assert ends is not None and ends[1] == 1.0 and 0.2 < ends[0] < 0.9
+    turned = rank_correlation(one, -one, names).spearman_ci
+    assert turned is not None and turned[0] == -1.0 and turned[1] < -0.2
+
+
+def test_two_clusters_and_unknown_ones_give_no_interval_of_a_coefficient() -> None:
+    ratings, _ = _rated(4, 0.6, 0)
+    assert rank_correlation(*ratings).spearman_ci is None
+    assert rank_correlation(*ratings, np.arange(40) % 2).spearman_ci is None
+    assert alpha_interval(ratings, np.arange(40) % 2, scale="interval") is None

@@ -48,10 +48,10 @@ def test_mean_of_means_weighs_groups_alike_and_resamples_clusters_jointly() -> N
     rng = np.random.default_rng(2)
     effect = rng.normal(size=30)
     many = (np.repeat(effect, 9), np.repeat(np.arange(30), 9))
-    few = (-effect, np.arange(30))
+    few = (1e-3 * rng.normal(size=30) - effect, np.arange(30))
     estimate = mean_of_means([many, few])
-    assert estimate.mean == pytest.approx(0.0, abs=1e-12)
-    assert estimate.ci_low == pytest.approx(0.0, abs=1e-9)  # the two groups cancel in every joint resample
+    assert estimate.mean == pytest.approx(0.0, abs=1e-3)
+    assert estimate.ci_low == pytest.approx(0.0, abs=1e-3)  # the two groups cancel in every joint resample
     assert estimate.n == 300
 
 
@@ -101,8 +101,14 @@ def test_draws_that_are_too_many_to_keep_are_the_same_draws(monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("clusters", [3, 24, 35])
-def test_equal_values_have_themselves_as_mean_and_bounds_to_the_last_digit(clusters: int) -> None:
+def test_equal_values_have_themselves_as_mean_and_no_interval_of_zero_width(clusters: int) -> None:
+    """Nothing was seen to vary: where the range is open nothing can be said, else what unseen rows could do."""
     names = np.random.default_rng(0).integers(0, clusters, size=20 * clusters)
-    parts = [(np.full(len(rows), 100.0), rows) for rows in (names, names[: 7 * clusters])]
-    for found in (clustered_mean(*parts[0]), mean_of_means(parts)):
-        assert (found.mean, found.ci_low, found.ci_high) == (100.0, 100.0, 100.0)
+    parts = [(np.full(len(rows), 70.0), rows) for rows in (names, names[: 7 * clusters])]
+    for made in (lambda within: clustered_mean(*parts[0], within=within), lambda w: mean_of_means(parts, within=w)):
+        assert (made((None, None)).mean, made((None, None)).ci_low, made((0.0, None)).method) == (70.0, None, "")
+        found = made((0.0, 100.0))
+        assert found.mean == 70.0 and found.ci_low is not None and found.ci_high is not None
+        assert 35.0 < found.ci_low < 69.9 and 70.05 < found.ci_high < 90.0
+        # 70 of 100 points can be lost and 30 be gained
+        assert (70.0 - found.ci_low) / (found.ci_high - 70.0) == pytest.approx(70 / 30)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from roleeval.errors import DataError
-from roleeval.stats.bradley_terry import POINTS_PER_LOGIT, Ratings, _fit, bradley_terry
+from roleeval.stats.bradley_terry import POINTS_PER_LOGIT, Ratings, _fit, bradley_terry, letter_groups
 from roleeval.stats.comparisons import Outcome, Winner, settled
 
 # The American League's eastern division, 1987: wins of the row's team over the column's (Agresti, Categorical Data
@@ -42,8 +42,8 @@ def simulated(
     return found
 
 
-def ranks(ratings: Ratings) -> dict[str, int]:
-    return {rating.model: rating.rank for rating in ratings.models}
+def letters(ratings: Ratings) -> dict[str, str]:
+    return {rating.model: rating.letters for rating in ratings.models}
 
 
 def test_the_published_baseball_estimates() -> None:
@@ -71,13 +71,13 @@ def test_strengths_are_recovered_and_the_anchor_stays() -> None:
         assert ratings[name].rating - 1000 == pytest.approx((strength - 0.5) * POINTS_PER_LOGIT, abs=20)
     assert found.tie_strength == pytest.approx(0.5, rel=0.1)
     assert [r.model for r in found.models] == ["c", "b", "a", "d"]
-    assert ranks(found) == {"c": 1, "b": 2, "a": 3, "d": 4}
+    assert letters(found) == {"c": "a", "b": "b", "a": "c", "d": "d"}
 
 
 @pytest.mark.parametrize("clusters", [5, 20])
-def test_equal_models_share_a_rank(clusters: int) -> None:
+def test_equal_models_share_a_letter(clusters: int) -> None:
     found = bradley_terry(simulated({"a": 0.0, "b": 0.0, "c": 2.0}, 200, clusters, seed=1), anchor="a")
-    assert ranks(found) == {"a": 2, "b": 2, "c": 1}
+    assert letters(found) == {"a": "b", "b": "b", "c": "a"}
     b = next(r for r in found.models if r.model == "b")
     assert b.ci_low is not None and b.ci_high is not None and b.ci_low < 1000 < b.ci_high
 
@@ -100,11 +100,13 @@ def test_a_model_that_won_everything_has_a_finite_rating() -> None:
     best = found.models[0]
     assert best.model == "a" and 1000 < best.rating < 3000
     assert best.ci_low is not None and best.ci_low > 1000
+    # All ten clusters say the same, so resampling them has no width; forty outcomes still leave much open.
+    assert best.ci_high is not None and best.ci_high - best.ci_low > 400
 
 
 def test_one_cluster_has_ratings_and_neither_interval_nor_order() -> None:
     found = bradley_terry(outcomes("a", "b", {"a": 30, "b": 10}, clusters=1), anchor="b")
-    assert [(r.ci_low, r.rank) for r in found.models] == [(None, 1), (None, 1)]
+    assert [(r.ci_low, r.letters) for r in found.models] == [(None, "a"), (None, "a")]
 
 
 def test_intervals_are_of_clusters_and_not_of_rows() -> None:
@@ -129,3 +131,23 @@ def test_an_outcome_that_repeats_left_half_open_counts_as_half_of_each() -> None
     one, two = (bradley_terry([*others, *each], anchor="y") for each in (open_ones, whole))
     assert [rating.rating for rating in one.models] == pytest.approx([rating.rating for rating in two.models])
     assert one.tie_strength == pytest.approx(two.tie_strength)
+
+
+def test_the_lowest_model_does_not_share_the_first_place_above_models_that_are_worse_than_the_first() -> None:
+    """A sure second and an unsure last: the last shares a letter with both, and no number puts it before the second."""
+    assert letter_groups([1200.0, 1100.0, 1000.0], {(0, 1)}) == ["a", "b", "ab"]
+    assert letter_groups([1200.0, 1100.0, 1000.0], {(0, 2)}) == ["a", "ab", "b"]
+    assert letter_groups([1200.0, 1100.0, 1000.0], set()) == ["a", "a", "a"]
+    assert letter_groups([3.0, 2.0, 1.0], {(0, 1), (0, 2), (1, 2)}) == ["a", "b", "c"]
+
+
+def test_letters_say_exactly_what_is_separable() -> None:
+    rng = np.random.default_rng(0)
+    for models in (2, 5, 8):
+        for _ in range(20):
+            pairs = [(i, j) for i in range(models) for j in range(i + 1, models)]
+            separable = {pair for pair in pairs if rng.random() < 0.4}
+            found = letter_groups(sorted(rng.normal(size=models), reverse=True), separable)
+            assert "a" in found[0] and all(found)
+            for i, j in pairs:
+                assert (set(found[i]) & set(found[j]) == set()) == ((i, j) in separable)

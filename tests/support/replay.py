@@ -16,7 +16,7 @@ from roleeval.models import Base
 from roleeval.results import ResultFolder
 from roleeval.stages.run import run
 from roleeval.stages.runtime import Runtime
-from roleeval.types import Completion, FinishReason, Request, Sample
+from roleeval.types import AdapterRef, Completion, FinishReason, Request, Sample
 
 FAILS = "the engine failed"
 
@@ -50,12 +50,16 @@ class Script:
 
 
 class ScriptEngine:
+    likelihoods = False
+
     def __init__(self, script: Script, source: ModelSource) -> None:
         self.script, self.source = script, source
 
     @property
     def fingerprint(self) -> str:
         return digest("script", sorted(self.script.lines.items()))
+
+    def check(self, adapter: AdapterRef) -> None: ...
 
     async def start(self) -> None: ...
 

@@ -34,9 +34,11 @@ def write(make_run: Callable[..., Path], model: str, values: Values, *, average:
             columns[group] = (frame["value"].to_numpy(dtype=float), np.array([names[c] for c in frame["cluster"]]))
             ok = int(frame["value"].notna().sum())
             statuses = {"ok": ok} | ({"engine_failed": len(rows) - ok} if ok < len(rows) else {})
-            metrics.setdefault(metric, {})[group] = entry(clustered_mean(*columns[group])) | {"statuses": statuses}
+            metrics.setdefault(metric, {})[group] = entry(clustered_mean(*columns[group], within=(0.0, 1.0))) | {
+                "statuses": statuses
+            }
         if average:
-            mean = entry(mean_of_means(list(columns.values())))
+            mean = entry(mean_of_means(list(columns.values()), within=(0.0, 1.0)))
             metrics[metric][average] = mean | {"statuses": {}, "mean_of": list(columns)}
     folder = make_run(model, metrics, **options)
     pd.concat(frames).astype({"cluster": "category"}).to_parquet(folder / "scores.parquet")
@@ -44,4 +46,6 @@ def write(make_run: Callable[..., Path], model: str, values: Values, *, average:
 
 
 def entry(estimate: Any) -> dict[str, Any]:
-    return {name: getattr(estimate, name) for name in ("mean", "ci_low", "ci_high", "n", "missing", "clusters")}
+    return {
+        name: getattr(estimate, name) for name in ("mean", "ci_low", "ci_high", "n", "missing", "clusters", "method")
+    }

@@ -1,7 +1,7 @@
-"""The characters' past: passages from earlier in the book that fit a scene, found in a vector index.
+"""The characters' past: relevant passages from earlier in the book, retrieved with a vector index.
 
-CoSER retrieves from whole books, which its test file does not hold. What it does hold of a character's past is what
-became of it in earlier plots of the same book; a file with more can be given.
+CoSER retrieves from whole books, which its test file does not contain. It only has summaries of a character's earlier
+plots in the same book; a file with more passages can be given.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,7 +32,7 @@ class Retrieval:
 
     def __post_init__(self) -> None:
         if self.passages < 0:
-            raise ConfigError(f"benchmark.retrieval.passages: {self.passages} is not possible; give 0 (off) or more")
+            raise ConfigError(f"benchmark.retrieval.passages: {self.passages} is invalid; give 0 (off) or more")
 
 
 class Memory:

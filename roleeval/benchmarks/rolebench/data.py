@@ -23,7 +23,7 @@ from roleeval.types import Language
 
 @dataclass(frozen=True, slots=True)
 class SplitSpec:
-    """Where a split lies, and what it is compared with."""
+    """Where a split is, and what it is compared with."""
 
     folder: str
     language: Language
@@ -69,7 +69,7 @@ def split_file(data_dir: Path, split: str) -> Path:
     file = data_dir / SPLITS[split].test
     if not file.is_file():
         found = [name for name, spec in SPLITS.items() if (data_dir / spec.test).is_file()]
-        there = f"splits found there: {', '.join(found)}" if found else "no RoleBench file is there"
+        there = f"splits in the folder: {', '.join(found)}" if found else "no RoleBench file in the folder"
         raise DataError(f"benchmark.splits: {split} needs {file}, which does not exist; {there}")
     return file
 
@@ -90,13 +90,13 @@ def read_rows(
         except Exception as error:  # whatever one row brings out
             reason = f"{file}, line {number}: {error if isinstance(error, ValueError) else cause_of(error)}"
             if on_error == "raise":
-                raise DataError(f"{reason}; fix it, or set benchmark.on_error=skip to leave such rows out") from error
+                raise DataError(f"{reason}; fix it, or set benchmark.on_error=skip to skip such rows") from error
             if skipped is not None:
                 skipped.append(reason)
             continue
         yield row
     if empty:
-        raise DataError(f"{file}: holds no rows")
+        raise DataError(f"{file}: contains no rows")
 
 
 def _row(line: bytes, number: int) -> Row:
@@ -140,9 +140,9 @@ def read_descriptions(data_dir: Path, language: Language) -> dict[str, str]:
 
 
 def read_raw_targets(data_dir: Path, language: Language) -> dict[str, str]:
-    """Instruction -> plain answer (the RAW reference); {} where no file is at hand.
+    """Instruction -> plain answer (the RAW reference); {} if no file is available.
 
-    An instruction that stands twice with different answers keeps the first.
+    A duplicate instruction with different answers keeps the first.
 
     Raises:
         DataError: a line is malformed; names file and line.
@@ -164,7 +164,7 @@ def read_raw_targets(data_dir: Path, language: Language) -> dict[str, str]:
 
 
 def seen_in_training(data_dir: Path, split: str) -> frozenset[tuple[str, str]] | None:
-    """(role, question) pairs of the split's train file; None where that file is not at hand."""
+    """(role, question) pairs of the split's train file; None if that file is not available."""
     file = data_dir / SPLITS[split].train
     if not file.is_file():
         return None

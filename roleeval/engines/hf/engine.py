@@ -1,7 +1,7 @@
-"""The hf engine: transformers and PEFT in this process, for models or machines that vLLM does not serve.
+"""The hf engine: transformers and PEFT in this process, for models or machines that vLLM does not support.
 
 Concurrent requests with the same adapter and decoding parameters are put into one batch; in float32 a text does not
-depend on the batch it was written in (see _hf_batch.py). One batch runs at a time.
+depend on its batch (see _batch.py). One batch runs at a time.
 """
 
 import asyncio
@@ -13,20 +13,24 @@ from dataclasses import asdict, dataclass, field
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any, Literal
 
+from roleeval.engines._adapter_effect import PROBE, AdapterEffects
 from roleeval.engines._protocol import LoraNeed, ModelSource
 from roleeval.engines._thread import in_own_thread
 from roleeval.engines.chat import (
+    check_first,
     load_tokenizer,
+    opened_prompt,
     output_text,
-    prompt_token_ids,
     scored_token_ids,
     special_tokens,
     stop_token_ids,
 )
 from roleeval.engines.fingerprint import model_fingerprint, pinned
+from roleeval.engines.hf._adapters import Adapters
 from roleeval.engines.hf._batch import Ended, Job, generate_batch
 from roleeval.engines.hf._likelihood import ScoreJob, score_batch
-from roleeval.engines.lora import check_adapter
+from roleeval.engines.lora import Inspected, check_adapter
+from roleeval.engines.template import Prompts
 from roleeval.errors import AdapterError, ConfigError, EngineDeadError, EngineError, RoleEvalError
 from roleeval.hashing import digest
 from roleeval.types import AdapterRef, Completion, Likelihood, LikelihoodRequest, Request, Sampling
@@ -37,6 +41,8 @@ if TYPE_CHECKING:
 # Adapter, and the sampling; None for texts to be scored.
 _GroupKey = tuple[str, Sampling | None]
 _AnyJob = Job | ScoreJob
+# The shortest models of tests have a context of a few dozen tokens.
+_PROBE_TOKENS = 32
 
 
 @dataclass(frozen=True)
@@ -89,6 +95,7 @@ class HfEngine:
     def __init__(self, options: HfOptions, source: ModelSource) -> None:
         self._options = options
         self._source = source = pinned(source)
+        self._prompts = Prompts(source)
         self._versions = {name: importlib.metadata.version(name) for name in ("transformers", "torch", "peft")}
         self._fingerprint = digest(
             "hf",
@@ -99,9 +106,9 @@ class HfEngine:
             model_fingerprint(source),
         )
         self._model: PreTrainedModel | None = None
-        self._peft: Any = None
-        self._checked: set[str] = set()
-        self._loaded: set[str] = set()
+        self._adapters: Adapters | None = None
+        self._checked: dict[str, Inspected] = {}
+        self._effects = AdapterEffects()
         self._groups: dict[_GroupKey, _Group] = {}
         self._starting = asyncio.Lock()
         self._unable = ""  # why it could not start; it is not tried again
@@ -115,9 +122,14 @@ class HfEngine:
     def fingerprint(self) -> str:
         return self._fingerprint
 
+    def prompt_key(self, request: Request | LikelihoodRequest) -> tuple[str, ...]:
+        """See Renders."""
+        return self._prompts.key(request)
+
     def check(self, adapter: AdapterRef) -> None:
         """See Engine.check. Any rank is served."""
-        check_adapter(adapter, self._source, max_rank=adapter.rank)
+        if adapter.fingerprint not in self._checked:
+            self._checked[adapter.fingerprint] = check_adapter(adapter, self._source, max_rank=adapter.rank)
 
     async def start(self) -> None:
         """Loads the model; later calls return at once.
@@ -142,6 +154,7 @@ class HfEngine:
 
     def _open(self) -> None:
         self._tokenizer = load_tokenizer(self._source)
+        check_first(self._tokenizer, self._prompts)
         # Fast tokenizers must not be used by two threads at once, and the batches run in another (see _serve).
         self._batch_tokenizer = copy.deepcopy(self._tokenizer)
         self._special = special_tokens(self._tokenizer)
@@ -168,7 +181,7 @@ class HfEngine:
         config = model.config.get_text_config()
         self._max_model_len = options.max_model_len or getattr(config, "max_position_embeddings", None) or 0
         if not self._max_model_len:
-            raise EngineError(f"{source.path} does not say how long its texts may be; set engine.max_model_len")
+            raise EngineError(f"{source.path} does not declare its maximum length; set engine.max_model_len")
         self._ends = frozenset(_ids(model.generation_config.eos_token_id) | _ids(self._tokenizer.eos_token_id))
         # A model's own defaults (Qwen ships repetition_penalty 1.05) would fill what a request leaves at "off".
         model.generation_config = GenerationConfig()
@@ -180,19 +193,19 @@ class HfEngine:
         if request.json_schema is not None:
             raise EngineError("engine=hf cannot constrain output to a schema; use engine=vllm or engine=openai")
         if request.adapter is not None:
-            self._check(request.adapter)
-        tokens = prompt_token_ids(self._tokenizer, request)
+            self.check(request.adapter)
+        tokens, begun = opened_prompt(self._tokenizer, request, prompts=self._prompts)
         limit = request.sampling.max_tokens
         if len(tokens) + limit > self._max_model_len:
             raise EngineError(
-                f"a prompt of {len(tokens)} tokens and {limit} new ones exceed the {self._max_model_len} that"
-                f" {self._source.path} is served with; lower model.sampling.max_tokens or raise engine.max_model_len"
+                f"a prompt of {len(tokens)} tokens and {limit} new tokens exceed the limit of {self._max_model_len} for"
+                f" {self._source.path}; lower model.sampling.max_tokens or raise engine.max_model_len"
             )
         job = Job(request, tokens, asyncio.get_running_loop().create_future())
         self._enqueue(job, request.sampling)
         ended = await job.future
         return Completion(
-            text=request.prefill + ended.text,
+            text=begun + ended.text,
             finish_reason=ended.finish_reason,
             prompt_tokens=len(tokens),
             output_tokens=ended.tokens,
@@ -203,12 +216,12 @@ class HfEngine:
         """See Engine.likelihood."""
         self._check_open()
         if request.adapter is not None:
-            self._check(request.adapter)
-        prompt, continuation = scored_token_ids(self._tokenizer, request)
+            self.check(request.adapter)
+        prompt, continuation = scored_token_ids(self._tokenizer, request, prompts=self._prompts)
         if len(prompt) + len(continuation) > self._max_model_len:
             raise EngineError(
-                f"a prompt of {len(prompt)} tokens and a text of {len(continuation)} to be scored exceed the"
-                f" {self._max_model_len} that fit {self._source.path}; raise engine.max_model_len"
+                f"a prompt of {len(prompt)} tokens and a text of {len(continuation)} to score exceed the limit of"
+                f" {self._max_model_len} for {self._source.path}; raise engine.max_model_len"
             )
         job = ScoreJob(request, prompt, continuation, asyncio.get_running_loop().create_future())
         self._enqueue(job, None)
@@ -227,12 +240,6 @@ class HfEngine:
         key = (job.request.adapter.fingerprint if job.request.adapter else "", sampling)
         self._groups.setdefault(key, _Group(self._batches)).jobs.append(job)
         self._wake.set()
-
-    def _check(self, adapter: AdapterRef) -> None:
-        if adapter.fingerprint in self._checked:
-            return
-        self.check(adapter)
-        self._checked.add(adapter.fingerprint)
 
     async def _serve(self) -> None:
         while not self._closing:
@@ -303,29 +310,19 @@ class HfEngine:
         )
 
     def _select(self, adapter: AdapterRef | None) -> None:
-        if adapter is None:
-            if self._peft is not None:
-                self._peft.base_model.disable_adapter_layers()
-            return
-        from peft import PeftModel
-        from safetensors import SafetensorError
-
-        name = f"adapter_{adapter.fingerprint}"
-        if name not in self._loaded:
-            try:
-                if self._peft is None:
-                    assert self._model is not None
-                    self._peft = PeftModel.from_pretrained(self._model, adapter.path, adapter_name=name)
-                else:
-                    self._peft.load_adapter(adapter.path, adapter_name=name)
-            except (OSError, RuntimeError, ValueError, KeyError, SafetensorError, UnpicklingError) as error:
-                if self._peft is None:  # PEFT may have changed some layers already
-                    self._model = self._load()
-                raise AdapterError(f"adapter {adapter.path}: PEFT could not load it: {error}") from error
-            self._loaded.add(name)
-            self._peft.eval()
-        self._peft.base_model.enable_adapter_layers()
-        self._peft.set_adapter(name, inference_mode=True)
+        if self._adapters is None:
+            if adapter is None:
+                return
+            assert self._model is not None
+            self._adapters = Adapters(self._model, self._batch_tokenizer(PROBE).input_ids[-_PROBE_TOKENS:])
+        try:
+            if (change := self._adapters.select(adapter)) is not None and adapter is not None:
+                inert = self._checked[adapter.fingerprint].zero
+                self._effects.add(adapter, change, inert=inert)
+        except AdapterError:
+            if self._adapters.spoilt:
+                self._model, self._adapters = self._load(), None
+            raise
 
     def _explain(self, error: Exception) -> Exception:
         if isinstance(error, RoleEvalError):
@@ -336,7 +333,7 @@ class HfEngine:
         return raised
 
     async def close(self) -> None:
-        """Stops after the token under way; requests that still wait fail."""
+        """Stops after the current token; requests that are still waiting fail."""
         worker, self._worker = self._worker, None
         if worker is None:
             return
@@ -348,8 +345,7 @@ class HfEngine:
         self._wake.set()
         await asyncio.gather(worker, return_exceptions=True)
         self._groups.clear()
-        self._loaded.clear()
-        self._model = self._peft = None
+        self._model = self._adapters = None
 
     def describe(self) -> Mapping[str, Any]:
         return {
@@ -359,6 +355,7 @@ class HfEngine:
             "device": str(self._model.device) if self._model is not None else None,
             "dtype": str(self._model.dtype) if self._model is not None else None,
             "load_s": round(self._load_s, 2),
+            "adapter_effects": self._effects.describe(),  # see _adapter_effect.py
         }
 
 

@@ -1,8 +1,8 @@
-"""Whether a vLLM engine writes what it itself would read: a check of the engine, whatever the model.
+"""A self-check of a vLLM engine, for any model: does its decoding agree with its scoring of the same text as a prompt?
 
-Decoding and reading a prompt are different kernels, often a captured graph against none. When one of them is wrong,
-texts are still words, scores are still numbers, and nothing else says so: seen with vllm 0.25.1 on a Hopper GPU, where
-a small model with a sliding window wrote word salad whose prompt it had scored correctly.
+Decoding and reading a prompt use different kernels, often with and without a captured graph. If one of them is wrong,
+texts are still words and scores are still numbers, so nothing else shows it: seen with vllm 0.25.1 on a Hopper GPU,
+where a small model with a sliding window generated word salad although it scored prompts correctly.
 """
 
 import math
@@ -14,11 +14,6 @@ from roleeval.errors import EngineError
 if TYPE_CHECKING:
     from vllm import SamplingParams
 
-# Any text will do that is longer than a kernel's smallest block.
-TEXT = (
-    "The lamp was still burning when the two friends came home. They sat down at the table, looked at each other for"
-    " a while, and then the older one began to tell what had happened that morning in the harbour."
-)
 _TOKENS = 16
 # In nats a token. 0.0 on a healthy engine in float32 and bfloat16 (docs/architecture.md); the word salad was 7.6
 # below the model's own text.
@@ -64,8 +59,8 @@ def require_agreement(gap: float, model: str) -> None:
     """
     if not gap <= _LIMIT:
         raise EngineError(
-            f"vllm writes other tokens than {model} would: the likeliest ones are {gap:.1f} nats likelier than those it"
-            " wrote (a healthy engine: none, but for rounding). One of its kernels is wrong for this model; try"
+            f"vllm's self-check failed for {model}: decoding disagrees with prompt scoring by {gap:.1f} nats a token"
+            " (normal: 0, except for rounding). One of its kernels is wrong for this model; try"
             " engine.enforce_eager=true, another attention backend (+engine.extra.attention_backend=TRITON_ATTN) or"
-            " another vLLM; engine.check_decoding=false runs it all the same"
+            " another version of vLLM; engine.check_decoding=false skips the check"
         )

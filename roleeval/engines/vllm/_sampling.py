@@ -42,3 +42,18 @@ def reading(*, alternatives: int = 0) -> "SamplingParams":
         detokenize=False,
         output_kind=RequestOutputKind.FINAL_ONLY,
     )
+
+
+def probing() -> "SamplingParams":
+    """Parameters to get the log-probabilities of the likeliest next tokens after a prompt."""
+    from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind
+
+    return SamplingParams(
+        temperature=0.0,
+        max_tokens=1,
+        logprobs=5,
+        skip_reading_prefix_cache=True,  # so that two answers are two computations
+        detokenize=False,
+        output_kind=RequestOutputKind.FINAL_ONLY,
+    )

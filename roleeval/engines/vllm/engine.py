@@ -12,19 +12,30 @@ import multiprocessing
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from roleeval.engines._adapter_effect import PROBE, AdapterEffects
 from roleeval.engines._protocol import LoraNeed, ModelSource
 from roleeval.engines._replicas import Replicas
 from roleeval.engines._thread import in_own_thread
-from roleeval.engines.chat import load_tokenizer, prompt_token_ids, scored_token_ids, special_tokens, stop_token_ids
+from roleeval.engines.chat import (
+    check_first,
+    load_tokenizer,
+    opened_prompt,
+    scored_token_ids,
+    special_tokens,
+    stop_token_ids,
+)
 from roleeval.engines.fingerprint import model_fingerprint, pinned
-from roleeval.engines.lora import check_adapter, vllm_rank_limit
+from roleeval.engines.lora import Inspected, check_adapter, vllm_rank_limit
+from roleeval.engines.template import Prompts
 from roleeval.engines.vllm import _compat, _environment, _sampling
+from roleeval.engines.vllm._adapters import Adapters, lora_arguments, require_scoring
 from roleeval.engines.vllm._cache import Cache, cpu_cache
 from roleeval.engines.vllm._cause import cause
-from roleeval.engines.vllm._decode_check import TEXT, decode_gap, require_agreement
+from roleeval.engines.vllm._decode_check import decode_gap, require_agreement
+from roleeval.engines.vllm._outer_layers import check_outer_layers, unserved_by
 from roleeval.engines.vllm._output import Output
 from roleeval.engines.vllm.cpu import arguments as cpu_arguments
 from roleeval.engines.vllm.cpu import start as cpu_start
@@ -38,8 +49,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# More adapters in one batch cost memory and time on every step; the rest wait in main memory.
-_MAX_LORAS_IN_A_BATCH = 16
 # Raise when cpu/worker.py or cpu/products.py, the block size or what dtype=auto means there changes: sums in another
 # order are other texts now and then.
 _CPU_OPERATORS = 5
@@ -123,6 +132,7 @@ class VllmEngine:
     def __init__(self, options: VllmOptions, source: ModelSource, lora: LoraNeed) -> None:
         self._options = options
         self._source = source = pinned(source)
+        self._prompts = Prompts(source)
         self._lora = lora
         self._env = _environment.checked(options.env)
         self._vllm = _compat.installed_vllm(self._env)
@@ -136,7 +146,9 @@ class VllmEngine:
             *_text_options(options, self._env, stock=bool(self._stock)),
         )
         self._in_force = _environment.in_force(self._env)
-        self._adapters: dict[str, LoRARequest] = {}
+        self._checked: dict[str, Inspected] = {}
+        self._effects = AdapterEffects()
+        self._adapters: Adapters | None = None
         self._ids = itertools.count()
         self._engine: Any = None
         self._starting = asyncio.Lock()
@@ -152,9 +164,17 @@ class VllmEngine:
     def fingerprint(self) -> str:
         return self._fingerprint
 
+    def prompt_key(self, request: Request | LikelihoodRequest) -> tuple[str, ...]:
+        """See Renders."""
+        return self._prompts.key(request)
+
     def check(self, adapter: AdapterRef) -> None:
         """See Engine.check."""
-        check_adapter(adapter, self._source, max_rank=self._max_rank)
+        if adapter.fingerprint not in self._checked:
+            patterns = _compat.rank_patterns()
+            check_outer_layers(adapter, self._source)
+            found = check_adapter(adapter, self._source, max_rank=self._max_rank, patterns=patterns)
+            self._checked[adapter.fingerprint] = found
 
     async def start(self) -> None:
         """Loads the model, in a thread; later calls return at once.
@@ -185,6 +205,8 @@ class VllmEngine:
 
         self._engine = await in_own_thread(self._launched, name="vllm-start", stop=stop)
         self._max_model_len = int(self._engine.model_config.max_model_len)
+        probe = self._tokenizer(PROBE).input_ids[: self._max_model_len - 1]
+        self._adapters = Adapters(self._engine, probe, self._source.path, self._effects)
         if self._options.check_decoding:
             await self._check_decoding()
         self._load_s = time.perf_counter() - begin
@@ -213,14 +235,14 @@ class VllmEngine:
     def _announce(self) -> None:
         if self._stock:
             _log.warning(
-                "%s runs without roleeval's additions (%s); its texts are stored under a fingerprint of their own",
+                "%s runs without roleeval's additions (%s); its texts are stored under a separate fingerprint",
                 self._vllm,
                 self._stock,
             )
         if names := _environment.unnamed(self._env):
             _log.warning(
-                "%s: set in the environment and not part of the fingerprint, though texts may depend on it; unset it,"
-                " or give it to the engine: +engine.env.%s=%s",
+                "%s: set in the environment but not part of the fingerprint, although texts may depend on it; unset"
+                " it, or give it to the engine: +engine.env.%s=%s",
                 ", ".join(names),
                 names[0],
                 self._in_force[names[0]],
@@ -237,6 +259,7 @@ class VllmEngine:
         if ahead:
             cpu_start.import_ahead()
         self._tokenizer = load_tokenizer(self._source)
+        check_first(self._tokenizer, self._prompts)
         self._special = special_tokens(self._tokenizer)
         try:
             _compat.require(self._vllm)
@@ -273,7 +296,7 @@ class VllmEngine:
         return " (its own log has the cause; engine.stock=true does without roleeval's CPU operators)" if own else ""
 
     async def _check_decoding(self) -> None:
-        prompt = self._tokenizer(TEXT).input_ids
+        prompt = self._tokenizer(PROBE).input_ids
         if self._max_model_len < 2 * len(prompt):
             return
         try:
@@ -283,7 +306,7 @@ class VllmEngine:
             await self.close()
             if isinstance(error, EngineError) or not isinstance(error, Exception):
                 raise
-            raise EngineError(f"vllm failed at its first request to {self._source.path}: {error}") from error
+            raise EngineError(f"vllm failed at the first request to {self._source.path}: {error}") from error
 
     def _arguments(self) -> dict[str, Any]:
         options = self._options
@@ -314,14 +337,10 @@ class VllmEngine:
                 tensor_parallel_size=options.tensor_parallel_size, stock=bool(self._stock)
             )
         if self._lora.count:
-            given, count = options.max_loras, self._lora.count
-            loras = cpu_arguments.lora_slots(given, count) if cpu else given or min(count, _MAX_LORAS_IN_A_BATCH)
-            arguments |= {
-                "enable_lora": True,
-                "max_loras": loras,
-                "max_cpu_loras": options.max_cpu_loras or max(count, loras),
-                "max_lora_rank": self._max_rank,
-            }
+            # Which modules are wrapped matters only where the output layer might be.
+            need = replace(self._lora, modules=frozenset()) if unserved_by(self._source) else self._lora
+            slots = cpu_arguments.lora_slots(options.max_loras, self._lora.count) if cpu else options.max_loras
+            arguments |= lora_arguments(need, rank=self._max_rank, slots=slots, held=options.max_cpu_loras)
         return arguments | options.extra
 
     async def generate(self, request: Request) -> Completion:
@@ -330,12 +349,12 @@ class VllmEngine:
         Raises:
             EngineDeadError: the engine's process is gone; nothing more will be answered.
         """
-        tokens = prompt_token_ids(self._tokenizer, request)
+        tokens, begun = opened_prompt(self._tokenizer, request, prompts=self._prompts)
         limit = request.sampling.max_tokens
         if len(tokens) + limit > self._max_model_len:
             raise EngineError(
-                f"a prompt of {len(tokens)} tokens and {limit} new ones exceed the {self._max_model_len} that"
-                f" {self._source.path} is served with; lower model.sampling.max_tokens or raise engine.max_model_len"
+                f"a prompt of {len(tokens)} tokens and {limit} new tokens exceed the limit of {self._max_model_len} for"
+                f" {self._source.path}; lower model.sampling.max_tokens or raise engine.max_model_len"
             )
         params = _sampling.writing(request, stop_token_ids(self._special, request.sampling.stop))
         last = await self._answer(tokens, params, request)
@@ -345,7 +364,7 @@ class VllmEngine:
         self._prompt_tokens += len(tokens)
         self._cached_tokens += last.num_cached_tokens or 0
         return Completion(
-            text=request.prefill + answer.text,
+            text=begun + answer.text,
             finish_reason=answer.finish_reason,
             prompt_tokens=len(tokens),
             output_tokens=len(answer.token_ids),
@@ -358,11 +377,12 @@ class VllmEngine:
         Raises:
             EngineDeadError: the engine's process is gone; nothing more will be answered.
         """
-        prompt, continuation = scored_token_ids(self._tokenizer, request)
+        require_scoring(self._lora, self._source)
+        prompt, continuation = scored_token_ids(self._tokenizer, request, prompts=self._prompts)
         if len(prompt) + len(continuation) >= self._max_model_len:  # vLLM generates one token in any case
             raise EngineError(
-                f"a prompt of {len(prompt)} tokens and a text of {len(continuation)} to be scored exceed the"
-                f" {self._max_model_len - 1} that fit {self._source.path}; raise engine.max_model_len"
+                f"a prompt of {len(prompt)} tokens and a text of {len(continuation)} to score exceed the limit of"
+                f" {self._max_model_len - 1} for {self._source.path}; raise engine.max_model_len"
             )
         last = await self._answer([*prompt, *continuation], _sampling.reading(), request)
         scored = (last.prompt_logprobs if last is not None else None) or []
@@ -385,7 +405,7 @@ class VllmEngine:
         from vllm.v1.engine.exceptions import EngineDeadError as VllmDeadError
 
         adapter = request.adapter
-        lora = self._adapter(adapter) if adapter else None
+        lora = await self._adapter(adapter) if adapter else None
         # An adapter's products are cheapest where nobody else's are, and its prefixes are only its own.
         affinity = request.affinity if isinstance(request, Request) else ""
         key = adapter.fingerprint if adapter and self._lora.count > 1 else affinity
@@ -414,16 +434,10 @@ class VllmEngine:
         found = cause(said.read(), raised="", cpu=self._vllm.cpu)
         return f": {found}. Its own log: {said.path}" if found else f"; its own log: {said.path}"
 
-    def _adapter(self, adapter: AdapterRef) -> "LoRARequest":
-        known = self._adapters.get(adapter.fingerprint)
-        if known is None:
-            from vllm.lora.request import LoRARequest
-
-            self.check(adapter)
-            number = len(self._adapters) + 1
-            known = LoRARequest(f"{adapter.name}-{adapter.fingerprint[:12]}", number, adapter.path)
-            self._adapters[adapter.fingerprint] = known
-        return known
+    async def _adapter(self, adapter: AdapterRef) -> "LoRARequest":
+        self.check(adapter)
+        assert self._adapters is not None  # made on start
+        return await self._adapters.request(adapter, inert=self._checked[adapter.fingerprint].zero)
 
     async def close(self) -> None:
         engine, self._engine = self._engine, None
@@ -442,6 +456,7 @@ class VllmEngine:
             "environment": self._in_force,
             "max_lora_rank": self._max_rank,
             "adapters": self._lora.count,
+            "adapter_effects": self._effects.describe(),  # see _adapter_effect.py
             "batch_invariant": _environment.batch_invariant(self._env),
             "load_s": round(self._load_s, 2),
             "decode_gap": self._decode_gap,  # nats a token, see _decode_check.py; None: not checked

@@ -1,6 +1,6 @@
-"""Finds result folders and reads what tables need of them: manifest.json and summary.json.
+"""Finds result folders and reads what tables need: manifest.json and summary.json.
 
-A folder that is unfinished, not scored or damaged is named in `Collection.not_shown` with the reason; it never stops
+A folder that is unfinished, not scored or damaged is listed in `Collection.not_shown` with the reason; it never stops
 a report.
 """
 
@@ -51,9 +51,10 @@ class Entry:
         n: values the mean is over.
         missing: rows without a value.
         clusters: clusters with a value.
+        method: how the interval was made (see stats.Estimate); "" without one, and where an older version made it.
         statuses: status -> rows; empty for an average of groups.
         mean_of: the groups averaged; empty for a group of rows.
-        over_rows: their rows are pooled, in the place of a mean of their means.
+        over_rows: their rows are pooled, instead of a mean of their means.
         spread: over seeds, in a row that is the mean of several; None where a seed has no mean.
         bounds: the mean if all that judges left out were the worst, and the best, possible; None for other metrics.
         test: in a table of differences.
@@ -68,6 +69,7 @@ class Entry:
     statuses: Mapping[str, int]
     mean_of: tuple[str, ...] = ()
     over_rows: bool = False
+    method: str = ""
     spread: Spread | None = None
     bounds: tuple[float, float] | None = None
     test: Test | None = None
@@ -93,7 +95,7 @@ class Parameters:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a run was, for captions and for telling what may stand in one table."""
+    """Facts about a run, for captions and for deciding what may share a table."""
 
     data: str
     data_hash: str
@@ -266,7 +268,7 @@ def _setup(named: Mapping[str, str], helpers: Mapping[str, Any]) -> dict[str, st
 
 
 def _judge(record: JudgeRecord | PanelRecord) -> str:
-    """Who judged, and how often in vain."""
+    """The judge, and how many questions failed."""
     if isinstance(record, PanelRecord):
         return f"mean over {', '.join(record.members)}"
     pack, source, parameters = record.pack, record.model.source, record.model.parameters
@@ -301,6 +303,7 @@ def _entry(node: Mapping[str, Any]) -> Entry:
         statuses=_counts(node.get("statuses", {})),
         mean_of=tuple(str(group) for group in mean_of),
         over_rows=bool(node.get("over_rows")),
+        method=str(node.get("method", "")),
         bounds=None if bounds is None else (float(bounds[0]), float(bounds[1])),
     )
 

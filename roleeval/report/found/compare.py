@@ -1,11 +1,11 @@
-"""What may stand in one table, and what its caption says.
+"""Which runs may share a table, and what its caption says.
 
-Runs are comparable when they answered the same items put the same way: same data, prompt pack, set-up (a benchmark's
-protocol and the models it needs), limit and splits.
-Model, seed, decoding and engine may differ; the caption or the runs' table says how.
+Runs are comparable if they answered the same items, asked in the same way: same data, prompt pack, set-up (a
+benchmark's protocol and the models it needs), limit and splits. Model, seed, decoding and engine may differ; the
+caption or the runs' table says how.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,8 @@ from roleeval.stats import FEW_CLUSTERS, LEVEL, RESAMPLES
 
 _HASH_DIGITS = 12
 _SEVERAL_SEEDS = (
-    "a row of several seeds holds their mean, an interval of the same kind over each sample's mean over seeds,"
-    " and the standard deviation and range of the seeds' means; its n counts the answers of all seeds"
+    "a row of several seeds has their mean, an interval of the same kind over each sample's mean over seeds, and the"
+    " standard deviation and range of the seeds' means; its n counts the answers of all seeds"
 )
 
 
@@ -28,7 +28,7 @@ class RunSet:
     Attributes:
         title: its heading.
         benchmark: whose runs they are.
-        rows: what tables show; a row may stand for runs with several seeds.
+        rows: what tables show; a row may represent runs with several seeds.
         difference: what sets them apart from the benchmark's other sets, "" for the only one.
     """
 
@@ -39,7 +39,7 @@ class RunSet:
 
     @property
     def runs(self) -> tuple[RunResult, ...]:
-        """Every single run behind the rows."""
+        """Every single run of the rows."""
         return tuple(run for row in self.rows for run in row.members or (row,))
 
     @property
@@ -49,7 +49,7 @@ class RunSet:
 
 
 def run_sets(runs: Sequence[RunResult]) -> list[RunSet]:
-    """Parts runs (or rows) into sets whose members may stand in one table; in order of benchmark, larger sets first."""
+    """Splits runs (or rows) into sets whose members may share a table; in order of benchmark, larger sets first."""
     sets = []
     for benchmark in sorted({run.benchmark for run in runs}):
         parts: dict[Hashable, list[RunResult]] = {}
@@ -104,7 +104,7 @@ def packs(facts: Facts) -> str:
 
 
 def setup(facts: Facts) -> str:
-    """A benchmark's protocol and the models that it needs beside the one under test; "" where it has none."""
+    """A benchmark's protocol and the models that it needs besides the one under test; "" where it has none."""
     return ", ".join(f"{name} {value}" for name, value in facts.setup.items())
 
 
@@ -135,13 +135,34 @@ def clusters_word(run_set: RunSet, count: int | None = None) -> str:
     return singular if count == 1 else plural
 
 
-def interval_words(run_set: RunSet) -> str:
-    """How intervals are made: "95 % intervals from a bootstrap over roles (10 000 resamples; ...)"."""
+def interval_words(run_set: RunSet, rows: Sequence[RunResult] = ()) -> str:
+    """How intervals were made: "95 % intervals over roles by bootstrap-t (10 000 resamples)".
+
+    Args:
+        run_set: whose intervals.
+        rows: those that are shown, where they are not the set's own.
+    """
+    entries = [entry for row in rows or run_set.rows for groups in row.entries.values() for entry in groups.values()]
+    used = {entry.method for entry in entries if entry.ci_low is not None}
+    return f"{LEVEL * 100:.0f} % intervals over {clusters_word(run_set)} {method_words(run_set, used)}"
+
+
+def method_words(run_set: RunSet, used: Collection[str]) -> str:
+    """The methods behind some intervals: "by bootstrap-t (10 000 resamples) and, ...".
+
+    Args:
+        run_set: whose clusters.
+        used: values of `stats.Estimate.method`.
+    """
     word = clusters_word(run_set)
-    return (
-        f"{LEVEL * 100:.0f} % intervals from a bootstrap over {word} ({RESAMPLES:,} resamples;"
-        f" Student's t below {FEW_CLUSTERS} {word} of equal weight)"
-    ).replace(",", " ")
+    words = {
+        "bootstrap-t": f"bootstrap-t ({RESAMPLES:,} resamples)".replace(",", " "),
+        "student-t": f"Student's t (below {FEW_CLUSTERS} {word} of equal weight)",
+        "beta-binomial": "beta-binomial posterior (rates, and values that are all equal)",
+        "": "a method that an older version did not write down",
+    }
+    found = [said for method, said in words.items() if method in used]
+    return f"by {_listed(found)}" if found else ""
 
 
 def caption(run_set: RunSet, clusters: Iterable[int]) -> str:
@@ -149,7 +170,7 @@ def caption(run_set: RunSet, clusters: Iterable[int]) -> str:
 
     Args:
         run_set: the runs in the table.
-        clusters: numbers of clusters behind its intervals.
+        clusters: numbers of clusters of its intervals.
     """
     facts = [run.facts for run in run_set.runs]
     counts = sorted(set(clusters))
@@ -179,7 +200,7 @@ def _shared(facts: Sequence[Facts], value: Callable[[Facts], str]) -> str:
 def _warnings(facts: Sequence[Facts]) -> list[str]:
     found = []
     if bare := sorted({language for f in facts for language in f.bare_personas}):
-        found.append(f"no role descriptions for {', '.join(bare)}: the persona prompt holds the role's name alone")
+        found.append(f"no role descriptions for {', '.join(bare)}: the persona prompt has only the role's name")
     if skipped := max(f.rows_skipped for f in facts):
-        found.append(f"{skipped} malformed rows of the data left out")
+        found.append(f"{skipped} malformed rows of the data skipped")
     return found

@@ -1,4 +1,4 @@
-"""Runs that differ only in their seed become one row: the mean over seeds, with its interval and the seeds' spread."""
+"""Combines runs that differ only in their seed into one row: mean over seeds, interval, and the seeds' spread."""
 
 import statistics
 from collections import Counter
@@ -6,9 +6,10 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from roleeval.errors import ResultError
+from roleeval.metrics import MetricInfo
 from roleeval.report.found.collect import Collection, Entry, NotShown, RunResult, Spread
 from roleeval.report.found.rows import MetricFrames, cluster_numbers, mean_rows, score_rows
-from roleeval.stats import Estimate, clustered_mean, mean_of_means, pooled
+from roleeval.stats import Estimate, Range, mean_of_means, pooled
 
 
 def with_rows(collection: Collection) -> Collection:
@@ -49,7 +50,7 @@ def _are_seeds_of_one(part: Sequence[RunResult]) -> bool:
 
 
 def member_rows(run: RunResult) -> MetricFrames:
-    """The score rows behind a table's row.
+    """The score rows of a table's row.
 
     Raises:
         ResultError: they cannot be read.
@@ -60,7 +61,10 @@ def member_rows(run: RunResult) -> MetricFrames:
 def _merged(runs: Sequence[RunResult]) -> RunResult:
     rows = mean_rows([score_rows(run.path) for run in runs])
     entries = {
-        metric: {group: _entry([run.entries[metric][group] for run in runs], metric, group, rows) for group in groups}
+        metric: {
+            group: _entry([run.entries[metric][group] for run in runs], runs[0].infos[metric], group, rows)
+            for group in groups
+        }
         for metric, groups in runs[0].entries.items()
     }
     facts = replace(
@@ -74,8 +78,9 @@ def _merged(runs: Sequence[RunResult]) -> RunResult:
     return replace(runs[0], name=name, facts=facts, entries=entries, members=tuple(runs))
 
 
-def _entry(entries: Sequence[Entry], metric: str, group: str, rows: MetricFrames) -> Entry:
-    estimate = _estimate(metric, entries[0].mean_of or (group,), rows, over_rows=entries[0].over_rows)
+def _entry(entries: Sequence[Entry], info: MetricInfo, group: str, rows: MetricFrames) -> Entry:
+    groups = entries[0].mean_of or (group,)
+    estimate = _estimate(info.name, groups, rows, over_rows=entries[0].over_rows, within=info.range)
     means = [entry.mean for entry in entries if entry.mean is not None]
     whole = len(means) == len(entries)
     return Entry(
@@ -85,6 +90,7 @@ def _entry(entries: Sequence[Entry], metric: str, group: str, rows: MetricFrames
         n=sum(entry.n for entry in entries),
         missing=sum(entry.missing for entry in entries),
         clusters=estimate.clusters,
+        method=estimate.method,
         statuses=_summed(entry.statuses for entry in entries),
         mean_of=entries[0].mean_of,
         over_rows=entries[0].over_rows,
@@ -101,16 +107,14 @@ def _bounds(entries: Sequence[Entry]) -> tuple[float, float] | None:
     return statistics.fmean(worst for worst, _ in bounds), statistics.fmean(best for _, best in bounds)
 
 
-def _estimate(metric: str, groups: Sequence[str], rows: MetricFrames, *, over_rows: bool) -> Estimate:
+def _estimate(metric: str, groups: Sequence[str], rows: MetricFrames, *, over_rows: bool, within: Range) -> Estimate:
     if absent := [group for group in groups if (metric, group) not in rows]:
         raise ResultError(f"scores.parquet has no rows of {metric} in {', '.join(absent)}; score the runs again")
     frames = [rows[metric, group] for group in groups]
     clusters = cluster_numbers(frame["cluster"] for frame in frames)
     values = [frame["value"].to_numpy(dtype=float) for frame in frames]
-    if len(frames) == 1:
-        return clustered_mean(values[0], clusters[0])
     parts = list(zip(values, clusters, strict=True))
-    return mean_of_means(pooled(parts) if over_rows else parts)
+    return mean_of_means(pooled(parts) if over_rows else parts, within=within)
 
 
 def _summed(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:

@@ -1,10 +1,10 @@
-"""Human labels: what people say of the same answers, from a CSV or JSON Lines file.
+"""Human labels: people's ratings of the same answers, from a CSV or JSON Lines file.
 
 sample      as in transcripts.jsonl ("eng_general/1")
 model       the run's model, or MODEL/RUN
 criterion   a metric of the judge without its column ("overall", "character", "style"; "style/win" is "style")
-value       a number: points, or of comparisons 1 for a win, 0.5, 0
-rater       optional; several raters of one answer count as their mean
+value       a number: points, or for comparisons 1 (win), 0.5 (tie) or 0 (loss)
+rater       optional; several raters of one answer are averaged
 """
 
 import csv
@@ -23,7 +23,7 @@ _NEEDED = ("sample", "model", "criterion", "value")
 
 @dataclass(frozen=True, slots=True)
 class HumanLabel:
-    """One person's opinion of one answer; `line` is where it stands."""
+    """One person's rating of one answer; `line` is its line in the file."""
 
     sample: str
     model: str
@@ -54,13 +54,13 @@ def read_human_labels(file: Path) -> list[HumanLabel]:
         key = (label.sample, label.model, label.criterion, label.rater)
         if key in first:
             raise DataError(
-                f"{file}, line {line}: the same sample, model and criterion as line {first[key]}; name the raters in a"
-                " column rater, or leave one out"
+                f"{file}, line {line}: the same sample, model and criterion as line {first[key]}; give raters in a"
+                " column rater, or remove one"
             )
         first[key] = line
         labels.append(label)
     if not labels:
-        raise DataError(f"{file}: holds no labels")
+        raise DataError(f"{file}: contains no labels")
     return labels
 
 
@@ -103,6 +103,6 @@ def _label(file: Path, line: int, row: Mapping[str, Any]) -> HumanLabel:
     except (TypeError, ValueError):
         value = math.nan
     if not math.isfinite(value):
-        raise DataError(f"{file}, line {line}: value is {row['value']!r} and not a number")
+        raise DataError(f"{file}, line {line}: value is {row['value']!r}, not a number")
     sample, model, criterion = (str(row[name]).strip() for name in ("sample", "model", "criterion"))
     return HumanLabel(sample, model, criterion, value, str(row.get("rater") or "").strip(), line)

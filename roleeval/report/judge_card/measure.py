@@ -1,4 +1,4 @@
-"""What a judge card says: how often a judge fails, how stable and how biased it is, and with whom it agrees."""
+"""Measures a judge: failures, stability, biases, and agreement with other judges and people."""
 
 import re
 from collections import Counter
@@ -11,6 +11,7 @@ from roleeval.errors import DataError
 from roleeval.report.judge_card.human_labels import HumanLabel
 from roleeval.report.judge_card.values import (
     Values,
+    item_clusters,
     length_pairs,
     pair_values,
     repeats,
@@ -26,6 +27,8 @@ from roleeval.stats import (
     RankCorrelation,
     Stability,
     VarianceSplit,
+    alpha_interval,
+    cluster_codes,
     first_slot_rate,
     flip_rate,
     krippendorff_alpha,
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-# Names that vendors give to all models of one origin, as they stand in model paths.
+# Names that vendors give to all models of one origin, as found in model paths.
 _FAMILIES = frozenset(
     (
         *("qwen", "llama", "gpt", "claude", "gemini", "gemma", "deepseek", "mistral", "mixtral", "chatglm", "glm"),
@@ -57,12 +60,14 @@ class Agreement:
         criterion: what both judged.
         alpha: Krippendorff's; None where it is not defined, or the raters' scales differ.
         ranks: Spearman, Kendall, and how many items both have.
+        alpha_ci: alpha's 95 % interval over clusters; None as alpha, and with fewer than three clusters.
     """
 
     other: str
     criterion: str
     alpha: float | None
     ranks: RankCorrelation
+    alpha_ci: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,7 @@ class Card:
         benchmark: whose samples it judged.
         judge, model, prompts: in words.
         parameters: of the judge model.
-        runs: whom it judged.
+        runs: the judged runs.
         questions: asked.
         coverage: share of them with a verdict.
         unusable: share of the replies that had no usable verdict; its n counts replies.
@@ -90,7 +95,7 @@ class Card:
         flip, first_slot: of comparisons.
         length: rank correlation of what was given with the answer's length.
         wins: run -> win rate as judged and at equal length.
-        same_family: run -> why judge and candidate may be kin.
+        same_family: run -> why judge and candidate may be related.
         controls: what the manifest holds of positive controls.
     """
 
@@ -167,6 +172,7 @@ def _card(
     replies = [(row, attempt) for row, attempt in calls if attempt.finish_reason != "error"]
     costs = [row.cost for row in rows if row.cost is not None]
     compared = pairs(column) if column.is_pairwise else None
+    clusters = item_clusters(column, compared)
     pack, parameters = record.pack, record.model.parameters
     return Card(
         column=column.name,
@@ -179,7 +185,7 @@ def _card(
         questions=len(rows),
         coverage=share(column, [float(row.verdict is not None) for row in rows], rows),
         unusable=share(column, [float(bool(attempt.error)) for _, attempt in replies], [row for row, _ in replies]),
-        attempts=share(column, [float(len(row.attempts)) for row in rows], rows),
+        attempts=share(column, [float(len(row.attempts)) for row in rows], rows, within=(1.0, None)),
         unanswered=sum(not row.answered for row in rows),
         tokens={
             "prompt": sum(row.tokens["prompt"] for row in rows),
@@ -189,8 +195,8 @@ def _card(
         reasons=dict(Counter(attempt.error for _, attempt in replies if attempt.error).most_common()),
         repeats={criterion: repeat_stability(values) for criterion, values in repeats(column).items()},
         variances=variances(column),
-        agreements=tuple(_with_judges(column, mine, others)),
-        people=tuple(_with_people(column, scores, labels)),
+        agreements=tuple(_with_judges(column, mine, others, clusters)),
+        people=tuple(_with_people(column, scores, labels, clusters)),
         flip=flip_rate(compared.all_verdicts, aggregate=compared.aggregate) if compared else None,
         first_slot=first_slot_rate(compared.all_verdicts) if compared else _first_slot(column),
         length=rank_correlation(*length_pairs(column, scores)),
@@ -238,14 +244,19 @@ def _kin(column: JudgeColumn, run_id: str) -> str:
     if mine == theirs:
         return "the same model path"
     shared = sorted(_family_names(mine) & _family_names(theirs))
-    return f"both are called {shared[0]}" if shared else ""
+    return f"both have {shared[0]} in their names" if shared else ""
 
 
 def _family_names(path: str) -> set[str]:
     return set(re.findall(r"[a-z]+", Path(path).name.lower())) & _FAMILIES
 
 
-def _with_judges(column: JudgeColumn, mine: Values, others: Sequence[tuple[JudgeColumn, Values]]) -> list[Agreement]:
+def _with_judges(
+    column: JudgeColumn,
+    mine: Values,
+    others: Sequence[tuple[JudgeColumn, Values]],
+    clusters: Mapping[tuple[str, ...], str],
+) -> list[Agreement]:
     found = []
     for other, theirs in others:
         for criterion in mine:
@@ -253,21 +264,32 @@ def _with_judges(column: JudgeColumn, mine: Values, others: Sequence[tuple[Judge
             if items:
                 both = [[values[criterion][item] for item in items] for values in (mine, theirs)]
                 same_scale = column.ranges.get(criterion) == other.ranges.get(criterion)
-                found.append(_agreement(other.name, criterion, *both, same_scale=same_scale))
+                of_items = [clusters.get(item, "") for item in items]
+                found.append(_agreement(other.name, criterion, both[0], both[1], of_items, same_scale=same_scale))
     return found
 
 
 def _agreement(
-    other: str, criterion: str, one: Sequence[float], two: Sequence[float], *, same_scale: bool
+    other: str,
+    criterion: str,
+    one: Sequence[float],
+    two: Sequence[float],
+    clusters: Sequence[str],
+    *,
+    same_scale: bool,
 ) -> Agreement:
     import numpy as np
 
     a, b = np.array(one, dtype=np.float64), np.array(two, dtype=np.float64)
-    alpha = krippendorff_alpha(np.stack([a, b]), scale="interval") if same_scale else None
-    return Agreement(other, criterion, alpha, rank_correlation(a, b))
+    both, codes = np.stack([a, b]), cluster_codes(clusters)
+    alpha = krippendorff_alpha(both, scale="interval") if same_scale else None
+    ends = alpha_interval(both, codes, scale="interval") if same_scale else None
+    return Agreement(other, criterion, alpha, rank_correlation(a, b, codes), ends)
 
 
-def _with_people(column: JudgeColumn, scores: Values, labels: Sequence[HumanLabel]) -> list[Agreement]:
+def _with_people(
+    column: JudgeColumn, scores: Values, labels: Sequence[HumanLabel], clusters: Mapping[tuple[str, ...], str]
+) -> list[Agreement]:
     said: dict[str, dict[tuple[str, ...], list[float]]] = {}
     for label in labels:
         metric = _metric(column, label.criterion)
@@ -280,7 +302,8 @@ def _with_people(column: JudgeColumn, scores: Values, labels: Sequence[HumanLabe
         low, high = sorted(column.ranges[metric])
         inside = all(low <= value <= high for value in people)
         judged = [scores[metric][item] for item in items] if items else []
-        found.append(_agreement("people", metric, judged, people, same_scale=inside))
+        of_items = [clusters.get(item, "") for item in items]
+        found.append(_agreement("people", metric, judged, people, of_items, same_scale=inside))
     return found
 
 
@@ -304,4 +327,6 @@ def _check_labels(columns: Sequence[JudgeColumn], labels: Sequence[HumanLabel], 
         if not any(label.sample in column.runs[run].items for column, run in runs):
             raise DataError(f"{where}: sample {label.sample!r} is not among the answers of {label.model}")
         if not any(_metric(column, label.criterion) for column in named):
-            raise DataError(f"{where}: criterion {label.criterion!r} is no judge's; there are: {', '.join(criteria)}")
+            raise DataError(
+                f"{where}: criterion {label.criterion!r} is not a judge's; there are: {', '.join(criteria)}"
+            )

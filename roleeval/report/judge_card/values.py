@@ -1,4 +1,4 @@
-"""What a judge's column says of each item, as arrays for statistics."""
+"""A judge's values for each item, as arrays for statistics."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -7,7 +7,7 @@ from roleeval.errors import ResultError
 from roleeval.metrics import primary
 from roleeval.results import KeptJudgement
 from roleeval.results.verdicts import JudgeColumn, Pairs
-from roleeval.stats import Estimate, VarianceSplit, cluster_codes, clustered_mean, variance_split
+from roleeval.stats import Estimate, Range, VarianceSplit, cluster_codes, clustered_mean, variance_split
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,7 +20,7 @@ Values = Mapping[str, Mapping[tuple[str, ...], float]]
 
 
 def headline(column: JudgeColumn) -> str:
-    """The metric that stands for a judge."""
+    """The metric that represents a judge."""
     return primary([column.infos[name] for name in column.ranges]).name
 
 
@@ -56,6 +56,18 @@ def pair_values(compared: Pairs) -> dict[str, dict[tuple[str, ...], float]]:
         criterion: {(o.item, o.model_a, o.model_b): o.points(o.model_a) for o in compared.settled(criterion)}
         for criterion in compared.verdicts
     }
+
+
+def item_clusters(column: JudgeColumn, compared: Pairs | None) -> dict[tuple[str, ...], str]:
+    """Item -> its cluster, of single answers and of comparisons."""
+    found: dict[tuple[str, ...], str] = {}
+    for run_id in column.records:
+        for name, (sample, _) in column.runs[run_id].items.items():
+            found[run_id, name] = sample.cluster
+    if compared is not None:
+        for criterion in compared.verdicts:
+            found |= {(o.item, o.model_a, o.model_b): o.cluster for o in compared.settled(criterion)}
+    return found
 
 
 def repeats(column: JudgeColumn) -> "dict[str, Floats]":
@@ -120,11 +132,15 @@ def _by_model(column: JudgeColumn) -> dict[str, list[str]]:
     return found
 
 
-def length_pairs(column: JudgeColumn, values: Values) -> "tuple[Floats, Floats]":
-    """What the judge gave and how long it was: of comparisons the first slot's points and how much longer it is."""
+def length_pairs(column: JudgeColumn, values: Values) -> "tuple[Floats, Floats, NDArray[np.intp]]":
+    """What the judge gave, how long it was, and the cluster.
+
+    Of comparisons it is the first slot's points and how much longer its answer is.
+    """
     import numpy as np
 
     rows: list[tuple[float, float]] = []
+    clusters: list[str] = []
     if column.is_pairwise:
         for row in column.judgements:
             run, given = column.runs[row.run], list(row.numbers.values())
@@ -132,20 +148,26 @@ def length_pairs(column: JudgeColumn, values: Values) -> "tuple[Floats, Floats]"
             lengths = [column.answer(run_id, sample) for run_id in row.slots]
             if given and lengths[0] is not None and lengths[1] is not None:
                 rows.append((sum(given) / len(given), float(len(lengths[0].text) - len(lengths[1].text))))
+                clusters.append(sample.cluster)
     else:
         for (run_id, name), value in values.get(headline(column), {}).items():
-            answer = column.answer(run_id, column.runs[run_id].sample(name))
-            rows += [(value, float(len(answer.text)))] if answer else []
+            sample = column.runs[run_id].sample(name)
+            answer = column.answer(run_id, sample)
+            if answer:
+                rows.append((value, float(len(answer.text))))
+                clusters.append(sample.cluster)
     table = np.array(rows, dtype=np.float64).reshape(-1, 2)
-    return table[:, 0], table[:, 1]
+    return table[:, 0], table[:, 1], cluster_codes(clusters)
 
 
-def share(column: JudgeColumn, values: Sequence[float | None], rows: Sequence[KeptJudgement]) -> Estimate:
+def share(
+    column: JudgeColumn, values: Sequence[float | None], rows: Sequence[KeptJudgement], *, within: Range = (0.0, 1.0)
+) -> Estimate:
     """The mean of one value per judgement, over the clusters of what was judged."""
     import numpy as np
 
     clusters = [column.runs[row.run].sample(row.sample_id).cluster for row in rows]
-    return clustered_mean(np.array(values, dtype=np.float64), cluster_codes(clusters))
+    return clustered_mean(np.array(values, dtype=np.float64), cluster_codes(clusters), within=within)
 
 
 def score_mean(column: JudgeColumn, run_id: str, metric: str) -> Estimate | None:
@@ -161,4 +183,5 @@ def score_mean(column: JudgeColumn, run_id: str, metric: str) -> Estimate | None
     if not rows:
         return None
     clusters = cluster_codes([run.items[row["sample"]][0].cluster for row in rows])
-    return clustered_mean(np.array([row["value"] for row in rows], dtype=np.float64), clusters)
+    values = np.array([row["value"] for row in rows], dtype=np.float64)
+    return clustered_mean(values, clusters, within=column.infos[metric].range)

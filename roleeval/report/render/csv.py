@@ -1,6 +1,6 @@
-"""report.csv: one line per run, metric and group, with full precision, for whoever computes on.
+"""report.csv: one line per run, metric and group, with full precision, for further analysis.
 
-A mean over seeds has lines of its own after the runs: `seeds` lists what it is the mean of, and `seed` is empty.
+A mean over seeds has separate lines after the runs: `seeds` lists the averaged seeds, and `seed` is empty.
 """
 
 import csv
@@ -38,6 +38,7 @@ COLUMNS = (
     "parameters_per_added_role",
     "bound_worst",
     "bound_best",
+    "ci_method",
 )
 
 
@@ -66,6 +67,7 @@ def _line(run: RunResult, metric: str, group: str, entry: Entry) -> list[str]:
         "mean": entry.mean,
         "ci_low": entry.ci_low,
         "ci_high": entry.ci_high,
+        "ci_method": entry.method,
         "n": entry.n,
         "missing": entry.missing,
         "clusters": entry.clusters,

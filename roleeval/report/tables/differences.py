@@ -1,6 +1,6 @@
-"""Paired differences against a reference model: what both have answered, sample by sample.
+"""Paired differences from a reference model, over the samples that both have answered.
 
-A difference is held as an Entry: n counts pairs, missing the samples that only one of the two (or none) has.
+A difference is stored as an Entry: n counts pairs, missing counts samples that only one of the two (or none) has.
 """
 
 import csv
@@ -17,11 +17,33 @@ from roleeval.report.found.rows import MetricFrames, cluster_numbers
 from roleeval.report.found.seeds import member_rows
 from roleeval.report.tables.columns import headline, lower_is_better, ordered, value_text
 from roleeval.report.tables.tables import NOTHING, Cell, Table, few_clusters_note
-from roleeval.stats import LEVEL, Difference, Estimate, conclusion, holm, paired_difference
+from roleeval.stats import (
+    LEVEL,
+    TESTED_BY_BOOTSTRAP,
+    Difference,
+    Estimate,
+    Range,
+    conclusion,
+    detectable,
+    holm,
+    paired_difference,
+)
 
 COLUMNS = (
     *("benchmark", "reference", "reference_run", "model", "run", "metric", "group"),
-    *("difference", "ci_low", "ci_high", "pairs", "unpaired", "clusters", "p", "p_holm", "detectable", "verdict"),
+    *(
+        "difference",
+        "ci_low",
+        "ci_high",
+        "pairs",
+        "unpaired",
+        "clusters",
+        "p",
+        "p_holm",
+        "detectable",
+        "verdict",
+        "ci_method",
+    ),
 )
 # (metric, group) -> the difference, and the entry that it is of
 Differences = dict[tuple[str, str], tuple[Difference, Entry]]
@@ -51,7 +73,7 @@ def comparisons(collection: Collection, reference: str) -> list[Comparison]:
         same = [row for row in run_set.rows if reference in (row.model, f"{row.model}/{row.name}")]
         if len(same) > 1:
             names = ", ".join(f"{row.model}/{row.name}" for row in same)
-            raise ResultError(f"--reference {reference}: {run_set.title} has several such runs; give one of: {names}")
+            raise ResultError(f"--reference {reference}: {run_set.title} has several runs of it; give one of: {names}")
         if same:
             rows = member_rows(same[0])
             others = [other for other in run_set.rows if other is not same[0]]
@@ -79,12 +101,16 @@ def _against(reference: RunResult, reference_rows: MetricFrames, other: RunResul
                 or not all(p in rows and p in reference_rows for p in parts)
             ):
                 continue
-            found[metric, group] = _difference(reference_rows, rows, parts, over_rows=entry.over_rows), entry
+            within = other.infos[metric].range
+            found[metric, group] = (
+                _difference(reference_rows, rows, parts, over_rows=entry.over_rows, within=within),
+                entry,
+            )
     return found
 
 
 def _difference(
-    reference: MetricFrames, other: MetricFrames, parts: Sequence[tuple[str, str]], *, over_rows: bool
+    reference: MetricFrames, other: MetricFrames, parts: Sequence[tuple[str, str]], *, over_rows: bool, within: Range
 ) -> Difference:
     joined = [reference[part].add_suffix("_reference").join(other[part], how="outer").sort_index() for part in parts]
     clusters = cluster_numbers(frame["cluster_reference"].fillna(frame["cluster"]) for frame in joined)
@@ -92,7 +118,7 @@ def _difference(
         (frame["value_reference"].to_numpy(dtype=float), frame["value"].to_numpy(dtype=float), numbers)
         for frame, numbers in zip(joined, clusters, strict=True)
     ]
-    return paired_difference(pairs, over_rows=over_rows)
+    return paired_difference(pairs, over_rows=over_rows, within=within)
 
 
 def _tested(differences: Sequence[Differences]) -> list[dict[str, dict[str, Entry]]]:
@@ -104,7 +130,7 @@ def _tested(differences: Sequence[Differences]) -> list[dict[str, dict[str, Entr
         tests = sum(difference.p is not None for _, difference, _ in those)
         for row, difference, entry in those:
             p_holm = None if difference.p is None else next(corrected)
-            test = Test(difference.p, p_holm, difference.detectable, conclusion(difference, p_holm, tests))
+            test = Test(difference.p, p_holm, detectable(difference, tests), conclusion(difference, p_holm, tests))
             entries[row].setdefault(key[0], {})[key[1]] = _entry(difference.estimate, entry, test)
     return entries
 
@@ -120,6 +146,7 @@ def _entry(estimate: Estimate, of: Entry, test: Test) -> Entry:
         statuses={},
         mean_of=of.mean_of,
         over_rows=of.over_rows,
+        method=estimate.method,
         test=test,
     )
 
@@ -195,8 +222,9 @@ def _caption(comparison: Comparison) -> str:
     one = clusters_word(comparison.run_set, 1)
     return (
         f"Model minus {comparison.reference.model} ({comparison.reference.name}), over the samples that both have;"
-        f" {interval_words(comparison.run_set)}, paired; p of a test that exchanges the two models"
-        f" {one} by {one}, Holm-corrected for the number of models."
+        f" {interval_words(comparison.run_set, comparison.others)}; paired; p of a test that swaps the two models"
+        f" {one} by {one} (from {TESTED_BY_BOOTSTRAP} {clusters_word(comparison.run_set)} on: of the bootstrap-t),"
+        " Holm-corrected for the number of models."
     )
 
 
@@ -205,19 +233,23 @@ def _notes(comparison: Comparison, metrics: Sequence[str], entries: Sequence[Ent
     notes = [
         f'"not separable": p is above {1 - LEVEL:.2f} or the interval contains 0. p is corrected for the number of'
         " models, not for the number of metrics.",
-        '"detectable": the true difference that this comparison would find four times out of five.',
+        '"detectable": the true difference that this comparison would detect four times out of five, with p corrected'
+        " for the number of models; absent where no result could be called higher or lower.",
     ]
     if falling := lower_is_better(metrics, comparison.run_set.infos):
         notes.append(f"Lower is better, so a difference below 0 is an improvement: {', '.join(falling)}.")
     if any(entry.test and entry.test.conclusion == "too few clusters" for entry in entries):
+        notes.append(f'"too few clusters": with so few {word} and so many models no result could reach the limit of p.')
+    if any(2 <= entry.clusters < TESTED_BY_BOOTSTRAP for entry in entries):
         notes.append(
-            f'"too few clusters": with so few {word} and so many models no result could bring p below the limit.'
+            f"With fewer than {TESTED_BY_BOOTSTRAP} {word} p assumes differences that are as often above as below their"
+            " mean; skewed ones give up to three times as many false alarms (docs/statistics.md)."
         )
     if any(entry.missing for entry in entries):
-        notes.append("Unpaired samples lack a value in one of the two runs, or in both, and are in no difference.")
-    notes += few_clusters_note(comparison.run_set, {entry.clusters for entry in entries})
+        notes.append("Unpaired samples lack a value in one of the two runs, or in both, and are excluded.")
+    notes += few_clusters_note(comparison.run_set, entries)
     if any(row.members for row in (comparison.reference, *comparison.others)):
-        notes.append("Of several seeds the per-sample means are compared.")
+        notes.append("With several seeds, per-sample means are compared.")
     return notes
 
 
@@ -245,6 +277,7 @@ def _line(reference: RunResult, row: RunResult, entry: Entry) -> dict[str, str |
         "difference": entry.mean,
         "ci_low": entry.ci_low,
         "ci_high": entry.ci_high,
+        "ci_method": entry.method,
         "pairs": entry.n,
         "unpaired": entry.missing,
         "clusters": entry.clusters,

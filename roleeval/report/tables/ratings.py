@@ -1,6 +1,6 @@
 """Ratings of the models that a pairwise judge compared: one table for each judge's column and set of comparable runs.
 
-Beside the rating stand what it rests on: wins, places among the models, and the judge's habits.
+Next to the ratings: win rates, average ranks, and the judge's flips and first slots.
 """
 
 import csv
@@ -11,11 +11,13 @@ from dataclasses import dataclass, replace
 from roleeval.errors import DataError, ResultError
 from roleeval.judging import REFERENCES
 from roleeval.report.found.collect import Collection, NotShown
-from roleeval.report.found.compare import RunSet, clusters_word, interval_words, run_sets
+from roleeval.report.found.compare import RunSet, clusters_word, method_words, run_sets
 from roleeval.report.tables.tables import NOTHING, Cell, Table, few_clusters_note
 from roleeval.results import ResultFolder
 from roleeval.results.verdicts import Pairs, judge_columns, pairs
 from roleeval.stats import (
+    FEW_CLUSTERS,
+    RATING_RESAMPLES,
     Estimate,
     Outcome,
     Rating,
@@ -29,11 +31,10 @@ from roleeval.stats import (
 )
 
 COLUMNS = (
-    *("benchmark", "set", "column", "criterion", "anchor", "model", "rating", "ci_low", "ci_high", "rank", "outcomes"),
+    *("benchmark", "set", "column", "criterion", "anchor", "model", "rating", "ci_low", "ci_high", "group", "outcomes"),
     *("win_rate", "win_ci_low", "win_ci_high", "average_rank", "average_rank_ci_low", "average_rank_ci_high"),
     *("average_rank_n", "clusters", "tie_strength"),
 )
-_RATINGS_RESAMPLES = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Rated:
         wins: model -> its win rate.
         places: model -> its average place among all models, over samples where it met each of them.
         flip, first_slot: the judge's habits over all asked pairs.
-        absent: runs whose folders are not at hand.
+        absent: runs whose folders are not available.
     """
 
     run_set: RunSet
@@ -156,7 +157,8 @@ def average_places(outcomes: Sequence[Outcome], names: Sequence[str]) -> dict[st
     for name in names:
         whole = {item: 1 + sum(each) for item, each in lost[name].items() if len(each) == len(names) - 1}
         values = np.array(list(whole.values()), dtype=np.float64)
-        found[name] = clustered_mean(values, cluster_codes([clusters[item] for item in whole]))
+        codes = cluster_codes([clusters[item] for item in whole])
+        found[name] = clustered_mean(values, codes, within=(1.0, float(len(names))))
     return found
 
 
@@ -167,7 +169,7 @@ def ratings_table(found: Rated) -> Table:
         (
             (name,),
             _rating(by_name.get(name), found),
-            (str(by_name[name].rank) if name in by_name else NOTHING,),
+            (by_name[name].letters if name in by_name else NOTHING,),
             _estimate(found.wins[name]),
             _estimate(found.places[name]),
             (str(found.wins[name].n),),
@@ -176,13 +178,13 @@ def ratings_table(found: Rated) -> Table:
     )
     habits = [
         f"flips {_inline(found.flip)} of {found.flip.n} comparisons",
-        f"first slot {_inline(found.first_slot)} of {found.first_slot.n} verdicts (0.5 is even)",
+        f"first slot {_inline(found.first_slot)} of {found.first_slot.n} verdicts (0.5 is unbiased)",
     ]
     over = "all criteria" if found.criterion == "overall" else found.criterion
     return Table(
         title=f"{found.run_set.title}: ratings by {found.column}, {over}",
         caption=_caption(found),
-        columns=("model", "rating", "rank", "win rate", "average rank", "outcomes"),
+        columns=("model", "rating", "group", "win rate", "average rank", "outcomes"),
         rows=rows,
         notes=(f"The judge: {'; '.join(habits)}.", *_notes(found)),
         clusters=frozenset({found.ratings.clusters} if found.ratings else ()),
@@ -213,29 +215,45 @@ def _caption(found: Rated) -> str:
     said = f"{found.column}: {found.judge}. " if found.judge else ""
     if found.ratings is None:
         return f"{said}No ratings: {found.trouble}"
+    shown = [*found.wins.values(), *found.places.values()]
     return (
-        f"{said}Bradley-Terry ratings with ties, {found.ratings.anchor} fixed at 1000; 400 points are odds of 10 to 1;"
-        f" tie strength {found.ratings.tie_strength:.2f}; {interval_words(found.run_set)}; for ratings"
-        f" {_RATINGS_RESAMPLES} resamples."
+        f"{said}Bradley-Terry ratings with Davidson's ties, {found.ratings.anchor} fixed at 1000; 400 points are odds"
+        f" of 10 to 1 where there is no tie; tie strength {found.ratings.tie_strength:.2f}; 95 % intervals over"
+        f" {clusters_word(found.run_set)}: of ratings by {_of_ratings(found.ratings, clusters_word(found.run_set))}, of"
+        f" win rates and ranks {method_words(found.run_set, {each.method for each in shown if each.method})}."
     )
+
+
+def _of_ratings(ratings: Ratings, word: str) -> str:
+    if ratings.method == "student-t":
+        return f"Student's t (below {FEW_CLUSTERS} {word} of equal weight)"
+    return f"bootstrap percentiles ({RATING_RESAMPLES:,} resamples)".replace(",", " ")
 
 
 def _notes(found: Rated) -> list[str]:
     word = clusters_word(found.run_set)
     notes = [
         "An outcome is one sample on one criterion in both orders; orders that disagree are a tie, and so are equal"
-        " answers; an answer that was not given loses.",
-        "A win rate counts a tie as half. An average rank (1 is the best) is over the outcomes of samples where the"
-        " model met all others.",
+        " answers; a missing answer loses.",
+        "A win rate counts a tie as half. An average rank (1 is the best) is over the samples in which the model was"
+        " compared with all others.",
     ]
     if found.absent:
         notes.append(
             f"Not among the folders shown: {', '.join(found.absent)}. Their samples that needed no judge (equal"
-            " answers, or one that was not given) are left out here; show their folders as well."
+            " answers, or a missing answer) are excluded here; include their folders to count them."
         )
-    if found.ratings and len({rating.rank for rating in found.ratings.models}) < len(found.names):
-        notes.append(f"Models that share a rank are not separable (tests over {word}, Holm-corrected over all pairs).")
-    return notes + few_clusters_note(found.run_set, {found.ratings.clusters} if found.ratings else ())
+    if found.ratings:
+        notes.append(
+            f"group: models that share a letter are not separable (tests over {word}, Holm-corrected over all pairs)."
+        )
+        notes.append(
+            "The scale is that of Davidson's model, in which a tie is an outcome of its own: 400 points are odds of 10"
+            " to 1 among the outcomes that are no ties. It is not Elo, which has no ties and changes with the order of"
+            " games; numbers of other lists are not comparable."
+        )
+    shown = [*found.wins.values(), *found.places.values()]
+    return notes + few_clusters_note(found.run_set, shown)
 
 
 def ratings_csv(found: Sequence[Rated]) -> str:
@@ -263,7 +281,7 @@ def _line(each: Rated, name: str, rating: Rating | None) -> dict[str, str | floa
         "rating": rating.rating if rating else None,
         "ci_low": rating.ci_low if rating else None,
         "ci_high": rating.ci_high if rating else None,
-        "rank": rating.rank if rating else None,
+        "group": rating.letters if rating else None,
         "outcomes": wins.n,
         "win_rate": wins.mean,
         "win_ci_low": wins.ci_low,

@@ -212,10 +212,10 @@ def test_too_long_a_prompt_is_refused_with_its_lengths(tiny_model: Path) -> None
     limit = ok.prompt_tokens + 10
     assert answers(tiny_model, [fits], max_model_len=limit)[0].text == ok.text
     with pytest.raises(
-        EngineError, match=rf"prompt of {ok.prompt_tokens} tokens and 10 new ones exceed the {limit - 1} "
+        EngineError, match=rf"prompt of {ok.prompt_tokens} tokens and 10 new tokens exceed the limit of {limit - 1} "
     ):
         answers(tiny_model, [fits], max_model_len=limit - 1)
-    with pytest.raises(EngineError, match="exceed the 1024 "):
+    with pytest.raises(EngineError, match="exceed the limit of 1024 "):
         answers(tiny_model, [ask(0, sampling=Sampling(max_tokens=1024))])
 
 
@@ -257,13 +257,13 @@ def test_a_first_adapter_that_cannot_be_loaded_leaves_the_base_as_it_was(
     broken = tmp_path / "broken"
     shutil.copytree(tiny_adapters[1], broken)
     config = json.loads((broken / "adapter_config.json").read_text())
-    config["target_modules"] = ["no_such_module"]
-    (broken / "adapter_config.json").write_text(json.dumps(config))
-    good = load_adapter(tiny_adapters[0])
+    good, bad = load_adapter(tiny_adapters[0]), load_adapter(broken)
 
     async def use(engine: HfEngine) -> list[Completion]:
+        engine.check(bad)
+        (broken / "adapter_config.json").write_text(json.dumps(config | {"target_modules": ["no_such_module"]}))
         with pytest.raises(AdapterError, match="PEFT could not load it"):
-            await engine.generate(ask(0, adapter=load_adapter(broken)))
+            await engine.generate(ask(0, adapter=bad))
         return [await engine.generate(ask(0)), await engine.generate(ask(0, adapter=good))]
 
     assert with_engine(tiny_model, use) == answers(tiny_model, [ask(0), ask(0, adapter=good)])
