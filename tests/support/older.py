@@ -13,7 +13,7 @@ def age(folder: Path) -> None:
     result = ResultFolder(folder)
     summary, manifest = result.summary(), json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     assert summary is not None
-    del summary["info"], manifest["format"], manifest["benchmark"]["cluster"]
+    del summary["info"], manifest["format"], manifest["files"], manifest["benchmark"]["cluster"]
     for record in manifest["judges"].values():
         infos = [MetricInfo.from_json(node) for node in record.pop("infos").values()]
         record.pop("form", None)
