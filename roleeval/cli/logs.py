@@ -1,8 +1,27 @@
 """Sets up logging to the terminal (through rich, so that progress bars stay intact) and optionally to a file."""
 
+import contextlib
 import logging
+import sys
 from pathlib import Path
 from typing import Literal
+
+from roleeval.errors import ConfigError
+
+
+class _LogFile(logging.FileHandler):
+    """A log that cannot be written (a full disk) is said once, and stops no run."""
+
+    _said = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (the name is of the library)
+        if not self._said:
+            self._said = True
+            print(f"roleeval: {self.baseFilename}: could not be written ({sys.exc_info()[1]})", file=sys.stderr)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # what did not fit has been said
+            super().close()
 
 
 def set_up_logs(progress: Literal["bar", "quiet", "log"], log_file: str | None) -> None:
@@ -22,7 +41,10 @@ def set_up_logs(progress: Literal["bar", "quiet", "log"], log_file: str | None) 
     terminal.setLevel(logging.WARNING if progress == "quiet" else logging.INFO)
     logger.addHandler(terminal)
     if log_file is not None:
-        Path(log_file).parent.mkdir(parents=True, exist_ok=True)
-        file = logging.FileHandler(log_file, encoding="utf-8")
+        try:
+            Path(log_file).parent.mkdir(parents=True, exist_ok=True)
+            file = _LogFile(log_file, encoding="utf-8", errors="backslashreplace")
+        except OSError as error:
+            raise ConfigError(f"log_file: {log_file} could not be written ({error})") from error
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         logger.addHandler(file)

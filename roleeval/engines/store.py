@@ -184,7 +184,8 @@ class CompletionStore:
                     stored[key] = self._insert(key, each)
                 self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:  # SQLite has ended it itself where the disk is full
+                    self._db.execute("ROLLBACK")
                 raise
         except Exception as error:
             reason = error if isinstance(error, StoreError) else self._explain(error)

@@ -126,9 +126,14 @@ def write_atomically(file: Path, content: bytes) -> None:
             os.fsync(stream.fileno())
         os.replace(part, file)
     except OSError as error:
-        with contextlib.suppress(OSError):  # where a file stands in the folder's place, there is no part either
-            part.unlink(missing_ok=True)
+        remove_part(part)
         raise ResultError(f"{file}: could not be written ({error})") from error
+
+
+def remove_part(part: Path) -> None:
+    """Removes a file that could not be written whole; where that cannot be done either, the next run does it."""
+    with contextlib.suppress(OSError):
+        part.unlink(missing_ok=True)
 
 
 class TranscriptWriter:
@@ -161,7 +166,7 @@ class TranscriptWriter:
             if error is None:
                 raise ResultError(f"{self._part}: could not be written ({failed})") from failed
         finally:
-            self._part.unlink(missing_ok=True)
+            remove_part(self._part)
 
     def add(self, sample: Sample, transcript: Transcript) -> None:
         line = orjson.dumps({"sample": sample, "status": transcript.status, "turns": transcript.turns}, default=dict)
@@ -186,6 +191,7 @@ class TranscriptWriter:
                 os.fsync(target.fileno())
             os.replace(ordered, self._file)
         except OSError as error:
+            remove_part(ordered)
             raise ResultError(f"{self._file}: could not be written ({error})") from error
 
 

@@ -4,7 +4,7 @@ The manifest has the size and the hash of every other file. While a stage replac
 stands there names only the others (`ResultFolder.begin_changes`): a run that is killed then has damaged nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,21 +18,26 @@ TRANSCRIPTS, JUDGEMENTS = "transcripts.jsonl", "judgements.jsonl"
 SCORES, SUMMARY = "scores.parquet", "summary.json"
 
 
-def damages(folder: ResultFolder, manifest: Manifest, *, quick: bool = False) -> dict[str, str]:
+def damages(folder: ResultFolder, manifest: Manifest, *, sizes_of: Collection[str] = ()) -> dict[str, str]:
     """File -> what is wrong with it, in words; {} where nothing is.
 
     Args:
         folder: a finished one.
         manifest: its manifest.
-        quick: compares sizes, and the hash of the summary alone.
+        sizes_of: the files that are to be read, of which the sizes are compared, and the hash of the summary; none of
+            them named: all files, by their hashes.
     """
     found = {}
     for name, record in manifest.files.items():
-        if wrong := _differs(folder.path / name, record, hashed=not quick or name == SUMMARY):
+        if sizes_of and name not in sizes_of:
+            continue
+        if wrong := _differs(folder.path / name, record, hashed=not sizes_of or name == SUMMARY):
             found[name] = wrong
-    if TRANSCRIPTS not in manifest.files and not quick and (wrong := _uncounted(folder.transcripts, manifest)):
+    if sizes_of:
+        return found
+    if TRANSCRIPTS not in manifest.files and (wrong := _uncounted(folder.transcripts, manifest)):
         found[TRANSCRIPTS] = wrong
-    for name, read in () if quick else _READERS.items():
+    for name, read in _READERS.items():
         if name not in manifest.files and (folder.path / name).is_file():
             try:
                 read(folder)
@@ -41,13 +46,13 @@ def damages(folder: ResultFolder, manifest: Manifest, *, quick: bool = False) ->
     return found
 
 
-def require_sound(folder: ResultFolder, manifest: Manifest, *, quick: bool = False) -> None:
+def require_sound(folder: ResultFolder, manifest: Manifest, *, sizes_of: Collection[str] = ()) -> None:
     """Refuses a folder that does not hold what its run wrote.
 
     Raises:
         ResultError: names the file, what is wrong with it, and the way out.
     """
-    for name, wrong in damages(folder, manifest, quick=quick).items():
+    for name, wrong in damages(folder, manifest, sizes_of=sizes_of).items():
         raise ResultError(
             f"{folder.path / name}: {wrong}; run the command that made it again: what is damaged is then made anew from"
             " the completion store"

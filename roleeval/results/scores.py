@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from roleeval.errors import ResultError
+from roleeval.results.folder import remove_part
 from roleeval.types import Sample, Score
 
 if TYPE_CHECKING:
@@ -186,5 +187,5 @@ class ScoreBook:
                         writer.write_table(table)
             os.replace(part, file)
         except OSError as error:
-            part.unlink(missing_ok=True)
+            remove_part(part)
             raise ResultError(f"{file}: could not be written ({error})") from error

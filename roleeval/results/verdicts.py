@@ -14,6 +14,7 @@ from roleeval.errors import ResultError
 from roleeval.judging import REFERENCES, Answer, Form, View, reference
 from roleeval.metrics import MetricInfo
 from roleeval.results import KeptJudgement, ResultFolder, read_judgements, read_transcripts
+from roleeval.results.integrity import JUDGEMENTS, TRANSCRIPTS, require_sound
 from roleeval.results.manifest import JudgeRecord, Manifest
 from roleeval.stats import Aggregate, Outcome, Verdict, Winner, settle
 from roleeval.types import Sample
@@ -160,6 +161,7 @@ def judge_columns(folders: Iterable[ResultFolder]) -> list[JudgeColumn]:
     for folder in folders:
         manifest = folder.manifest()
         if manifest is not None:
+            require_sound(folder, manifest, sizes_of=(TRANSCRIPTS, JUDGEMENTS))
             runs.setdefault(manifest.benchmark.name, {})[folder.run_id] = JudgedRun(folder, manifest)
     return [column for benchmark in sorted(runs) for column in _of_benchmark(benchmark, runs[benchmark])]
 

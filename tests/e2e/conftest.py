@@ -1,6 +1,7 @@
 """Whole commands in processes of their own."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -25,12 +26,15 @@ def start(tmp_path: Path) -> Start:
     return starter(tmp_path)
 
 
-def _ignore_sigint() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def starter(folder: Path, *, hears_sigint: bool = True) -> Start:
+def starter(folder: Path, *, hears_sigint: bool = True, largest_file: int | None = None) -> Start:
     """`start` for a folder."""
+
+    def prepare() -> None:
+        _hear_sigint()
+        if not hears_sigint:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if largest_file is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
 
     def run(*arguments: str, **environment: str) -> "subprocess.Popen[str]":
         support = ROOT / "tests" / "support"
@@ -43,7 +47,7 @@ def starter(folder: Path, *, hears_sigint: bool = True) -> Start:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
-            preexec_fn=_hear_sigint if hears_sigint else _ignore_sigint,
+            preexec_fn=prepare,
         )
 
     return run

@@ -1,6 +1,7 @@
 """A run may end at any instant: the same command again ends as an uninterrupted run does, and asks nothing twice."""
 
 import random
+import re
 import signal
 import subprocess
 import time
@@ -80,3 +81,33 @@ def test_an_interrupted_sweep_stops_as_a_whole(tmp_path: Path, start: Start) -> 
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=30)
     assert process.returncode == 130, output
+
+
+@pytest.mark.parametrize("size", [20_000, 300_000])
+def test_a_full_disk_names_the_file_and_the_same_command_goes_on(tmp_path: Path, size: int) -> None:
+    """A limit on the size of files stands for the disk: what is too much cannot be written."""
+    command = (*RUN, "engine.delay_s=0", "results_dir=r", "limit=200", "log_file=run.log")
+    start = starter(tmp_path, largest_file=size)
+    process = start(*command)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 1, output
+    assert re.search(r"r/\S+: (could not be written|database or disk is full)", output), output
+    assert "Traceback" not in output
+    assert not [file for file in (tmp_path / "r").rglob("*") if file.suffix in (".part", ".unordered", ".lock")]
+    again = starter(tmp_path)(*command)
+    assert again.wait(120) == 0
+    whole = starter(tmp_path)(*command[:-3], "results_dir=whole", *command[-2:])
+    assert whole.wait(120) == 0
+    assert files(tmp_path / "r") == files(tmp_path / "whole")
+
+
+def test_a_log_that_cannot_be_written_stops_no_run(tmp_path: Path, start: Start) -> None:
+    process = start(*RUN, "engine.delay_s=0", "results_dir=r", "log_file=/dev/full")
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    assert output.count("/dev/full: could not be written") == 1
+    assert "Traceback" not in output
+    process = start(*RUN, "results_dir=r", "log_file=/proc/none/run.log")
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "log_file: /proc/none/run.log could not be written" in output and "Traceback" not in output

@@ -293,3 +293,16 @@ def test_a_cancelled_waiter_does_not_lose_the_answer(tmp_path: Path) -> None:
 
     asyncio.run(cancel_one())
     assert store.get(request_key(stored.fingerprint, REQUEST), Completion) is not None
+
+
+def test_a_full_disk_is_named_and_loses_nothing_that_was_stored(tmp_path: Path) -> None:
+    """SQLite ends the transaction itself then; its own cause must not be hidden by that."""
+    store = CompletionStore(tmp_path / "s.sqlite")
+    put(store, b"k" * 32, TEXT)
+    (pages,) = store._db.execute("PRAGMA page_count").fetchone()
+    store._db.execute(f"PRAGMA max_page_count={pages}")
+    with pytest.raises(StoreError, match=r"s\.sqlite: database or disk is full; free some space"):
+        put(store, b"l" * 32, replace(TEXT, text="x" * 100_000))
+    assert store.get(b"k" * 32, Completion) is not None
+    store._db.execute(f"PRAGMA max_page_count={pages + 1000}")
+    assert put(store, b"l" * 32, TEXT) == TEXT

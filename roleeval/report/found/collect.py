@@ -16,7 +16,7 @@ from typing import Any
 from roleeval.errors import ResultError
 from roleeval.metrics import MetricInfo
 from roleeval.results import ResultFolder, summary_infos
-from roleeval.results.integrity import require_sound
+from roleeval.results.integrity import SCORES, SUMMARY, require_sound
 from roleeval.results.manifest import JudgeRecord, Manifest, PanelRecord
 
 _SMALL_JUDGE = 1_000_000_000
@@ -206,8 +206,9 @@ def _read(folder: Path) -> RunResult | NotShown:
             return NotShown(folder, "unfinished: no manifest.json; run the same command again to finish it")
         if summary is None:
             return NotShown(folder, "not scored: no summary.json; run the same command with stages=[score]")
-        require_sound(result, manifest, quick=True)
-        return _run(folder, manifest, summary)
+        found = _run(folder, manifest, summary)
+        require_sound(result, manifest, sizes_of=(SCORES, SUMMARY))
+        return found
     except (ResultError, OSError) as error:
         return NotShown(folder, f"damaged: {error}")
     except KeyError as error:
