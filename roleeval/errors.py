@@ -1,4 +1,4 @@
-"""The errors a user can meet. Every message names the thing that is wrong and the way out."""
+"""The errors a user can meet. Every message says what is wrong, where, and what to do."""
 
 
 class RoleEvalError(Exception):
@@ -22,7 +22,7 @@ class UnsupportedRoleError(RoleEvalError):
 
 
 class EngineError(RoleEvalError):
-    """An engine could not load, or a request failed for good."""
+    """An engine could not load, or a request failed in every attempt."""
 
 
 class EngineDeadError(EngineError):
@@ -49,7 +49,7 @@ def concerns_one_item(error: Exception) -> bool:
 
 
 def cause_of(error: Exception) -> str:
-    """An error in one sentence: its message, with its type in front where it is none of roleeval's own."""
+    """An error in one sentence: its message, prefixed with its type if it is not one of roleeval's own."""
     text = " ".join(str(error).split())[:500]
     if isinstance(error, RoleEvalError):
         return text

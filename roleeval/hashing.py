@@ -1,6 +1,6 @@
 """Hashes of values, files and folders: contents, not names or paths.
 
-What the store's keys, identities and manifests are made of. Imports nothing of roleeval.
+The store's keys, identities and manifests use them. Imports nothing from roleeval.
 """
 
 import hashlib

@@ -1,8 +1,8 @@
-"""What determines an object's texts, as JSON: the word of the object itself, or all of its options.
+"""What determines an object's texts, as JSON: stated by the object itself, or all of its options.
 
-An object states its identity in a method `identity()`; most return `options(self)`. Fields that say where something
-lies (its contents are in the identity by a hash of their own), whom to ask, or at what price, are declared with
-`metadata=OUTSIDE_IDENTITY`. A class that declares nothing is in the identity with every option it has.
+An object states its identity in a method `identity()`; most return `options(self)`. Fields that
+affect only location (contents are hashed separately), routing, retries or cost, not the reply, are declared with
+`metadata=OUTSIDE_IDENTITY`. A class that declares nothing is in the identity with all its options.
 """
 
 import dataclasses
@@ -11,7 +11,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Any
 
-# Metadata of a dataclass field that says where something lies, who is asked, how often in vain or at what price.
+# Metadata of a dataclass field that affects only location, routing, retries or cost, not the reply.
 OUTSIDE_IDENTITY: Mapping[str, bool] = MappingProxyType({"identity": False})
 
 
@@ -21,7 +21,7 @@ def options(thing: Any) -> dict[str, Any]:
 
 
 def identity_of(thing: Any) -> dict[str, Any]:
-    """What stands for an object: its class, and its own `identity()` or else all of its options."""
+    """What identifies an object: its class, and its own `identity()` or else all of its options."""
     stated = thing.identity() if callable(getattr(thing, "identity", None)) else options(thing)
     return {"class": class_name(type(thing)), **_plain(stated)}
 

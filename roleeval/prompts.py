@@ -20,7 +20,7 @@ class PromptPack:
         name: from its manifest.yaml.
         version: from its manifest.yaml.
         sha256: hash of all its files.
-        folder: where it lies.
+        folder: where it is.
     """
 
     name: str
@@ -65,7 +65,7 @@ def load_prompt_pack(folder: str) -> PromptPack:
     path = located(folder)
     manifest_file = path / "manifest.yaml"
     if not manifest_file.is_file():
-        raise ConfigError(f"prompt pack {path}: no manifest.yaml with name and version there")
+        raise ConfigError(f"prompt pack {path}: no manifest.yaml in it (with name and version)")
     manifest = yaml.safe_load(manifest_file.read_text(encoding="utf-8"))
     if not isinstance(manifest, dict) or not {"name", "version"} <= manifest.keys():
         raise ConfigError(f"{manifest_file}: needs the keys name and version")

@@ -1,4 +1,4 @@
-"""Where the declarative parts lie: conf/, tasks/ and judges/, in a checkout or in an installed package."""
+"""Finds the declarative parts (conf/, tasks/, judges/) in a checkout or in an installed package."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +13,7 @@ ZOO_WEIGHTS = _PACKAGE / "zoo" / "weights"
 def resource(relative: str) -> Path:
     """Path of a shipped file or folder, such as "tasks/rolebench/embedded".
 
-    A checkout has conf/, tasks/ and judges/ beside roleeval/; a wheel carries them inside it.
+    A checkout has conf/, tasks/ and judges/ next to roleeval/; a wheel carries them inside it.
     """
     inside = _PACKAGE / relative
     return inside if inside.exists() else _PACKAGE.parent / relative
@@ -34,7 +34,7 @@ def located(place: str) -> Path:
     package, _, rest = place.removeprefix(_PKG).partition("/")
     spec = find_spec(package) if package.isidentifier() else None
     if spec is None or not spec.submodule_search_locations:
-        raise ConfigError(f"{place}: there is no package {package!r}; install it, or put its folder on PYTHONPATH")
+        raise ConfigError(f"{place}: no package {package!r}; install it, or add its folder to PYTHONPATH")
     return Path(spec.submodule_search_locations[0]) / rest
 
 
@@ -51,5 +51,5 @@ def zoo_path(name: str) -> Path:
     """
     known = zoo_names()
     if name.partition("/")[0] not in known or not (ZOO_WEIGHTS / name).exists():
-        raise ConfigError(f"zoo:{name}: the zoo has no such model; it has: {', '.join(known) or 'none'}")
+        raise ConfigError(f"zoo:{name}: no such model in the zoo; there are: {', '.join(known) or 'none'}")
     return ZOO_WEIGHTS / name

@@ -1,4 +1,4 @@
-"""One rule for every seed: it depends on what is asked, never on when."""
+"""One rule for every seed: it depends on what is requested, never on when."""
 
 import hashlib
 

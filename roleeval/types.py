@@ -1,4 +1,4 @@
-"""The plain data that travels through roleeval: what is asked, what came back, how it scored.
+"""The plain data of roleeval: requests and replies, samples and transcripts, scores.
 
 Frozen, without behaviour. Engines see Request and Completion; benchmarks turn a Sample into a Transcript; metrics turn
 both into Score rows.
@@ -64,13 +64,15 @@ class AdapterRef:
         name: what a person calls it; for the openai engine the served model name.
         path: the folder; empty where a server holds the adapter.
         fingerprint: hash of its weights and configuration; what the store's key holds.
-        rank: its rank r (0 where a server holds the adapter).
+        rank: its largest rank (0 where a server holds the adapter).
+        modules: last names of the modules that it is on ("q_proj"); empty where they are not known.
     """
 
     name: str
     path: str
     fingerprint: str
     rank: int = 0
+    modules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +134,11 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class LikelihoodRequest:
-    """How likely is this text behind that prompt? Nothing is generated.
+    """Asks for the likelihood of a text after a prompt; nothing is generated.
 
     Attributes:
         continuation: the text that is scored; token ids where the prompt is token ids.
-        messages, prompt, prompt_tokens: what stands before it, exactly one of them: a chat, a raw text, or token ids.
+        messages, prompt, prompt_tokens: what comes before it, exactly one of them: a chat, a raw text, or token ids.
         prompt_special_tokens: see Request.
         adapter: the LoRA adapter to use, or none.
         priority: smaller is served first; does not determine the result.
@@ -193,8 +195,8 @@ class Sample:
         persona: who is played.
         question: what the user says first; exact, never stripped.
         references: the reference answers the split's protocol compares with, by the protocol's name, a word that the
-            benchmark chooses ("CUS", "RAW"); one whose references are not at hand is absent. The first says most about
-            the role: judges are shown its first text.
+            benchmark chooses ("CUS", "RAW"); one whose references are not available is absent. The first says most
+            about the role: judges are shown its first text.
         labels: further facts to group by ("seen_in_training": "true", "type": ...).
         material: the benchmark's own texts about the item, for judges, by name ("plot_summary": ...).
     """

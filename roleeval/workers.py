@@ -1,4 +1,4 @@
-"""One worker pool for everything that many calls are made of: episodes, questions to a judge, lm-eval's documents."""
+"""One worker pool for everything that makes many calls: episodes, questions to a judge, lm-eval's documents."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 async def in_flight(items: Iterable[T], work: Callable[[T], Awaitable[object]], *, most: int) -> None:
-    """Keeps `most` items under way until there are no more. Items are taken lazily, in order.
+    """Keeps `most` items in flight until there are no more. Items are taken lazily, in order.
 
     Raises:
         RoleEvalError: the first one that `work` or `items` raised; all other work is cancelled.

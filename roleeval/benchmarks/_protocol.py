@@ -1,4 +1,4 @@
-"""What a benchmark is: samples, and for each an episode that ends in a transcript."""
+"""The protocol of a benchmark: samples, and for each an episode that produces a transcript."""
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import Any, Protocol, runtime_checkable
@@ -14,7 +14,7 @@ Scored = tuple[Sample, Transcript, tuple[Score, ...]]
 class Benchmark(Protocol):
     """A source of samples and the protocol they are played by: a frozen dataclass, reached by `_target_`.
 
-    Its options are part of a run's identity. A field that only says where data or prompts lie is declared with
+    Its options are part of a run's identity. A field that only says where data or prompts are is declared with
     `metadata=roleeval.identity.OUTSIDE_IDENTITY`, because `describe` gives their hashes; a method `identity()` may say
     something else.
     """
@@ -41,7 +41,7 @@ class Benchmark(Protocol):
     def describe(self) -> Mapping[str, Any]:
         """Facts for the manifest: data source, revision and hash, prompt pack and hash, rows skipped.
 
-        "setup", name -> text, is what else has to be the same in one table; helpers stand in it under their names.
+        "setup", name -> text, is what else must be equal in one table; it has the helpers under their names.
         "cluster", (singular, plural), is what tables call the unit that intervals are clustered by ("role", "roles").
         """
         ...
@@ -57,7 +57,7 @@ class Benchmark(Protocol):
 
 @runtime_checkable
 class SelfScored(Protocol):
-    """A benchmark that plays and scores its samples by itself, in the place of `samples` and `episode`.
+    """A benchmark that plays and scores its samples by itself, instead of `samples` and `episode`.
 
     It has the other members of a Benchmark, and `infos() -> Sequence[MetricInfo]`, which declares every metric that it
     scores (asked for once its samples are counted). The run's metrics are not used, and nothing is scored without it.

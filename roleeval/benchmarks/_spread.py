@@ -1,4 +1,4 @@
-"""What a limit leaves of a split: rows from all over the file, always the same ones."""
+"""Which rows of a split a limit keeps: rows spread over the whole file, always the same ones."""
 
 import random
 from itertools import pairwise

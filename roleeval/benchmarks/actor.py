@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Helper:
-    """A model that a benchmark's protocol needs beside the model under test.
+    """A model that a benchmark's protocol needs in addition to the model under test.
 
     Attributes:
         model: what is asked; None is the run's own base model, without an adapter.

@@ -1,11 +1,11 @@
 """Someone in an episode of several parties: a character, a user, a narrator, a referee.
 
-    npc.hear(prologue); user.hear(npc_said)         everybody remembers what was said to them, and what they said
+    npc.hear(prologue); user.hear(npc_said)         everyone remembers what they heard and what they said
     turn = await npc.speak(sample_id=..., turn=n)   the next turn, of whichever model plays this part
     npc.remember(turn.visible); user.hear(turn.visible)
 
-An episode is a coroutine over participants: it decides who speaks, who hears what, and when it is over. `Turn`s that no
-model was asked for (a prologue, lines of the reference, chance) come from `given_turn`.
+An episode is a coroutine over participants: it decides who speaks, who hears what, and when it ends. `Turn`s without a
+model call (a prologue, lines of the reference, random choices) are made by `given_turn`.
 """
 
 from collections.abc import Collection
@@ -72,7 +72,7 @@ class Participant:
         reply_attempts: int = 1,
         ask_again: Collection[Status] = (),
     ) -> Turn:
-        """Its next turn; what came since its last one stands in the turn's messages. It does not remember it yet.
+        """Its next turn; the turn's messages have what came since its last one. It does not remember it yet.
 
         A call that failed is repeated with the same seed: it brought no text, and what comes in its place must be what
         an undisturbed run has. A reply with a status of `ask_again` is asked for with another seed, because the same

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from roleeval.errors import ConfigError, DataError
+from roleeval.jsonfiles import read_json
 
 if TYPE_CHECKING:
     from roleeval.benchmarks.rolebench.adapters_check import AdaptersCheck
@@ -91,7 +92,7 @@ def adapters_check(
     prompt_format: Annotated[PromptFormat, typer.Option(help="HyCoRA only.")] = PromptFormat.chat,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Score each role's references under every role's adapter; exit code 1 if another adapter fits better."""
+    """Score each role's references under every role's adapter; exit code 1 if another fits as well or better."""
     from roleeval.benchmarks.rolebench.adapters_check import check_adapters
     from roleeval.engines.hf import HfOptions
     from roleeval.engines.vllm import VllmOptions
@@ -118,6 +119,14 @@ def adapters_check(
             " check the role manifest, or the folders' names",
             file=sys.stderr,
         )
+    if found.tied:
+        names = ", ".join(f"{role.role!r} (as {', '.join(map(repr, role.tied))})" for role in found.tied)
+        print(
+            f"roleeval: {len(found.tied)} of {len(found.roles)} roles have no lead: another role's adapter does exactly"
+            f" what theirs does: {names}; the adapters are copies, or have no effect",
+            file=sys.stderr,
+        )
+    if found.mismatched or found.tied:
         raise typer.Exit(1)
 
 
@@ -137,7 +146,7 @@ def _model(
     if roles is None:
         return IndependentLora(name="checked", source=source, adapters_dir=checkpoint)
     try:
-        folders = json.loads(Path(roles).read_text(encoding="utf-8"))
+        folders = read_json(Path(roles))
     except (OSError, ValueError) as error:
         raise DataError(f"--roles {roles}: cannot be read as JSON ({error})") from error
     if not isinstance(folders, dict) or not all(isinstance(folder, str) for folder in folders.values()):
@@ -152,6 +161,8 @@ def _table(found: "AdaptersCheck") -> str:
     for role in found.roles:
         margin = "–" if role.margin is None else f"{role.margin:+.4f}"
         best = role.best if role.best == role.role else f"{role.best}  <- another role's"
+        if role.tied:
+            best = f"{role.role}  <- no lead over {', '.join(role.tied)}"
         rows.append((role.role, best, f"{role.nll[role.role]:.4f}", margin, str(role.references)))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(

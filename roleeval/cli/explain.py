@@ -20,7 +20,7 @@ def composing() -> Iterator[None]:
 
 
 def overrides(arguments: list[str]) -> list[str]:
-    """The overrides of a command line; the first one says where else configuration lies, --config-dir DIR included."""
+    """The overrides of a command line; the first one names further configuration folders (--config-dir DIR too)."""
     given = [argument for argument in arguments if "=" in argument and not argument.startswith("-")]
     places = [a.partition("=")[2].strip("[]") for a in given if a.startswith(_SEARCH_PATH)]
     places += [f"file://{Path(b).resolve()}" for a, b in pairwise(arguments) if a in ("--config-dir", "-cd")]

@@ -6,7 +6,6 @@ interrupted.
 """
 
 import logging
-import os
 import signal
 import sys
 import warnings
@@ -45,8 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RoleEvalError as error:
         print(f"roleeval: {error}", file=sys.stderr)
         return 2
-    terminated = _route_sigterm()
     here = invocation()
+    terminated = _route_sigterm(here)
     here.leads = True
     try:
         code = _all(_commands(arguments), here)
@@ -61,13 +60,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _route_sigterm() -> list[bool]:
-    # SIGTERM (a batch system's preemption) is handled like Ctrl-C, with another exit code.
+def _route_sigterm(here: Invocation) -> list[bool]:
+    # SIGTERM (a batch system's preemption) is handled like Ctrl-C, with another exit code; not by way of SIGINT, which
+    # a script's background jobs ignore.
     seen: list[bool] = []
 
     def interrupt(number: int, frame: object) -> None:
         seen.append(True)
-        os.kill(os.getpid(), signal.SIGINT)
+        here.interrupt()
 
     signal.signal(signal.SIGTERM, interrupt)
     return seen

@@ -32,6 +32,15 @@ class Invocation:
             self._runtime = Runtime()
         return self._runtime
 
+    def interrupt(self) -> None:
+        """Ends the job that is running as Ctrl-C does, from a signal's handler.
+
+        Raises:
+            KeyboardInterrupt: no job is running.
+        """
+        if self._runtime is None or not self._runtime.interrupt():
+            raise KeyboardInterrupt
+
     def leave(self, file: Path) -> None:
         """In a launcher's process: writes the outcome of its job, for the command's own process to gather."""
         from roleeval.results import write_atomically

@@ -1,4 +1,4 @@
-"""Configuration: Hydra's dictionaries become typed dataclasses here, and what is wrong is said in one sentence."""
+"""Configuration: turns Hydra's dictionaries into typed dataclasses; an error is one sentence."""
 
 from roleeval.config.build import build, build_target, checked
 from roleeval.config.options import RunConfig, RunOptions, as_config, parse_config, seed_runs

@@ -1,4 +1,4 @@
-"""A node of the configuration becomes the dataclass that its `_target_` names; mistakes become one sentence."""
+"""Builds the dataclass that a configuration node names in `_target_`; an error is one sentence."""
 
 import dataclasses
 import importlib
@@ -16,7 +16,7 @@ T = TypeVar("T")
 def build_target(node: Mapping[str, Any], key: str) -> Any:
     """Builds the dataclass that a node's `_target_` names from the node's other keys."""
     if not isinstance(node, Mapping) or not isinstance(node.get("_target_"), str):
-        raise ConfigError(f"{key}._target_: missing; name a class as package.module.Class")
+        raise ConfigError(f"{key}._target_: missing; give a class as package.module.Class")
     module, _, name = node["_target_"].rpartition(".")
     try:
         target = getattr(importlib.import_module(module), name)
@@ -80,7 +80,7 @@ def checked(thing: Any, protocol: Any, where: str, *, without: Collection[str] =
     if lacking := [name for name in wanted if not hasattr(type(thing), name) and not hasattr(thing, name)]:
         kind, path = class_name(type(thing)), f"{protocol.__module__.rpartition('.')[0]}.{protocol.__name__}"
         raise ConfigError(
-            f"{where}: {kind} is no {protocol.__name__}; it lacks {', '.join(lacking)}. Add what is lacking"
+            f"{where}: {kind} does not implement {protocol.__name__}: missing {', '.join(lacking)}. Add them"
             f" ({path}; docs/extending.md)"
         )
     return thing
@@ -117,7 +117,7 @@ def _sentence(error: Any, key: str) -> str:
     given = first.get("input")
     kind = first["type"]
     if kind == "literal_error":
-        return f"{where}: {given!r} is not possible; allowed values: {first['ctx']['expected']}"
+        return f"{where}: {given!r} is invalid; allowed values: {first['ctx']['expected']}"
     if kind in ("unexpected_keyword_argument", "extra_forbidden"):
         return f"{where}: unknown key"
     shown = "" if isinstance(given, (Mapping, Sequence)) and not isinstance(given, str) else f" (given: {given!r})"

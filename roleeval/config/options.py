@@ -1,4 +1,4 @@
-"""The door: Hydra's dictionaries become typed dataclasses here, and what is wrong is said in one sentence.
+"""The typed configuration of a run, made from Hydra's dictionaries; an error is one sentence.
 
 Every group of the configuration (benchmark, model, engine, metrics) names a class in `_target_`; the class is a
 dataclass and its fields are its options. A third party adds one with a class in its own package and a YAML file.
@@ -34,7 +34,7 @@ class RunOptions:
         stages: "generate" asks the model, "score" computes metrics from transcripts, "judge" asks the judge, if any.
         results_dir: where result folders go.
         run_name: the last part of the result folder; None: the seed and a hash of the configuration.
-        max_in_flight: episodes under way at once.
+        max_in_flight: parallel episodes.
         fail_on_error: share of samples whose engine call may fail; above it the run stops.
         store: the completion store's file; None: <results_dir>/.store/completions.sqlite.
         progress: "bar", "quiet" (errors and the final table), or "log" (a line every few seconds).
@@ -55,11 +55,11 @@ class RunOptions:
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
-            raise ConfigError(f"limit: {self.limit} is not possible; give a whole number from 1, or null for all")
+            raise ConfigError(f"limit: {self.limit} is invalid; give a whole number of 1 or more, or null for all")
         if self.seeds is not None:
             _check_seeds(self.seeds, self.run_name)
         if self.max_in_flight < 1:
-            raise ConfigError(f"max_in_flight: {self.max_in_flight} is not possible; give a whole number from 1")
+            raise ConfigError(f"max_in_flight: {self.max_in_flight} is invalid; give a whole number of 1 or more")
         if not 0 <= self.fail_on_error <= 1:
             raise ConfigError(f"fail_on_error: {self.fail_on_error} is not a share; give a number from 0 to 1")
         if not self.stages:
@@ -72,9 +72,9 @@ def _check_seeds(seeds: Sequence[int], run_name: str | None) -> None:
     if not seeds:
         raise ConfigError("seeds: empty; give whole numbers as seeds=[1,2,3], or null for one run")
     if len(set(seeds)) < len(seeds):
-        raise ConfigError(f"seeds: {list(seeds)} has one twice, and the same seed gives the same texts; leave it out")
+        raise ConfigError(f"seeds: {list(seeds)} contains a duplicate; equal seeds give equal texts, so remove it")
     if run_name is not None:
-        raise ConfigError(f"run_name: {run_name!r} names one folder, and seeds asks for {len(seeds)}; leave it unset")
+        raise ConfigError(f"run_name: {run_name!r} is one folder, but seeds needs {len(seeds)}; leave run_name unset")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,9 +109,7 @@ def parse_config(config: Mapping[str, Any]) -> RunConfig:
         if not isinstance(config.get(group), Mapping):
             raise ConfigError(f"{group}: missing; choose one with {group}=NAME (python run_eval.py --help lists them)")
     if config.get("seed") is not None and config.get("seeds") is not None:
-        raise ConfigError(
-            f"seed={config['seed']} and seeds={config['seeds']} are both set; set the one that is not meant to null"
-        )
+        raise ConfigError(f"seed={config['seed']} and seeds={config['seeds']} are both set; set one of them to null")
     unset = {"seed"} if config.get("seed") is None else set()
     options = build(RunOptions, {k: v for k, v in config.items() if k not in {*_GROUPS, "judge", *unset}}, "")
     judge = None if config.get("judge") is None else build_target(config["judge"], "judge")
@@ -150,7 +148,7 @@ def _benchmark(thing: Any) -> Benchmark:
 def _named(thing: Any, key: str) -> Any:
     """The object itself, if its name can be a folder's."""
     if not isinstance(thing.name, str) or not thing.name or "/" in thing.name or thing.name.startswith("."):
-        raise ConfigError(f"{key}.name: {thing.name!r} cannot name a folder; give a name without '/'")
+        raise ConfigError(f"{key}.name: {thing.name!r} is not a valid folder name; give a name without '/'")
     return thing
 
 

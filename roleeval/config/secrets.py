@@ -1,4 +1,4 @@
-"""Credentials are given as the name of an environment variable: a literal one is refused, or masked."""
+"""Credentials are given as the name of an environment variable: literal ones are refused, or masked."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -27,8 +27,8 @@ def refuse_secrets(node: Any, key: str = "") -> None:
             refuse_secrets(value, key)
     elif isinstance(node, str) and (_SECRET_VALUE.search(node) or (_SECRET_NAME.search(key) and node)):
         raise ConfigError(
-            f"{key}: holds a literal credential, which would end up in logs and result folders;"
-            " put it into an environment variable and give that variable's name (engine.api_key_env=NAME)"
+            f"{key}: contains a literal credential, which would end up in logs and result folders; put it into an"
+            " environment variable and give that variable's name (engine.api_key_env=NAME)"
         )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from roleeval.engines._adapter_files import CONFIG, Tensor, load_pickle, read_config, read_tensors, weights_file
+from roleeval.engines._adapter_files import CONFIG, LORA, Tensor, load_pickle, read_config, read_tensors, weights_file
 from roleeval.engines._base_modules import EMBEDDINGS, Modules, built_modules, safetensors_shapes, stored_modules
 from roleeval.engines._protocol import ModelSource
 from roleeval.errors import AdapterError
@@ -20,25 +20,24 @@ from roleeval.errors import AdapterError
 _log = logging.getLogger(__name__)
 
 _PREFIX = "base_model.model."
-_LORA = re.compile(r"(?P<module>.+)\.lora_(?P<embedding>embedding_)?(?P<side>[AB])(?P<weight>\.weight)?")
 _NAMED = re.compile(r"\.lora_(?:embedding_)?[AB]\.(?P<name>(?!weight$|bias$)[^.]+)(?:\.weight)?$")
 
 # Options of PEFT's LoraConfig that change what an adapter does and are not served, with a word on each.
 _REFUSED = {
-    "use_dora": "DoRA adapters are not served",
-    "lora_bias": "a bias beside lora_B is not served",
-    "modules_to_save": "whole modules that were trained beside the LoRA are not served",
-    "alora_invocation_tokens": "activated LoRA (applied after an invocation only) is not served",
-    "trainable_token_indices": "trained token embeddings are not served",
-    "layer_replication": "replicated layers are not served",
-    "use_qalora": "QA-LoRA (pooled inputs) is not served",
-    "use_bdlora": "block-diagonal LoRA is not served",
-    "target_parameters": "LoRA on parameters (experts of a mixture) is not served",
-    "arrow_config": "routing between adapters (Arrow) is not served",
-    "kasa_config": "KaSA, which changes the base's weights, is not served",
-    "monteclora_config": "MonteCLoRA is not served",
-    "megatron_config": "Megatron's parallel layers are not served",
-    "ensure_weight_tying": "tied adapters are not served",
+    "use_dora": "DoRA adapters are not supported",
+    "lora_bias": "a bias beside lora_B is not supported",
+    "modules_to_save": "whole modules that were trained together with the LoRA are not supported",
+    "alora_invocation_tokens": "activated LoRA (applied after an invocation only) is not supported",
+    "trainable_token_indices": "trained token embeddings are not supported",
+    "layer_replication": "replicated layers are not supported",
+    "use_qalora": "QA-LoRA (pooled inputs) is not supported",
+    "use_bdlora": "block-diagonal LoRA is not supported",
+    "target_parameters": "LoRA on parameters (experts of a mixture) is not supported",
+    "arrow_config": "routing between adapters (Arrow) is not supported",
+    "kasa_config": "KaSA, which changes the base's weights, is not supported",
+    "monteclora_config": "MonteCLoRA is not supported",
+    "megatron_config": "Megatron's parallel layers are not supported",
+    "ensure_weight_tying": "tied adapters are not supported",
 }
 # Of those that say how training began; PEFT repeats the others on loading and changes the base's weights.
 _PLAIN_INITS = ("gaussian", "eva", "orthogonal", "mica", "lora_ga")
@@ -85,7 +84,9 @@ def inspect_adapter(folder: Path, source: ModelSource, *, patterns: bool = True)
     try:
         modules = _fitted(file, config, tensors, source)
     except re.error as error:
-        raise AdapterError(f"{folder / CONFIG}: {error.pattern!r} is no pattern for module names ({error})") from error
+        raise AdapterError(
+            f"{folder / CONFIG}: {error.pattern!r} is not a valid pattern for module names ({error})"
+        ) from error
     zero = all(tensors[a].zero or tensors[b].zero for a, b in modules.values())
     return Inspected(len(modules), zero)
 
@@ -120,7 +121,7 @@ def _check_options(folder: Path, config: Mapping[str, Any], *, patterns: bool) -
         if config.get(key):
             raise AdapterError(f"{file}: {key} is set: {words}; merge the adapter into its base, or train a plain LoRA")
     if config.get("bias") not in (None, "none"):
-        raise AdapterError(f"{file}: bias={config['bias']!r}: trained biases are not served; train with bias='none'")
+        raise AdapterError(f"{file}: bias={config['bias']!r}: trained biases are not supported; train with bias='none'")
     init = config.get("init_lora_weights", True)
     if isinstance(init, str) and init.lower() not in _PLAIN_INITS:
         raise AdapterError(
@@ -129,12 +130,12 @@ def _check_options(folder: Path, config: Mapping[str, Any], *, patterns: bool) -
         )
     if not isinstance(config.get("lora_alpha"), int | float) or isinstance(config["lora_alpha"], bool):
         raise AdapterError(
-            f"{file}: lora_alpha is {config.get('lora_alpha')!r}; without it the adapter's scale is not known. Give"
-            " the number that it was trained with"
+            f"{file}: lora_alpha is {config.get('lora_alpha')!r}; without it the adapter's scale is unknown. Give the"
+            " value that it was trained with"
         )
     targets = config.get("target_modules")
     if not targets or not (isinstance(targets, str) or (isinstance(targets, list) and all(map(_is_text, targets)))):
-        raise AdapterError(f"{file}: target_modules is {targets!r}; it names no module")
+        raise AdapterError(f"{file}: target_modules is {targets!r}, which names no module")
     for key in ("rank_pattern", "alpha_pattern"):
         if not isinstance(config.get(key) or {}, Mapping):
             raise AdapterError(f"{file}: {key} is not an object of module: number")
@@ -142,7 +143,7 @@ def _check_options(folder: Path, config: Mapping[str, Any], *, patterns: bool) -
             raise AdapterError(f"{file}: {key} is set, which this vLLM ignores; use engine=hf or a newer vLLM")
     for key in sorted(config.keys() - _REFUSED.keys() - set(_KNOWN.split())):
         if config[key]:
-            _log.warning("%s: the option %s is not known here and is ignored, as PEFT ignores it", file, key)
+            _log.warning("%s: the option %s is unknown and is ignored, as by PEFT", file, key)
 
 
 def _is_text(value: object) -> bool:
@@ -150,7 +151,7 @@ def _is_text(value: object) -> bool:
 
 
 class _Adapter:
-    """One adapter's tensors beside what its base and its configuration ask for."""
+    """One adapter's tensors compared with what its base and its configuration require."""
 
     def __init__(
         self, file: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor], base: Modules, source: ModelSource
@@ -169,7 +170,7 @@ class _Adapter:
             AdapterError: something is missing, left over or of another shape.
         """
         if not self._tensors:
-            raise self._wrong("holds no tensors; the base's own texts would be served. Save the adapter again")
+            raise self._wrong("contains no tensors, so texts would be the base's. Save the adapter again")
         found: dict[str, dict[str, str]] = {}
         for name, tensor in self._tensors.items():
             if not all(tensor.shape):
@@ -196,7 +197,7 @@ class _Adapter:
     def _parsed(self, name: str) -> re.Match[str] | None:
         """The parts of a LoRA tensor's name; None for a copy of the base's own embeddings."""
         inner = name.removeprefix(_PREFIX)
-        match = _LORA.fullmatch(inner)
+        match = LORA.fullmatch(inner)
         if match is not None and name != inner and bool(match["embedding"]) != bool(match["weight"]):
             module = match["module"]
             if self._targeted(module) and (not self._base or module in self._base):
@@ -239,8 +240,8 @@ class _Adapter:
         if "lora_magnitude_vector" in name:
             return f"tensor {name} belongs to a DoRA adapter, which is not served; merge it into the base"
         if name.endswith((".bias", ".lora_B.bias")):
-            return f"tensor {name}: trained biases are not served; train with bias='none'"
-        if "modules_to_save" in name or "trainable_tokens" in name or not _LORA.fullmatch(name):
+            return f"tensor {name}: trained biases are not supported; train with bias='none'"
+        if "modules_to_save" in name or "trainable_tokens" in name or not LORA.fullmatch(name):
             return f"tensor {name} is not a LoRA weight of a linear layer or an embedding, and would not be served"
         return (
             f"tensor {name} does not begin with {_PREFIX!r}, so that it would not be applied; save with PEFT's"
@@ -248,7 +249,7 @@ class _Adapter:
         )
 
     def _copies_base(self, inner: str) -> bool:
-        """Whether a tensor is a copy of the base's embeddings, which PEFT saves beside adapters on them.
+        """Whether a tensor is a copy of the base's embeddings, which PEFT saves next to adapters on them.
 
         Raises:
             AdapterError: it is another matrix: tokens were added or trained.
@@ -263,12 +264,12 @@ class _Adapter:
         if base is not None and shape != base:
             raise self._differs(
                 f"tensor {name} has {shape[0]} rows, the base model {self._source.path} has {base[0]}: new tokens are"
-                " not served; merge the adapter into its base"
+                " not supported; merge the adapter into its base"
             )
         if base is None or not _same_as_base(self._file, name, module, Path(self._source.path)):
             raise self._differs(
-                f"tensor {name} is an embedding of its own, not the base model's; trained embeddings are not served"
-                " beside a LoRA. Merge the adapter into its base, or save it with save_embedding_layers=False"
+                f"tensor {name} is a trained embedding, not the base model's; these are not supported together with a"
+                " LoRA. Merge the adapter into its base, or save it with save_embedding_layers=False"
             )
         return True
 
@@ -281,11 +282,11 @@ class _Adapter:
         rank = _by_pattern(self._config.get("rank_pattern"), module, self._config["r"])
         embedding = "lora_embedding_" in names[0]
         if embedding != ("lora_embedding_" in names[1]) or len(a) != 2 or len(b) != 2:
-            raise self._wrong(f"the tensors of {module} are not a pair of matrices of one kind")
+            raise self._wrong(f"the tensors of {module} are not a matching pair of matrices")
         if (a[0], b[1]) != (rank, rank):
             raise self._wrong(
-                f"{module} has rank {a[0]} in lora_A and {b[1]} in lora_B, {CONFIG} says {rank}; it would be served at"
-                " another scale. Correct r (or rank_pattern) there"
+                f"{module} has rank {a[0]} in lora_A and {b[1]} in lora_B, {CONFIG} says {rank}; its scale would be"
+                " wrong. Correct r (or rank_pattern) in it"
             )
         self._check_widths(module, (b[0], a[1]), embedding=embedding)
         return names
@@ -295,7 +296,7 @@ class _Adapter:
         if want is None:
             return
         if embedding != (module.rpartition(".")[2] in EMBEDDINGS):
-            raise self._differs(f"{module} is {'no' if embedding else 'an'} embedding, and its tensors say otherwise")
+            raise self._differs(f"{module} is {'no' if embedding else 'an'} embedding, but its tensors are not")
         wanted = want[::-1] if embedding else want
         for width, of, to in zip(("output", "input"), have, wanted, strict=True):
             if of != to:
@@ -313,7 +314,7 @@ class _Adapter:
                 f" {missing[0]}; the file is incomplete, or target_modules (layers_to_transform) is wrong"
             )
         if not pairs:
-            raise self._wrong("holds no LoRA weights; the base's own texts would be served")
+            raise self._wrong("contains no LoRA weights, so texts would be the base's")
 
 
 def _targets(config: Mapping[str, Any]) -> Callable[[str], bool]:

@@ -16,7 +16,7 @@ PROBE = (
 
 
 class AdapterEffects:
-    """The largest change of a log-probability behind the probe, in nats, of every adapter that was loaded."""
+    """The largest change of a log-probability after the probe, in nats, of every adapter that was loaded."""
 
     def __init__(self) -> None:
         self._changes: dict[str, tuple[str, float, bool]] = {}
@@ -34,8 +34,8 @@ class AdapterEffects:
         self._changes[adapter.fingerprint] = (adapter.name, change, without)
         if without:
             _log.warning(
-                "adapter %s (%s) has no effect: behind a probe text the model's log-probabilities are those of the base"
-                " (largest difference %.1g nats); its answers are the base's",
+                "adapter %s (%s) has no effect: after a probe text, log-probabilities equal the base's (largest"
+                " difference %.1g nats), so its answers are the base's",
                 adapter.name,
                 adapter.path,
                 change,

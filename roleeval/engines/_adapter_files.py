@@ -7,6 +7,7 @@ FOLDER/adapter_model.bin            read with torch's weights_only, which runs n
 
 import json
 import math
+import re
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from typing import Any
 from roleeval.errors import AdapterError
 
 CONFIG = "adapter_config.json"
+LORA = re.compile(r"(?P<module>.+)\.lora_(?P<embedding>embedding_)?(?P<side>[AB])(?P<weight>\.weight)?")
 _ENDINGS = (".safetensors", ".bin")  # PEFT and vLLM prefer the first as well
 _BOM = b"\xef\xbb\xbf"
 # Bits of a bfloat16: the exponent is all ones in infinities and NaN.
@@ -72,6 +74,23 @@ def weights_file(folder: Path) -> Path:
         if file.is_file():
             return file
     raise AdapterError(f"adapter {folder}: no adapter_model.safetensors (or .bin) in the folder")
+
+
+def module_names(folder: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Last names of the modules that an adapter is on, sorted; () where it takes reading the weights to know."""
+    file, targets = weights_file(folder), config.get("target_modules")
+    if file.suffix == ".safetensors":
+        try:
+            names = safetensors_header(file).keys()
+        except AdapterError:  # said by whoever checks the adapter
+            return ()
+        if any(".experts." in name for name in names):  # engines join the experts of a mixture under another name
+            return ()
+        matches = filter(None, map(LORA.fullmatch, names))
+        return tuple(sorted({match["module"].rpartition(".")[2] for match in matches}))
+    if not isinstance(targets, list) or not all(isinstance(target, str) for target in targets):
+        return ()
+    return tuple(sorted({target.rpartition(".")[2] for target in targets}))
 
 
 def read_tensors(file: Path) -> Mapping[str, Tensor]:

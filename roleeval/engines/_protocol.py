@@ -1,4 +1,4 @@
-"""What an engine is: text in, text out. Engines know nothing of roles, benchmarks or judges."""
+"""The protocol of an engine: text in, text out. Engines know nothing about roles, benchmarks or judges."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -40,16 +40,29 @@ class ModelSource:
 
 @dataclass(frozen=True, slots=True)
 class LoraNeed:
-    """What a run needs of an engine's LoRA support: how many adapters, and the largest rank."""
+    """What a run needs of an engine's LoRA support.
+
+    Attributes:
+        count: number of adapters.
+        max_rank: their largest rank.
+        modules: last names of the modules that they are on; empty: any.
+    """
 
     count: int = 0
     max_rank: int = 0
+    modules: frozenset[str] = frozenset()
 
     def union(self, other: "LoraNeed") -> "LoraNeed":
-        return LoraNeed(max(self.count, other.count), max(self.max_rank, other.max_rank))
+        if not (self.count and other.count):
+            return self if self.count else other
+        modules = self.modules | other.modules if self.modules and other.modules else frozenset()
+        return LoraNeed(max(self.count, other.count), max(self.max_rank, other.max_rank), modules)
 
     def covers(self, other: "LoraNeed") -> bool:
-        return self.count >= other.count and self.max_rank >= other.max_rank
+        if not other.count:
+            return True
+        modules = not self.modules or (bool(other.modules) and self.modules >= other.modules)
+        return self.count >= other.count and self.max_rank >= other.max_rank and modules
 
 
 class Engine(Protocol):
@@ -85,16 +98,16 @@ class Engine(Protocol):
         """Answers one request.
 
         Raises:
-            EngineError: the request failed for good.
+            EngineError: the request failed in every attempt.
             AdapterError: the request's adapter does not fit.
         """
         ...
 
     async def likelihood(self, request: LikelihoodRequest) -> Likelihood:
-        """Scores a text behind a prompt; the same number, up to rounding, from every engine that can.
+        """Scores a text after a prompt; the same number, up to rounding, from every engine that can.
 
         Raises:
-            EngineError: the request failed for good, or this kind of engine cannot score texts.
+            EngineError: the request failed in every attempt, or this kind of engine cannot score texts.
             AdapterError: the request's adapter does not fit.
         """
         ...
@@ -131,7 +144,7 @@ class Served:
 
 @runtime_checkable
 class ServedElsewhere(Protocol):
-    """An engine whose weights lie with a server, where they may be exchanged under the same name."""
+    """An engine whose weights are on a server, where they may be replaced under the same name."""
 
     @property
     def served(self) -> Served:
@@ -144,7 +157,7 @@ class Renders(Protocol):
     """An engine that renders chats itself."""
 
     def prompt_key(self, request: Request | LikelihoodRequest) -> tuple[str, ...]:
-        """What determines a request's prompt beside the request and the fingerprint; loads nothing.
+        """What determines a request's prompt besides the request and the fingerprint; loads nothing.
 
         Raises:
             ConfigError: the chat template refuses or loses turns.

@@ -1,14 +1,14 @@
-"""Which copy of a model serves a request, where an engine has several: what shares a prefix stays on one copy."""
+"""Chooses the copy of a model that serves a request: requests that share a prefix stay on one copy."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# A copy may have so many more requests under way than the idlest one before what belongs to it goes there.
+# A copy may have so many more requests in flight than the idlest one before its requests go there.
 _SLACK = 16
 
 
 class Replicas:
-    """Counts what is under way on each copy. A key's home is the copy that was idlest when the key first came."""
+    """Counts the requests in flight on each copy. A key's home is the copy that was idlest when the key first came."""
 
     def __init__(self, count: int) -> None:
         """Makes one for `count` copies."""
@@ -23,7 +23,7 @@ class Replicas:
             key: of requests that share a prefix or an adapter; "" for none.
 
         Yields:
-            The number of the copy that is to serve it: the key's home, or the idlest one where the home is behind.
+            The number of the copy that is to serve it: the key's home, or the idlest one if the home is too busy.
         """
         if len(self._under_way) == 1:
             yield 0

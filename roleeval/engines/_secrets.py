@@ -1,4 +1,4 @@
-"""What looks like a secret: engines refuse it in their options, and never pass it on to a manifest or a message."""
+"""Recognises secrets: engines refuse them in their options, and never pass them on to a manifest or a message."""
 
 import re
 from urllib.parse import urlsplit, urlunsplit

@@ -1,9 +1,9 @@
-"""Token ids of prompts whose parts have been seen before.
+"""Tokenises prompts incrementally, reusing the token ids of known segments.
 
-A conversation is sent again with every turn, and its first messages are the same each time. A tokenizer cuts a text at
-its special tokens before it does anything else, so what lies between two of them has the same ids wherever it stands,
-and is tokenised once. With tokenizers of which this is not true (those that treat the beginning of a text, or white
-space around special tokens, in a way of their own) everything is tokenised as it comes.
+A conversation is sent again with every turn, and its first messages are the same each time. A tokenizer first splits a
+text at its special tokens, so a segment between two of them has the same ids everywhere and is tokenised once. With
+tokenizers that behave differently (those that treat the beginning of a text, or white space around special tokens,
+specially) every prompt is tokenised as a whole.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Loading a model in a thread of its own, so that the event loop goes on: progress, other engines, Ctrl-C.
+"""Loading a model in a thread of its own, so that the event loop continues: progress, other engines, Ctrl-C.
 
 Not in asyncio's own threads: Python waits for those when it ends, and a load that was interrupted may take minutes.
 """
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 async def in_own_thread(work: Callable[[], T], *, name: str, stop: Callable[[], None] = lambda: None) -> T:
-    """Runs blocking work and returns what it returns; the loop goes on meanwhile.
+    """Runs blocking work and returns what it returns; the loop continues meanwhile.
 
     Args:
         work: what blocks.

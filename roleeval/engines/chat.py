@@ -1,7 +1,7 @@
 """From a Request to the exact text and tokens a model reads, and from output tokens back to text.
 
-The only place that renders prompts: the vllm and hf engines both ask here, so a model sees the same tokens from either.
-(A server behind the openai engine renders for itself.)
+The only place that renders prompts: the vllm and hf engines both use it, so both send a model the same tokens. (A
+server behind the openai engine renders its own.)
 """
 
 import contextlib
@@ -32,7 +32,7 @@ from roleeval.types import ChatRole, LikelihoodRequest, Message, Request, Sampli
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-# Output is decoded behind this many prompt tokens: some tokenizers (Llama 2's) drop the space in front of the first.
+# Output is decoded after this many prompt tokens: some tokenizers (Llama 2's) drop the space in front of the first.
 _CONTEXT_TOKENS = 8
 # What templates take out of past turns: everything before a closing tag, or what is between the two.
 _REASONING = re.compile(r"<think>.*?</think>|\A(?:(?!<think>).)*</think>", re.DOTALL)
@@ -53,7 +53,7 @@ def load_tokenizer(source: ModelSource) -> "PreTrainedTokenizerBase":
             source.path, revision=source.revision, trust_remote_code=source.trust_remote_code
         )
     except (OSError, ValueError, ImportError, KeyError) as error:
-        raise EngineError(f"{source.path}: its tokenizer could not be loaded: {error}") from error
+        raise EngineError(f"{source.path}: the tokenizer cannot be loaded: {error}") from error
     tokenizer.model_max_length = sys.maxsize  # engines check lengths by what they serve; this one only warns
     if source.chat_template:
         tokenizer.chat_template = read_template_file(source.chat_template)
@@ -85,7 +85,7 @@ def render_prompt(
     """
     prefill = request.prefill if isinstance(request, Request) else ""
     if (request.messages is None) == (request.prompt is None):
-        raise EngineError("a request needs either messages or a raw prompt, and not both")
+        raise EngineError("a request needs either messages or a raw prompt, not both")
     if request.messages is None:
         return f"{request.prompt}{prefill}"
     if not tokenizer.chat_template:
@@ -159,7 +159,7 @@ def opened_prompt(
 ) -> tuple[list[int], str]:
     """The token ids of a prompt, and what the text of the answer begins with.
 
-    The latter is the prefill; in front of it stands the reasoning tag that the chat template leaves open for the
+    The latter is the prefill; before it is the reasoning tag that the chat template leaves open for the
     answer, if it does: an answer that was cut off inside it is reasoning. What a schema constrains cannot close the
     tag and holds no reasoning.
 
@@ -172,7 +172,7 @@ def opened_prompt(
     else:
         ids = _segments(tokenizer).ids(text)
     if not ids:
-        raise EngineError(f"{tokenizer.name_or_path}: an empty prompt has nothing to continue")
+        raise EngineError(f"{tokenizer.name_or_path}: the prompt is empty")
     reasons = request.messages is not None and request.json_schema is None
     opened = opened_reasoning(text.removesuffix(request.prefill)) if reasons else ""
     return ids, f"{opened}{request.prefill}"
@@ -212,7 +212,7 @@ def scored_token_ids(
         raise EngineError("a likelihood request needs exactly one of messages, prompt and prompt_tokens")
     text = request.continuation
     if isinstance(text, str) == (request.prompt_tokens is not None):
-        raise EngineError("a likelihood request takes token ids for both the prompt and the continuation, or for none")
+        raise EngineError("a likelihood request needs token ids for both prompt and continuation, or for neither")
     if not isinstance(text, str):
         prompt, continuation = list(request.prompt_tokens or ()), list(text)
     else:
@@ -225,7 +225,9 @@ def scored_token_ids(
         joined = whole[: len(prompt)] == prompt
         continuation = whole[len(prompt) :] if joined else tokenizer.encode(text, add_special_tokens=False)
     if not prompt or not continuation:
-        raise EngineError(f"{tokenizer.name_or_path}: likelihood of nothing: prompt and continuation must not be empty")
+        raise EngineError(
+            f"{tokenizer.name_or_path}: prompt and continuation of a likelihood request must not be empty"
+        )
     return prompt, [int(token) for token in continuation]
 
 

@@ -1,4 +1,4 @@
-"""Fingerprints: what stands for a model, a tokenizer or an adapter in the store's keys and in manifests.
+"""Fingerprints: identify a model, a tokenizer or an adapter in the store's keys and in manifests.
 
 Contents, not names: two folders with the same files have the same fingerprint, and a changed byte changes it.
 """
@@ -50,7 +50,7 @@ def pinned(source: ModelSource) -> ModelSource:
         commit = cached.read_text().strip() if cached.is_file() else None
         if commit is None:
             raise EngineError(
-                f"model.source.path={source.path}: not a folder, and the hub did not answer for it ({error});"
+                f"model.source.path={source.path}: not a folder, and the hub did not return it ({error});"
                 " check the path, or set model.source.revision to a commit that is in the local cache"
             ) from error
     return replace(source, revision=commit)

@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 from roleeval.engines._adapter_check import Inspected, inspect_adapter, largest_rank
-from roleeval.engines._adapter_files import CONFIG, read_config, weights_file
+from roleeval.engines._adapter_files import CONFIG, module_names, read_config, weights_file
 from roleeval.engines._base_modules import safetensors_shapes
 from roleeval.engines._protocol import ModelSource
 from roleeval.engines.fingerprint import adapter_fingerprint
@@ -28,7 +28,7 @@ def load_adapter(path: str | Path, name: str = "") -> AdapterRef:
     folder = Path(path)
     config = read_config(folder)
     if config.get("peft_type") != "LORA":
-        raise AdapterError(f"{folder / CONFIG}: peft_type is {config.get('peft_type')!r}; only LORA is served")
+        raise AdapterError(f"{folder / CONFIG}: peft_type is {config.get('peft_type')!r}; only LORA is supported")
     weights_file(folder)
     rank = config.get("r")
     if not isinstance(rank, int) or isinstance(rank, bool) or rank < 1:
@@ -37,19 +37,16 @@ def load_adapter(path: str | Path, name: str = "") -> AdapterRef:
         fingerprint = adapter_fingerprint(folder)
     except (OSError, ValueError) as error:
         raise AdapterError(f"adapter {folder}: cannot be read ({error})") from error
-    return AdapterRef(name or folder.name, str(folder.resolve()), fingerprint, largest_rank(config))
+    rank, modules = largest_rank(config), module_names(folder, config)
+    return AdapterRef(name or folder.name, str(folder.resolve()), fingerprint, rank, modules)
 
 
 def vllm_rank_limit(rank: int) -> int:
-    """The smallest max_lora_rank vLLM accepts that serves adapters of this rank.
+    """The smallest max_lora_rank vLLM accepts that serves adapters of this rank, or its largest.
 
-    Raises:
-        AdapterError: the rank is larger than vLLM serves.
+    An adapter of a larger rank is refused by `check_adapter`; the others that share the engine are served.
     """
-    for limit in _VLLM_RANKS:
-        if rank <= limit:
-            return limit
-    raise AdapterError(f"adapter rank {rank} is larger than {_VLLM_RANKS[-1]}, the largest that vLLM serves; merge it")
+    return next((limit for limit in _VLLM_RANKS if rank <= limit), _VLLM_RANKS[-1])
 
 
 def check_adapter(adapter: AdapterRef, source: ModelSource, *, max_rank: int, patterns: bool = True) -> Inspected:
@@ -65,7 +62,12 @@ def check_adapter(adapter: AdapterRef, source: ModelSource, *, max_rank: int, pa
         AdapterError: names the adapter's file and the module, rank or option that does not fit.
     """
     if not adapter.path:
-        raise AdapterError(f"adapter {adapter.name} is held by a server (model.served=true): use engine=openai")
+        raise AdapterError(f"adapter {adapter.name} is served elsewhere (model.served=true); use engine=openai")
+    if adapter.rank > max(max_rank, _VLLM_RANKS[-1]):
+        raise AdapterError(
+            f"adapter {adapter.path}: rank {adapter.rank} is above {_VLLM_RANKS[-1]}, vLLM's largest; merge it into its"
+            " base, or use engine=hf"
+        )
     if adapter.rank > max_rank:
         raise AdapterError(
             f"adapter {adapter.path}: rank {adapter.rank} is above the engine's max_lora_rank {max_rank};"
@@ -73,5 +75,5 @@ def check_adapter(adapter: AdapterRef, source: ModelSource, *, max_rank: int, pa
         )
     found = inspect_adapter(Path(adapter.path), source, patterns=patterns)
     if found.zero:
-        _log.warning("adapter %s changes nothing: all its lora_A or lora_B weights are zero", adapter.path)
+        _log.warning("adapter %s has no effect: all its lora_A or lora_B weights are zero", adapter.path)
     return found

@@ -5,10 +5,10 @@
 The key is a hash of everything that determines a text. A completion is committed before anyone sees it, so a run that
 is killed at any moment resumes without losing or repeating a call. Commits are grouped: all completions that arrive in
 one turn of the event loop share a transaction. With synchronous=NORMAL a commit survives the death of the process; a
-power cut may drop the newest commits, which are then asked for again, and never corrupts the file.
+power failure may lose the newest commits, which are then requested again, but never corrupts the file.
 
-Of engines that are reached over a network the store also keeps what their servers said of the weights, next to the
-texts that were made with them: a server that says something else later is noticed.
+For engines behind a network the store also keeps what their servers reported about the weights, next to the texts:
+a server that reports something else later is noticed.
 """
 
 import asyncio
@@ -115,7 +115,7 @@ class CompletionStore:
         (owner,) = db.execute("PRAGMA application_id").fetchone()
         (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if owner != _APPLICATION_ID and tables:
-            raise StoreError(f"{self._path}: a database of another program; set store=FILE to another")
+            raise StoreError(f"{self._path}: a database of another program; set store=FILE to another file")
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=NORMAL")
         if owner != _APPLICATION_ID:
@@ -134,7 +134,7 @@ class CompletionStore:
 
         Args:
             key: of `request_key` or `likelihood_key`.
-            kind: what that kind of key stands for.
+            kind: the type of the answers under that kind of key.
 
         Raises:
             StoreError: the file cannot be read.
@@ -149,7 +149,7 @@ class CompletionStore:
         except sqlite3.Error as error:
             raise self._explain(error) from error
         _log.warning(
-            "%s: the entry %s does not match its checksum; it is dropped and asked for again. Check the disk",
+            "%s: the entry %s does not match its checksum; it is deleted and requested again. Check the disk",
             self._path,
             key.hex()[:16],
         )
@@ -197,7 +197,7 @@ class CompletionStore:
                 each.future.set_result(stored[key])
 
     def _require_the_file(self) -> None:
-        # SQLite goes on writing into a file that has no name any more.
+        # SQLite continues to write to a file that has no name any more.
         try:
             there = self._path.stat().st_ino == self._inode
         except OSError:
@@ -216,7 +216,7 @@ class CompletionStore:
         if cursor.rowcount == 1:
             return answer
         first: Completion | Likelihood | None = self.get(key, type(answer))  # type: ignore[type-var]
-        # None: the entry that is there was damaged and has just been dropped
+        # None: the existing entry was damaged and has just been deleted
         return self._insert(key, pending) if first is None else first
 
     def remember(self, engine: str, facts: Mapping[str, tuple[str, ...]]) -> list[tuple[str, str, str]]:
@@ -263,8 +263,8 @@ class CompletionStore:
             return StoreError(f"{self._path}: locked by another process ({text}); wait for it, or set store=FILE")
         if "malformed" in text or "not a database" in text or "corrupt" in text:
             return StoreError(
-                f"{self._path}: not a usable store ({text}). Move it away (texts are then generated again)"
-                " or restore it from a backup"
+                f"{self._path}: not a usable store ({text}). Move it away (its texts are then generated again) or"
+                " restore it from a backup"
             )
         if "full" in text:
             return StoreError(f"{self._path}: {text}; free some space, then run the same command again")
@@ -397,8 +397,8 @@ class StoredEngine:
         served = self._compared = self._served.served
         for fact, before, now in self._store.remember(self._engine.fingerprint, served.facts):
             _log.warning(
-                "%s: the server says %s=%r, and said %r when earlier texts in the store were made. If it serves other"
-                " weights or settings now, set engine.served_as=NAME: they then get texts of their own",
+                "%s: the server reports %s=%r, but reported %r for earlier texts in the store. If it now serves other"
+                " weights or settings, set engine.served_as=NAME to store their texts separately",
                 served.name,
                 fact,
                 now,
@@ -406,7 +406,7 @@ class StoredEngine:
             )
 
     async def close(self) -> None:
-        """Cancels what is under way and waits for it."""
+        """Cancels what is in flight and waits for it."""
         tasks = list(self._running.values())
         for task in tasks:
             task.cancel()

@@ -37,7 +37,7 @@ _FILES = ("chat_template.jinja", "chat_template.json", "tokenizer_config.json")
 
 
 def opened_reasoning(prompt: str) -> str:
-    """The reasoning tag that a prompt ends in, with the white space behind it; "" where it ends in none."""
+    """The reasoning tag that a prompt ends in, with the white space after it; "" if it ends in none."""
     found = _OPENED.search(prompt)
     return found[0] if found else ""
 
@@ -76,13 +76,13 @@ def moment(source: ModelSource) -> datetime.datetime:
         return datetime.datetime.fromisoformat(source.template_date)
     except ValueError as error:
         raise ConfigError(
-            f"model.source.template_date={source.template_date!r} is no date; give one as 2026-01-31"
+            f"model.source.template_date={source.template_date!r} is not a date; give one like 2026-01-31"
         ) from error
 
 
 @dataclass(frozen=True)
 class Template:
-    """A chat template that was found beside a model.
+    """A chat template that was found next to a model.
 
     Attributes:
         text: of the template, variables set.
@@ -126,7 +126,7 @@ class Template:
             later = replace(self, now=self.now + _MUCH_LATER)
             if self._rendered(("system", "user")) == later._rendered(("system", "user")):
                 return ()  # a variable is set in the date's place
-        except Exception:  # a template that needs more than is at hand here may well write it
+        except Exception:  # a template that needs more than is available here may well write it
             pass
         return tuple(dict.fromkeys(self.now.isoformat() if f is None else self.now.strftime(f) for f in formats))
 
@@ -135,7 +135,7 @@ class Template:
         """See `opened_reasoning`; of a chat with one question."""
         try:
             return opened_reasoning(self._rendered(("user",)))
-        except Exception:  # a template that needs more than is at hand here: the tokenizer will tell
+        except Exception:  # a template that needs more than is available here: the tokenizer will tell
             return ""
 
     def check(self, roles: Sequence[ChatRole]) -> None:
@@ -187,7 +187,7 @@ def check_turns(name: str, roles: Sequence[ChatRole], render: Callable[[Sequence
     """
     try:
         trouble = _trouble(name, roles, render)
-    except Exception:  # it needs more than is at hand: who renders what is sent will say so
+    except Exception:  # it needs more than is available: rendering the actual prompt will report it
         return
     if trouble:
         raise ConfigError(f"{trouble}{_way_out(roles, render)}")
@@ -222,7 +222,7 @@ def _way_out(roles: Sequence[ChatRole], render: Callable[[Sequence[ChatRole]], s
 
 
 def probes(roles: Sequence[ChatRole]) -> list[str]:
-    """A text for each turn that stands nowhere else, and that no template has a reason to change."""
+    """A text for each turn that appears nowhere else, and that no template has a reason to change."""
     return [f"Probe{number}x{role}" for number, role in enumerate(roles)]
 
 
@@ -328,8 +328,8 @@ class Prompts:
         dates = () if self.source.template_date else self._template.dated
         if dates:
             _log.warning(
-                "%s: its chat template writes the date (%s) into every prompt. Answers that are stored count for that"
-                " date only; set model.source.template_date=%s to have the same prompts at any time",
+                "%s: its chat template writes the date (%s) into every prompt. Stored answers are valid for that date"
+                " only; set model.source.template_date=%s to have the same prompts at any time",
                 self._template.name,
                 ", ".join(dates),
                 self.now.date().isoformat(),
@@ -338,7 +338,7 @@ class Prompts:
         return (*(f"date {date}" for date in dates), *([f"opened {opened}"] if opened else []))
 
     def key(self, request: Request | LikelihoodRequest) -> tuple[str, ...]:
-        """What determines a prompt beside the request and the engine's fingerprint; a template with a fault is refused.
+        """What determines a prompt besides the request and the engine's fingerprint; refuses a faulty template.
 
         The fingerprint holds the template, so that mostly nothing is left. What is: the date where the template writes
         it, and a reasoning tag that it opens, which becomes part of the text.

@@ -27,7 +27,7 @@ def fitted(messages: Sequence[Message], source: ModelSource) -> tuple[Message, .
 
 
 def _folded(chat: Sequence[Message]) -> list[Message]:
-    """Each system turn at the beginning of the next user turn; one without a user turn behind it becomes one."""
+    """Each system turn at the beginning of the next user turn; one without a user turn after it becomes one."""
     found: list[Message] = []
     waiting: list[str] = []
     for message in chat:

@@ -1,1 +1,1 @@
-"""Ways to and from other harnesses. Each is imported only where it is used; roleeval itself needs none of them."""
+"""Import from and export to other harnesses. Each module is imported only where it is used."""

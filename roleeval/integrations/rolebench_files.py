@@ -1,7 +1,7 @@
-"""Scores a file of predictions against a file of references, both in RoleBench's row format, whoever made them.
+"""Scores a file of predictions against a file of references, both in RoleBench's row format, from any system.
 
 Rows are joined on the exact (role, question): stripping would merge questions with different answers, and the released
-files differ in order. A prediction is generated[0], taken as it stands, except that reasoning is removed first.
+files differ in order. A prediction is generated[0], unchanged except that reasoning is removed first.
 """
 
 from collections import Counter
@@ -108,7 +108,7 @@ def score_rolebench(
         predictions: RoleBench rows; generated[0] is scored.
         language: decides the tokens.
         metrics: what to compute; None is every metric that needs no judge.
-        marks: what reasoning stands in (models.marks.checked_marks).
+        marks: what encloses reasoning (models.marks.checked_marks).
 
     Raises:
         ConfigError: `marks` is not possible.
@@ -125,7 +125,8 @@ def score_rolebench(
     if not matched:
         hint = f"; {nearly} would match without white space, which belongs to the key" if nearly else ""
         raise DataError(
-            f"{predictions}: no (role, question) of it stands in {references}{hint}; are these the same split?"
+            f"{predictions}: none of its (role, question) pairs is in {references}{hint}; are both files of the same"
+            " split?"
         )
     answers = [_answer(predicted[key], marks) for key in matched]
     statuses = [answer.status for answer in answers]

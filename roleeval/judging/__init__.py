@@ -1,7 +1,7 @@
-"""Judges: an LLM's opinion becomes a number with a known error. See docs/judging.md.
+"""Judges: turn an LLM's verdicts into scores whose error can be measured. See docs/judging.md.
 
-A judge of one's own needs `Judge`, `Case`, `Question` and `View`; texts by candidates go through `fenced`, replies
-through `read_verdict`; `judge_messages` and `criteria_schema` fill a pack of prompts and criteria.
+A third-party judge needs `Judge`, `Case`, `Question` and `View`; candidates' texts go through `fenced`, replies through
+`read_verdict`; `judge_messages` and `criteria_schema` fill a pack of prompts and criteria.
 """
 
 from roleeval.judging._calls import ask

@@ -1,4 +1,4 @@
-"""The one place where judges are called: attempts, what each brought, and what is left when none was usable."""
+"""The only place that calls judges: attempts, the result of each, and what remains if none is usable."""
 
 import logging
 from collections.abc import Mapping
@@ -50,7 +50,7 @@ async def ask(
         try:
             verdict = _verdict(question, done)
         except UnusableReplyError as error:
-            cut = "; cut off, raise judge.sampling.max_tokens" if done.finish_reason == "length" else ""
+            cut = "; cut off, so raise judge.sampling.max_tokens" if done.finish_reason == "length" else ""
             attempts.append(_attempt(request, done, f"{error}{cut}"))
             continue
         attempts.append(_attempt(request, done, ""))
@@ -98,7 +98,7 @@ def _reply(done: Completion, *, whole: bool) -> str:
     if reply.status != "ok":
         raise UnusableReplyError("the judge's reply is empty or was cut off while it reasoned")
     if whole and done.finish_reason == "length":
-        raise UnusableReplyError("the judge's reply has no end")
+        raise UnusableReplyError("the judge's reply was cut off")
     return reply.visible
 
 

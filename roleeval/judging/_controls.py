@@ -1,9 +1,9 @@
-"""Positive controls: faults put into good answers, at doses that a usable judge ranks in order.
+"""Positive controls: faults injected into good answers, at doses that a usable judge ranks in order.
 
-Good answers are the benchmark's references, of single answers that have one; the judge is not shown the reference that
-an answer was made of. Elsewhere (scenes, sessions, no references) they are what the run itself has said: good or not, a
-fault makes it worse. A judge of single answers is asked about every dose; one that compares is asked whether the
-unspoilt answer beats each dose.
+Good answers are the benchmark's references, if its samples are single answers that have one; the judge is not shown the
+reference that an answer was made from. Otherwise (scenes, sessions, no references) they are what the run itself said:
+good or not, a fault makes it worse. A judge of single answers is asked about every dose; a comparative judge is asked
+whether the unmodified answer beats each dose.
 """
 
 from collections.abc import Mapping, Sequence
@@ -65,7 +65,7 @@ def controls(cases: Sequence[Case], judge: Judge, faults: Sequence[Fault] | None
         faults: None are those of judges/controls/faults.yaml.
 
     Raises:
-        ConfigError: the judge declares no metric that could stand in the order of doses.
+        ConfigError: the judge declares no metric that could be ordered by dose.
     """
     if not judge.infos(()):
         raise ConfigError(
@@ -112,7 +112,7 @@ def control_record(judge: Judge, judged: Sequence[tuple[Control, Sequence[Judgem
     Returns:
         {"asked", "answers", "base", "metric", "kind": "points" or "wins", "faults": {fault: {"doses": {dose: estimate},
         "ordered": estimate, "verdict", "reason"}}}. Of points a dose has its mean; of wins the share of comparisons
-        that the unspoilt answer won against it. `ordered` is the share of samples whose doses stand in order, with at
+        that the unmodified answer won against it. `ordered` is the share of samples whose doses are in order, with at
         least one step.
     """
     info: MetricInfo | None = None

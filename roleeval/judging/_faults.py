@@ -1,7 +1,7 @@
-"""Faults that are put into good answers (judges/controls/faults.yaml), at doses: what is done to an answer's text.
+"""Injects faults (judges/controls/faults.yaml) into good answers, at doses.
 
-An answer takes all of a dose; of a conversation so many drawn turns of the model under test take one each, and more
-where it has fewer turns.
+A single answer gets all faults of a dose; in a conversation, that many random turns of the model under test get one
+each, or more if it has fewer turns.
 """
 
 import random
@@ -33,7 +33,7 @@ class Fault:
         name: as tables show it.
         how: insert, append, open, replace or repeat.
         phrases: language -> at least as many as the greatest dose; empty for repeat.
-        alone_from: the dose from which phrases stand alone; None is never.
+        alone_from: the dose from which the phrases replace the answer; None: never.
         needs: "reference" where it makes sense in a reference answer only; None: in any answer.
     """
 

@@ -1,4 +1,4 @@
-"""Candidates' texts are data: fences that they cannot close, and checks on what a judge quotes from them."""
+"""Candidates' texts are data: encloses them in fences that they cannot close, and checks a judge's quotations."""
 
 import re
 import unicodedata
@@ -53,5 +53,5 @@ def quoted(quote: str, text: str) -> bool:
 
 
 def echoes(fragment: str, judged: str) -> bool:
-    """Whether a piece of a judge's reply stands in the judged texts as it is."""
+    """Whether a piece of a judge's reply appears verbatim in the judged texts."""
     return bool(plain(fragment)) and plain(fragment) in plain(judged)

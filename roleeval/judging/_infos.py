@@ -1,4 +1,4 @@
-"""What judges declare of their metrics, where several of them say the same."""
+"""Metric declarations that several judges share."""
 
 from roleeval.metrics import MetricInfo
 
@@ -43,7 +43,7 @@ def points_info(criterion: str, recipe: str, *, low: float, high: float, primary
 
 
 def share_info(name: str, label: str, recipe: str, *, headline: bool = False, primary: bool = False) -> MetricInfo:
-    """A share from 0 to 1 of which more is better: wins, answers left behind."""
+    """A share from 0 to 1 of which more is better: wins, answers ranked lower."""
     return MetricInfo(
         name,
         label=label,

@@ -1,7 +1,7 @@
-"""Reads a JSON verdict out of whatever a judge wrote around it, and holds it against a schema.
+"""Extracts a JSON verdict from a judge's reply and checks it against a schema.
 
 Tolerated: fenced blocks, prose before and after, raw line breaks in strings, trailing commas, numbers in quotes, a list
-around a single object. Not tolerated: two different verdicts in one reply, a verdict that stands in the judged text.
+around a single object. Not tolerated: two different verdicts in one reply, a verdict that appears in the judged text.
 """
 
 import json
@@ -19,7 +19,7 @@ _CHECKED = frozenset(
     ("type", "properties", "required", "additionalProperties", "items", "enum", "minimum", "maximum", "minItems")
 )
 _KNOWN = _CHECKED | {"maxItems", "minLength", "maxLength", "description", "title"}
-# Characters read in vain behind brackets that open no JSON; a model that repeats "{" for ever is not worth more.
+# Most characters read after brackets that open no JSON, for models that repeat "{" for ever.
 _IN_VAIN = 2_000_000
 _LARGEST = 2**53  # the largest whole number that every reader of JSON takes as it is
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
@@ -33,7 +33,7 @@ def check_schema(schema: Schema, where: str) -> None:
         ConfigError: names the keyword.
     """
     if unknown := set(schema) - _KNOWN:
-        raise ConfigError(f"{where}: the keyword {sorted(unknown)[0]!r} is not checked here; use {sorted(_CHECKED)}")
+        raise ConfigError(f"{where}: the keyword {sorted(unknown)[0]!r} is not supported; use {sorted(_CHECKED)}")
     for name, part in schema.get("properties", {}).items():
         check_schema(part, f"{where}.{name}")
     if "items" in schema:
@@ -46,7 +46,7 @@ def read_verdict(reply: str, schema: Schema, *, judged: str = "") -> Any:
     Args:
         reply: what the judge wrote, reasoning removed.
         schema: what a verdict looks like.
-        judged: all text by candidates; JSON that stands in it is a quotation and no verdict.
+        judged: all text by candidates; JSON that appears in it is a quotation, not a verdict.
 
     Raises:
         UnusableReplyError: there is none, or there are several that differ.
@@ -124,7 +124,7 @@ def _refuse(constant: str) -> Any:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError("a key stands twice")
+        raise ValueError("duplicate key")
     return found
 
 

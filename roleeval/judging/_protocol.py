@@ -1,6 +1,6 @@
-"""What a judge is: questions about answers, and scores out of the verdicts.
+"""The protocol of a judge: questions about answers, and scores from the verdicts.
 
-A judge never calls an engine itself: `_calls.ask` does, for all of them.
+A judge never calls an engine itself: `_calls.ask` does it for all judges.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -131,7 +131,7 @@ class Judge:
         constrain: have the engine constrain replies to the schema; false for engines that cannot.
         thoughts: "shown" gives the judge inner thoughts in brackets, for protocols that say so.
         seed: every call's seed derives from it; not the run's, so that two runs that are compared share their calls.
-        max_in_flight: questions under way at once.
+        max_in_flight: parallel questions.
         prices: model name -> price; a model that is not in it has no cost.
         controls: good answers to put faults into, to see whether the judge ranks their doses in order; 0 is none.
     """
@@ -162,11 +162,11 @@ class Judge:
 
     def __post_init__(self) -> None:
         if not self.name or not self.name.replace("_", "").replace("-", "").isalnum():
-            raise ConfigError(f"judge.name: {self.name!r} cannot name a column; use letters, digits, - and _")
+            raise ConfigError(f"judge.name: {self.name!r} is not a valid name; use letters, digits, - and _")
         if self.attempts < 1 or self.samples_per_item < 1 or self.max_in_flight < 1:
-            raise ConfigError("judge: attempts, samples_per_item and max_in_flight are whole numbers from 1")
+            raise ConfigError("judge: attempts, samples_per_item and max_in_flight must be whole numbers of 1 or more")
         if self.controls < 0:
-            raise ConfigError(f"judge.controls: {self.controls} is not possible; give a whole number, 0 for none")
+            raise ConfigError(f"judge.controls: {self.controls} is invalid; give a whole number, 0 for none")
         if self.samples_per_item > 1 and self.sampling.temperature == 0:
             raise ConfigError(
                 f"judge.samples_per_item={self.samples_per_item} with sampling.temperature=0 asks for the same text"
@@ -178,7 +178,7 @@ class Judge:
             path = str(zoo_path(self.source.path.removeprefix("zoo:")))
             object.__setattr__(self, "source", replace(self.source, path=path, revision=None))
         if self.engine is not None and not hasattr(self.engine, "build"):
-            raise ConfigError("judge.engine: not an engine; give it a _target_ as conf/engine/*.yaml do, or null")
+            raise ConfigError("judge.engine: not an engine; give it a _target_ (see conf/engine/*.yaml), or null")
 
     @property
     def prompts(self) -> PromptPack:
@@ -214,7 +214,7 @@ class Judge:
         raise NotImplementedError
 
     def scores(self, judged: Sequence[tuple[Case, Sequence[Judgement]]]) -> list[tuple[Sample, list[Score]]]:
-        """The rows of all cases; a Score's metric is the part behind the judge's column name."""
+        """The rows of all cases; a Score's metric is the part after the judge's column name."""
         raise NotImplementedError
 
     def infos(self, opponents: Sequence[str]) -> Sequence[MetricInfo]:

@@ -1,11 +1,11 @@
-"""What a judge's pack holds: prompts, criteria, and the schema of one criterion's verdict.
+"""The contents of a judge's pack: prompts, criteria, and the schema of one criterion's verdict.
 
 judges/<name>/
   manifest.yaml   name, version
   rubric.yaml     criteria: {name: text}, criteria_zh for Chinese, and scale: [lowest, highest] for points
-  system.txt      {criteria} and what the judge fills in
-  user.txt        {role}, {description}, {question}, {reference} and what the judge shows
-  system.zh.txt, user.zh.txt   the same for roles that speak Chinese; without them all roles get the former
+  system.txt      {criteria}, and the judge's own fields
+  user.txt        {role}, {description}, {question}, {reference}, and what the judge shows
+  system.zh.txt, user.zh.txt   the same for roles that speak Chinese; without them all roles get the files above
   schema.json     of the verdict on one criterion; absent for judges that reply in free text
 """
 
@@ -55,7 +55,9 @@ def load_rubric(pack: PromptPack) -> Rubric:
     if not isinstance(criteria, dict) or not criteria or not all(isinstance(v, str) for v in criteria.values()):
         raise ConfigError(f"{file}: needs criteria, a mapping of names to texts")
     if bad := [name for name in criteria if not str(name).replace("_", "").isalnum() or name == "overall"]:
-        raise ConfigError(f"{file}: {bad[0]!r} cannot name a criterion; use letters, digits and _ (not 'overall')")
+        raise ConfigError(
+            f"{file}: {bad[0]!r} is not a valid name of a criterion; use letters, digits and _ (not 'overall')"
+        )
     scale = data.get("scale")
     if scale is not None and not (
         isinstance(scale, list)

@@ -1,8 +1,8 @@
-"""What a judge may see of a transcript: a view lets turns through, and what passed it is the answer that is judged.
+"""What a judge may see of a transcript: a view selects turns, and the selected turns are the answer that is judged.
 
     view.of(transcript) -> Answer(turns=(SeenTurn(number, speaker, part, text, status), ...), status, conversation)
 
-What a view holds back (asides, thoughts, names, other parts) is not in the answer, so no judge can show it by mistake.
+What a view excludes (asides, thoughts, names, other parts) is not in the answer, so no judge can show it by mistake.
 """
 
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Pairwise comparison: every pair of answers in both orders; where the orders disagree it is a tie (stats.settled).
+"""Pairwise comparison: every pair of answers in both orders; if the orders disagree, it is a tie (stats.settled).
 
     question of a pair:  "<sample>|<shown first>|<shown second>", the same whichever of the two runs is judged,
                          so two runs that are compared with each other share their calls
@@ -34,6 +34,9 @@ from roleeval.types import Sample, Score, Status
 
 _SLOTS = ("A", "B")
 _POINTS = {"A": 1.0, "tie": 0.5, "B": 0.0}
+# HER-RM's own replies; the candidates are the answers in the order in which they are shown.
+_BETTER = {"type": "object", "properties": {"better_response": {}}, "required": ["better_response"]}
+_CANDIDATES = {"cand_1": "A", "cand_2": "B", "tie": "tie"}
 _WINNER = re.compile(
     r"(?:(?:final\s+)?winner|胜者|结论)\s*[:：=]\s*(?:answer\s+|reply\s+|回答\s*|回复\s*)?(A|B|tie|平局)(?!\w)\W*$",
     re.IGNORECASE,
@@ -225,7 +228,10 @@ def _without_length(cases: Sequence[Case], opponent: str, wins: Sequence[float |
 class HerRm(PairwiseJudge):
     """A generative reward model in HER's manner: principles, analysis, and a last line "Winner: A", "B" or "tie".
 
-    Source: HER (arXiv 2601.21459).
+    HER-RM itself, as it was released, replies in JSON, whose "better_response" is "cand_1", "cand_2" or "tie"; such a
+    reply is read as well.
+
+    Source: HER (arXiv 2601.21459); spec/coser.md, section 6.
     """
 
     name: str = "her_rm"
@@ -235,12 +241,38 @@ class HerRm(PairwiseJudge):
         return None
 
     def _read(self, reply: str, judged: str) -> Mapping[str, Any]:
-        lines = [line.strip().strip("*_#>` ") for line in reply.splitlines()]
-        lines = [line for line in lines if line]
-        match = _WINNER.search(lines[-1]) if lines else None
-        if match is None:
-            raise UnusableReplyError("the last line names no winner")
-        if echoes("\n".join(reply.strip().splitlines()[-2:]), judged):
-            raise UnusableReplyError("the reply ends with a quotation of the judged text")
-        winner = "tie" if match[1].lower() in ("tie", "平局") else match[1].upper()
+        winner = _winner(reply, judged)
         return {name: {"winner": winner} for name in self._criteria}
+
+
+def _winner(reply: str, judged: str) -> str:
+    """The winner that a reward model names, "A", "B" or "tie"."""
+    if "better_response" not in reply:
+        return _in_last_line(reply, judged)
+    try:
+        return _in_json(reply, judged)
+    except UnusableReplyError as error:
+        try:
+            return _in_last_line(reply, judged)  # it only quotes the word
+        except UnusableReplyError:
+            raise error from None
+
+
+def _in_last_line(reply: str, judged: str) -> str:
+    lines = [line.strip().strip("*_#>` ") for line in reply.splitlines()]
+    lines = [line for line in lines if line]
+    match = _WINNER.search(lines[-1]) if lines else None
+    if match is None:
+        raise UnusableReplyError("the last line names no winner")
+    if echoes("\n".join(reply.strip().splitlines()[-2:]), judged):
+        raise UnusableReplyError("the reply ends with a quotation of the judged text")
+    return "tie" if match[1].lower() in ("tie", "平局") else match[1].upper()
+
+
+def _in_json(reply: str, judged: str) -> str:
+    """The winner of HER-RM's own form of reply."""
+    better = read_verdict(reply, _BETTER, judged=judged)["better_response"]
+    name = str(better).strip().casefold()
+    if name not in _CANDIDATES:
+        raise UnusableReplyError(f"better_response is {better!r}; it must be cand_1, cand_2 or tie")
+    return _CANDIDATES[name]

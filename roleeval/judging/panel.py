@@ -1,4 +1,4 @@
-"""Several judges as one: their own columns, and one that pools them."""
+"""Several judges as one: each has its column, and one more column is their mean."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,13 +24,13 @@ class Panel:
 
     def __post_init__(self) -> None:
         if len(self.judges) < 2:
-            raise ConfigError("judge.judges: a panel needs at least two judges; for one give judge=NAME itself")
+            raise ConfigError("judge.judges: a panel needs at least two judges; for a single one give judge=NAME")
         for name, judge in self.judges.items():
             _whole(judge, f"judge.judges.{name}")
 
 
 def members(judge: Any) -> list[Judge]:
-    """The judges behind a configuration's judge.
+    """The judges of a configuration's judge: its members if it is a panel.
 
     Raises:
         ConfigError: it is none, or lacks a method that each judge has of its own.
@@ -49,7 +49,7 @@ def _whole(judge: Any, key: str) -> Judge:
     own = ("questions", "scores", "infos")
     if lacking := [name for name in own if getattr(type(judge), name) is getattr(Judge, name)]:
         raise ConfigError(
-            f"{key}._target_: {kind} is no whole judge; it lacks {', '.join(lacking)}. Add what is lacking"
+            f"{key}._target_: {kind} is incomplete: missing {', '.join(lacking)}. Add them"
             " (roleeval.judging.Judge; docs/extending.md)"
         )
     return judge

@@ -1,4 +1,4 @@
-"""Listwise ranking: all models' answers to a sample at once, in a drawn order and in its reverse."""
+"""Listwise ranking: all models' answers to a sample at once, in a random order and in its reverse."""
 
 import json
 import random
@@ -163,7 +163,7 @@ def _shown(case: Case) -> list[str]:
 
 
 def _value(metric: str, rank: float | None, total: int) -> float | None:
-    """A rank, or the share of opponents behind it."""
+    """A rank, or the share of opponents ranked lower."""
     if rank is None or metric.endswith("/rank"):
         return rank
     return (total - rank) / (total - 1) if total > 1 else None

@@ -1,7 +1,7 @@
-"""Which of two roles speaks? One question that a very small model can be trained for (docs/zoo.md).
+"""Which of two roles is speaking? A question that a very small model can be trained for (docs/zoo.md).
 
-question of an answer:  "<sample>|<named first>|<named second>", both orders; the other role is drawn by sample,
-                        so all runs' answers to a sample are set against the same one
+question of an answer:  "<sample>|<named first>|<named second>", both orders; the other role is drawn per sample,
+                        so all runs' answers to a sample get the same one
 """
 
 import json
@@ -113,7 +113,7 @@ def _roles(pack: PromptPack) -> Mapping[Language, tuple[str, ...]]:
 
     file = pack.folder / "roles.yaml"
     if not file.is_file():
-        raise ConfigError(f"judge pack {pack.folder}: no roles.yaml with the roles that the judge knows")
+        raise ConfigError(f"judge pack {pack.folder}: no roles.yaml (the roles that the judge knows)")
     data = yaml.safe_load(file.read_text(encoding="utf-8"))
     names = {language: data.get(language) if isinstance(data, dict) else None for language in _LANGUAGES}
     if bad := [key for key, found in names.items() if not isinstance(found, list) or len(set(found)) < 2]:

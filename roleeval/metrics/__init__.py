@@ -1,4 +1,4 @@
-"""Metrics of finished episodes, each named by its recipe; see docs/metrics.md for what every name means.
+"""Metrics of finished episodes, each named by its recipe; docs/metrics.md defines every name.
 
 Importing this package is cheap: nltk, rouge-score, rapidfuzz, jieba and yaml are imported where they are first used.
 """

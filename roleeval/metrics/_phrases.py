@@ -1,4 +1,4 @@
-"""Finds phrases of refusal and of AI self-reference; the phrases themselves are data, in phrases.yaml beside it."""
+"""Finds phrases of refusal and of AI self-reference; the phrases are data, in phrases.yaml."""
 
 import re
 import unicodedata

@@ -1,8 +1,8 @@
-"""What a metric is, and the one place that turns text values into Score rows.
+"""The protocol of a metric, and the only place that turns text values into Score rows.
 
 A metric is a frozen dataclass whose fields are its options (Hydra reaches it by `_target_`). Reference metrics and
-text statistics implement TextMetric; `score_texts` applies the rules on missing and empty answers once for all, and
-`read` says which turns of an episode are read.
+text statistics implement TextMetric; `score_texts` applies the rules for missing and empty answers to all of
+them, and `read` selects the turns of an episode that are read.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

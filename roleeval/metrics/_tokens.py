@@ -1,4 +1,4 @@
-"""What counts as a word and as a character where a metric has no tokeniser of its own to reproduce."""
+"""Words and characters, for metrics that have no tokeniser of their own to reproduce."""
 
 import re
 

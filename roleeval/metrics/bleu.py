@@ -40,7 +40,7 @@ class Bleu:
     def __post_init__(self) -> None:
         wrong = [order for order in self.orders if not 1 <= order <= HIGHEST_ORDER]
         if wrong or not self.orders:
-            raise ConfigError(f"Bleu.orders holds {list(self.orders)}; give orders from 1 to {HIGHEST_ORDER}.")
+            raise ConfigError(f"Bleu.orders is {list(self.orders)}; give orders from 1 to {HIGHEST_ORDER}.")
 
     def infos(self) -> Sequence[MetricInfo]:
         """See Metric.infos."""

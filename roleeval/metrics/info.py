@@ -1,7 +1,7 @@
-"""What a metric says of itself, so that tables, pictures, exports and gates need not guess it from a name.
+"""What a metric declares, so that tables, plots, exports and gates never guess from a name.
 
-Whoever makes rows (a metric, a judge, a benchmark that scores itself) declares a MetricInfo for every name; the infos
-stand in summary.json under "info", beside the values.
+Whatever makes rows (a metric, a judge, a benchmark that scores itself) declares a MetricInfo for every name;
+summary.json has the infos under "info", next to the values.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +22,7 @@ class MetricInfo:
     """One metric, for readers of result folders.
 
     Attributes:
-        name: as in score rows; a judge's column name is put in front of it by the judge stage.
+        name: as in score rows; the judge stage prefixes it with a judge's column name.
         label: for people ("ROUGE-L recall (published recipe)").
         unit: fraction (0 to 1; shares of answers too), points (of a judge's scale), words, characters, count, rank
             (1 is the best), rate (so many of one thing per another, as the label says), number (anything else).
@@ -30,10 +30,10 @@ class MetricInfo:
         source: paper, section or package.
         low, high: ends of its range; None where it is open.
         higher_is_better: None where neither direction is.
-        headline: stands in the headline tables; False is a diagnostic, in the tables of all metrics only.
-        primary: stands for its maker where one metric has to: a picture, a judge's controls and card.
+        headline: shown in the headline tables; False: a diagnostic, only in the tables of all metrics.
+        primary: represents its maker where a single metric is shown: a plot, a judge's controls and card.
         per: one value per sample, or per cluster (then n counts clusters and not answers).
-        position: of its column; metrics of one position stand in the order of their names.
+        position: of its column; metrics with the same position are ordered by name.
         read_with: metrics without which it is misleading: shown only where a table has all of them.
         caution: what a reader must know wherever it is shown, as a sentence that follows its name.
         judged: a judge's opinion; where verdicts are missing, a summary has bounds. The judge stage sets it.
@@ -63,7 +63,7 @@ class MetricInfo:
             if value not in allowed:
                 raise ConfigError(f"MetricInfo {self.name!r}: {key} is {value!r}; give one of {', '.join(allowed)}")
         if self.low is not None and self.high is not None and self.low > self.high:
-            raise ConfigError(f"MetricInfo {self.name!r}: low={self.low} is above high={self.high}; exchange them")
+            raise ConfigError(f"MetricInfo {self.name!r}: low={self.low} is above high={self.high}; swap them")
 
     @property
     def range(self) -> tuple[float | None, float | None]:
@@ -139,7 +139,7 @@ def check_declared(maker: Any, rows: Iterable[Score], infos: Mapping[str, Metric
 
 
 def primary(infos: Sequence[MetricInfo]) -> MetricInfo:
-    """The one that stands for all of them: the first primary one, else the first."""
+    """The one that represents all of them: the first primary one, else the first."""
     return next((info for info in infos if info.primary), infos[0])
 
 

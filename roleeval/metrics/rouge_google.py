@@ -1,8 +1,8 @@
 """ROUGE-L F1 of Google's `rouge-score`, bit for bit, without its quadratic Python tables.
 
-English tokens are those of the package's default tokeniser, made without its regular expressions; the LCS length comes
-from rapidfuzz. That tokeniser deletes Chinese, so Chinese is scored by character and by jieba word, under names of
-their own. Nothing of rouge-score is imported: its scorer brings in nltk, scipy and pandas.
+English tokens are those of the package's default tokeniser, computed without its regular expressions; the LCS length
+comes from rapidfuzz. That tokeniser deletes Chinese, so Chinese is scored by character and by jieba word, under names
+of their own. rouge-score is not imported: its scorer imports nltk, scipy and pandas.
 """
 
 from collections import defaultdict

@@ -1,7 +1,7 @@
 """The ROUGE-L behind RoleBench's published numbers: that of the PyPI package `rouge` 1.0.1 (pltrdy), exact and fast.
 
 Differs from every textbook ROUGE-L: tokens are counted as sets, and what matters is *which* longest common subsequence
-is read out, not its length. The package itself raises on empty answers and overflows the stack on long sentences;
+is read, not its length. The package itself raises on empty answers and overflows the stack on long sentences;
 this code does neither.
 """
 

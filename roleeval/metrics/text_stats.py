@@ -1,6 +1,6 @@
-"""What can be said of an answer without a reference: its length, and whether it is one at all.
+"""Metrics of an answer that need no reference: its length, and whether there is an answer.
 
-Printed beside every ROUGE, because recall rewards length. Rates are 0 or 1 per row; their mean is the rate.
+Printed next to every ROUGE, because recall rewards length. Rates are 0 or 1 per row; their mean is the rate.
 """
 
 from collections.abc import Mapping, Sequence

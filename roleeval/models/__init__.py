@@ -1,6 +1,8 @@
 """Persona models: what a family of role-playing models adds over an engine."""
 
-from roleeval.models._protocol import PersonaModel, lora_need
+from roleeval.models._her_reply import heard_her, parse_her
+from roleeval.models._her_tags import tags_in
+from roleeval.models._protocol import Hears, PersonaModel, lora_need
 from roleeval.models._sizes import AdapterParameters, base_parameters
 from roleeval.models.families import Api, Base, OptionalLora, SharedLora
 from roleeval.models.her import Her
@@ -13,6 +15,7 @@ __all__ = [
     "AdapterParameters",
     "Api",
     "Base",
+    "Hears",
     "Her",
     "HyCora",
     "IndependentLora",
@@ -21,6 +24,9 @@ __all__ = [
     "Rar",
     "SharedLora",
     "base_parameters",
+    "heard_her",
     "lora_need",
+    "parse_her",
     "parse_plain",
+    "tags_in",
 ]

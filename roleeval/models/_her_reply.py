@@ -2,28 +2,20 @@
 
     <system_thinking>plan</system_thinking><role_thinking>thought</role_thinking><role_action>act</role_action>speech
 
-One pass over the tags makes segments; every reader's form of the reply is made from them. Whatever the tags look like,
-what stands in a thinking tag is never visible. Source: spec/coser.md, section 4.
+One pass over the tags makes segments, from which each form of the reply is made. However malformed the tags are, the
+text in a thinking tag is never visible; _her_tags.py knows the tags' names. Source: spec/coser.md, sections 4 and 6.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from roleeval.models._her_tags import tags_in, without_half_a_tag, without_tags
 from roleeval.models.reply import joined, settled
 from roleeval.types import FinishReason, Reply
 
 Kind = Literal["plan", "thought", "action", "speech"]
-
-# Possessive white space: a long run of it must not be tried in every split.
-_TAG = re.compile(
-    r"<\s*+(?P<close>/?)\s*+(?:(?P<system>system[_\s]think(?:ing)?)|(?P<role>role[_\s]think(?:ing)?)"
-    r"|(?P<action>role[_\s]action)|(?P<think>think(?:ing)?)|(?P<thought>thought))\s*+>",
-    re.IGNORECASE | re.ASCII,
-)
-_NAMES = ("system_thinking", "role_thinking", "role_action", "thinking", "thought")
-_WHOLE_NAMES = tuple(f"<{slash}{name}>" for name in _NAMES for slash in ("", "/"))
+_ACTION = "<role_action>{}</role_action>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +36,8 @@ class Segment:
 def parse_her(text: str, finish_reason: FinishReason, reasoning: str = "", *, keep_plan: bool = False) -> Reply:
     """Takes a HER reply apart. Never raises; linear in the text's length.
 
-    A reply that ends inside its plan is truncated reasoning: nothing of it is an answer.
+    Of a reply that ends inside its plan nothing is an answer: it is truncated reasoning, or "no_answer" where the model
+    stopped there by itself.
 
     Args:
         text: the raw reply, prefill included.
@@ -52,15 +45,41 @@ def parse_her(text: str, finish_reason: FinishReason, reasoning: str = "", *, ke
         reasoning: what the server returned in a reasoning field of its own.
         keep_plan: the plan stays in the character's own history.
     """
-    segments, in_plan = split_her(_without_half_a_tag(text) if finish_reason != "stop" else text)
+    segments, in_plan = split_her(without_half_a_tag(text) if finish_reason != "stop" else text)
     thoughts = joined(reasoning, *(part.text for part in segments if part.kind in ("plan", "thought")))
     if in_plan:
-        return Reply(visible="", thoughts=thoughts, status="truncated_reasoning")
+        return Reply(
+            visible="", thoughts=thoughts, status="no_answer" if finish_reason == "stop" else "truncated_reasoning"
+        )
     visible = _display(segments, ("action", "speech"))
     shown = _display(segments, ("thought", "action", "speech"))
     own = "".join(part.raw for part in segments if keep_plan or part.kind != "plan").strip()
     reply = settled(visible, thoughts, finish_reason)
     return replace(reply, own_history=own if own != visible else "", shown=shown if shown != visible else "")
+
+
+def heard_her(text: str, finish_reason: FinishReason) -> str:
+    """A reply as HER's other characters hear it, in training and in its evaluation: actions keep their tag.
+
+    Thoughts and plans are taken out, marks of speech are dropped. "" where `parse_her` has no answer.
+
+    Args:
+        text, finish_reason: see parse_her.
+    """
+    segments, in_plan = split_her(without_half_a_tag(text) if finish_reason != "stop" else text)
+    if in_plan:
+        return ""
+    heard, gap = "", False
+    for segment in segments:
+        body = segment.text.strip()
+        if segment.kind in ("plan", "thought"):
+            gap = True
+            continue
+        piece = segment.text if segment.kind == "speech" else _ACTION.format(body) if body else ""
+        if gap and heard and piece and not (heard[-1].isspace() or piece[0].isspace()):
+            heard += " "
+        heard, gap = heard + piece, gap and not piece
+    return without_tags(heard.strip(), but="action")
 
 
 def split_her(text: str) -> tuple[list[Segment], bool]:
@@ -75,10 +94,10 @@ def split_her(text: str) -> tuple[list[Segment], bool]:
     """
     reader = _Reader()
     at = 0
-    for tag in _TAG.finditer(text):
-        reader.text(text[at : tag.start()])
-        reader.tag(tag[0], str(tag.lastgroup), closing=bool(tag["close"]))
-        at = tag.end()
+    for tag in tags_in(text):
+        reader.text(text[at : tag.start])
+        reader.tag(text[tag.start : tag.end], tag.kind, closing=tag.closing)
+        at = tag.end
     reader.text(text[at:])
     return reader.finish()
 
@@ -109,6 +128,8 @@ class _Reader:
             self._tag_in_thinking(raw, name, closing=closing)
         elif name == "action":
             self._action(raw, closing=closing)
+        elif name == "speech":
+            self._speech(raw, closing=closing)
         elif not closing:
             self._flush()
             self._kind = "plan" if name == "system" or (name == "think" and not self._begun) else "thought"
@@ -122,6 +143,10 @@ class _Reader:
     def _tag_in_thinking(self, raw: str, name: str, *, closing: bool) -> None:
         if name == self._thinking and not closing and self._kind == "plan" and not self._begun:
             return  # the model repeats the tag that its turn was opened with
+        if name == "system" and self._thinking == "think" and not (closing or self._begun):
+            self._thinking, self._opened = name, raw  # behind a tag that the template opens
+            self._raw = [raw]
+            return
         self._raw.append(raw)
         if name != self._thinking:
             return
@@ -144,6 +169,14 @@ class _Reader:
             if not self._actions:
                 self._flush()
                 self._kind = "speech"
+
+    def _speech(self, raw: str, *, closing: bool) -> None:
+        """Its marks are dropped; speech that begins ends an action."""
+        if self._actions and not closing:
+            self._raw.extend([_closing(self._action_opened)] * self._actions)
+            self._flush()
+            self._actions, self._kind = 0, "speech"
+        self._raw.append(raw)
 
     def _flush(self) -> None:
         if any(self._raw):
@@ -185,13 +218,4 @@ def _display(segments: Sequence[Segment], kinds: Sequence[Kind]) -> str:
         parts.append(body if speech else f"[{body}]" if segment.kind == "thought" else f"({body})")
         line_break = speech and "\n" in segment.text[start + len(body) :]
     # What tags are left only came together when others between their parts were taken out.
-    return _TAG.sub(lambda tag: f"({tag[0][1:-1].strip()})", "".join(parts))
-
-
-def _without_half_a_tag(text: str) -> str:
-    """A text that was cut off, without the beginning of a tag at its end."""
-    at = text.rfind("<")
-    if at < 0 or len(text) - at > 40:
-        return text
-    begun = re.sub(r"\s", "_", re.sub(r"^<\s*(/?)\s*", r"<\1", text[at:].lower()))
-    return text[:at] if any(name.startswith(begun) and name != begun for name in _WHOLE_NAMES) else text
+    return without_tags("".join(parts))

@@ -12,7 +12,7 @@ from roleeval.types import AdapterRef, FinishReason, Message, Persona, Reply, Sa
 class PersonaModel(Protocol):
     """A model under test: a frozen dataclass, reached by `_target_`. Adapters are read when they are first asked for.
 
-    Its options are part of a run's identity. A field that only says where weights or adapters lie is declared with
+    Its options are part of a run's identity. A field that only says where weights or adapters are is declared with
     `metadata=roleeval.identity.OUTSIDE_IDENTITY`, because their hashes are in the identity by themselves; a method
     `identity()` may say something else.
     """
@@ -70,7 +70,18 @@ class PersonaModel(Protocol):
         ...
 
 
+@runtime_checkable
+class Hears(Protocol):
+    """A family whose characters hear another form of each other's replies than people read."""
+
+    def heard(self, text: str, finish_reason: FinishReason) -> str:
+        """What other characters hear of a raw reply; "" where it is no answer."""
+        ...
+
+
 def lora_need(*models: PersonaModel) -> LoraNeed:
     """What an engine must hold to serve the adapters of models that are asked at the same time."""
-    ranks = {adapter.fingerprint: adapter.rank for model in models for adapter in model.adapters() if adapter.path}
-    return LoraNeed(count=len(ranks), max_rank=max(ranks.values(), default=0))
+    adapters = {adapter.fingerprint: adapter for model in models for adapter in model.adapters() if adapter.path}
+    known = all(adapter.modules for adapter in adapters.values())
+    modules = frozenset(name for adapter in adapters.values() for name in adapter.modules) if known else frozenset()
+    return LoraNeed(len(adapters), max((adapter.rank for adapter in adapters.values()), default=0), modules)

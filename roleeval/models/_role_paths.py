@@ -1,4 +1,4 @@
-"""Roles as folders: one rule from a role's name to a folder name and back, and "zoo:" in front of a path."""
+"""Roles as folders: maps a role's name to a folder name and back; resolves paths that start with "zoo:"."""
 
 import re
 from pathlib import Path
@@ -21,7 +21,9 @@ def role_folder(role: str) -> str:
     """
     name = _UNSAFE.sub(lambda match: f"%{ord(match[0]):02X}", role)
     if not name or len(name.encode()) > _LONGEST:
-        raise AdapterError(f"role {role!r}: cannot name a folder ({len(name.encode())} bytes, 1 to {_LONGEST} fit)")
+        raise AdapterError(
+            f"role {role!r}: not a valid folder name ({len(name.encode())} bytes; 1 to {_LONGEST} are possible)"
+        )
     return name
 
 
@@ -31,7 +33,7 @@ def folder_role(folder: str) -> str:
 
 
 def located(path: str, key: str) -> Path:
-    """A configured path; "zoo:NAME" lies in the project's own small models.
+    """A configured path; "zoo:NAME" is one of the project's own small models.
 
     Args:
         path: what the configuration says.

@@ -1,6 +1,5 @@
-"""How many parameters a model has, read from safetensors headers alone: no weights, no torch."""
+"""Counts a model's parameters from safetensors headers: reads no weights and needs no torch."""
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 from roleeval.engines import ModelSource
 from roleeval.engines.lora import safetensors_shapes
 from roleeval.errors import DataError
+from roleeval.jsonfiles import read_json
 from roleeval.types import AdapterRef
 
 
@@ -60,7 +60,7 @@ def _json(file: Path) -> dict[str, object]:
     if not file.is_file():
         return {}
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
+        data = read_json(file)
     except (OSError, ValueError) as error:
-        raise DataError(f"{file}: not readable JSON ({error})") from error
+        raise DataError(f"{file}: cannot be read as JSON ({error})") from error
     return data if isinstance(data, dict) else {}

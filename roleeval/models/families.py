@@ -11,6 +11,7 @@ from roleeval.errors import ConfigError
 from roleeval.identity import OUTSIDE_IDENTITY, options
 from roleeval.models._sizes import AdapterParameters, adapter_sizes, summed
 from roleeval.models.marks import AUTO, checked_marks
+from roleeval.models.raw_prompts import PromptFormat, raw_prompt, special_tokens_around
 from roleeval.models.reply import parse_plain
 from roleeval.resources import zoo_path
 from roleeval.types import AdapterRef, FinishReason, Message, Persona, Reply, Sampling
@@ -27,8 +28,10 @@ class Base:
         source: the base model; "zoo:NAME" is one of the project's own small models.
         sampling: decoding parameters.
         system_prompt: "persona" sends the benchmark's system prompt, "none" sends none.
+        prompt_format: "chat" is the model's chat template; the others are raw prompts for one question
+            (raw_prompts.yaml), those ending in _lora with the system prompt in front.
         prefill: text that opens the assistant's turn.
-        reasoning_marks: what stands around reasoning in replies: "auto" (all that are known; other ones than <think>
+        reasoning_marks: what encloses reasoning in replies: "auto" (all that are known; other ones than <think>
             are counted and warned of), "none", a name or a pair of marks (models/marks.py).
         always_reasons: every answer begins with reasoning, whose opening mark may be missing (a server's template
             writes it): a text that was cut off before a closing mark is reasoning.
@@ -38,13 +41,14 @@ class Base:
     source: ModelSource = field(metadata=OUTSIDE_IDENTITY)
     sampling: Sampling = field(default_factory=Sampling)
     system_prompt: Literal["persona", "none"] = "persona"
+    prompt_format: PromptFormat = "chat"
     prefill: str = ""
     reasoning_marks: str = AUTO
     always_reasons: bool = False
 
     def __post_init__(self) -> None:
         if not self.name or "/" in self.name or self.name.startswith("."):
-            raise ConfigError(f"model.name: {self.name!r} cannot name a folder; give a name without '/'")
+            raise ConfigError(f"model.name: {self.name!r} is not a valid folder name; give a name without '/'")
         checked_marks(self.reasoning_marks)
         if self.source.path.startswith(_ZOO):
             path = str(zoo_path(self.source.path.removeprefix(_ZOO)))
@@ -74,11 +78,14 @@ class Base:
         return (Message("system", system), *history)
 
     def prompt(self, system: str, history: Sequence[Message]) -> str | None:
-        return None
+        """See PersonaModel.prompt; None with prompt_format=chat."""
+        if self.prompt_format == "chat":
+            return None
+        return raw_prompt(self.prompt_format, history, "" if self.system_prompt == "none" else system)
 
     @property
     def prompt_special_tokens(self) -> bool:
-        return False
+        return special_tokens_around(self.prompt_format)
 
     def parse(self, text: str, finish_reason: FinishReason, reasoning: str) -> Reply:
         return parse_plain(

@@ -1,9 +1,11 @@
 """HER: a model that plans in the third person, then writes inner thoughts, actions and speech in tags."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from roleeval.models._her_reply import parse_her
+from roleeval.identity import options
+from roleeval.models._her_reply import heard_her, parse_her
 from roleeval.models.families import OptionalLora
 from roleeval.types import FinishReason, Reply
 
@@ -27,5 +29,13 @@ class Her(OptionalLora):
     def family(self) -> str:
         return "her"
 
+    def identity(self) -> Mapping[str, Any]:
+        """The options, and the form in which others hear actions: scenes of earlier versions had another one."""
+        return {**options(self), "heard": "role_action"}
+
     def parse(self, text: str, finish_reason: FinishReason, reasoning: str) -> Reply:
         return parse_her(text, finish_reason, reasoning, keep_plan=self.history == "full")
+
+    def heard(self, text: str, finish_reason: FinishReason) -> str:
+        """See Hears."""
+        return heard_her(text, finish_reason)

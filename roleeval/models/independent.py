@@ -66,7 +66,7 @@ class IndependentLora(Base):
         if persona.role not in self._folders:
             where = self.adapters_dir if self.adapters_dir is not None else "model.adapters_map"
             raise UnsupportedRoleError(
-                f"role {persona.role!r} has no adapter in {where}, which has {len(self._folders)} roles"
+                f"role {persona.role!r} has no adapter in {where}, which has adapters of {len(self._folders)} roles"
             )
         return self._load(persona.role)
 
@@ -81,7 +81,7 @@ def _from_dir(folder: Path) -> dict[str, Path]:
             raise AdapterError(f"model.adapters_dir: {found[role]} and {path} are both role {role!r}; keep one of them")
         found[role] = path
     if not found:
-        raise AdapterError(f"model.adapters_dir: {folder} has no sub-folders; there should be one PEFT folder per role")
+        raise AdapterError(f"model.adapters_dir: {folder} has no sub-folders; expected one PEFT folder per role")
     return found
 
 
@@ -97,7 +97,7 @@ def _from_map(mapping: Mapping[str, str]) -> dict[str, Path]:
         other = owner.setdefault(path.resolve(), role)
         if other != role:
             raise AdapterError(
-                f"model.adapters_map: roles {other!r} and {role!r} name the same folder {path}; for one adapter for"
-                " all roles use model=shared_lora"
+                f"model.adapters_map: roles {other!r} and {role!r} have the same folder {path}; for one adapter for all"
+                " roles use model=shared_lora"
             )
     return found

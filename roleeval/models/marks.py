@@ -1,7 +1,7 @@
 """The marks that models put around reasoning, and how each is taken out of a text.
 
     think       <think> ... </think>                    everything up to the last closing tag
-    thinking    <thinking> ... </thinking>, and the like: what stands between; what stands before a closing tag
+    thinking    <thinking> ... </thinking>, and the like: the text in between; the text before a closing tag
                 without an opening one, because templates may write that
     harmony     <|channel|>analysis<|message|> ... <|end|><|start|>assistant<|channel|>final<|message|> ...
 
@@ -65,7 +65,7 @@ def checked_marks(marks: str) -> str:
     """
     if marks not in (AUTO, NONE, *NAMES) and len(marks.split()) != 2:
         raise ConfigError(
-            f"model.reasoning_marks: {marks!r} is not possible; give {', '.join((AUTO, NONE, *NAMES))}, or an opening"
+            f"model.reasoning_marks: {marks!r} is invalid; give {', '.join((AUTO, NONE, *NAMES))}, or an opening"
             ' and a closing mark, for example "<plan> </plan>"'
         )
     return marks

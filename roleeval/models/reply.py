@@ -1,4 +1,4 @@
-"""Where reasoning is taken out of a reply: for plain texts here, for HER's tags in _her_reply.py."""
+"""Removes reasoning from a reply: from plain texts here, from HER's tags in _her_reply.py."""
 
 from roleeval.models.marks import AUTO, split_reasoning
 from roleeval.types import FinishReason, Reply
@@ -24,7 +24,7 @@ def parse_plain(
         reasoning: what the server returned in a reasoning field of its own.
         always_reasons: the model never answers without reasoning, so a text that reached its limit before any
             closing mark is reasoning even without an opening one.
-        marks: what reasoning stands in (marks.checked_marks).
+        marks: what encloses reasoning (marks.checked_marks).
     """
     split = split_reasoning(text, marks)
     if always_reasons and finish_reason == "length" and not (split.found or reasoning.strip()):

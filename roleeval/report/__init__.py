@@ -1,11 +1,11 @@
-"""Reports: reads result folders and nothing else, and prints comparison tables with their coverage.
+"""Reports: read only result folders, and print comparison tables with their coverage.
 
 DIR/
-  report.md         a headline and every metric of every group, runs side by side where they are comparable
+  report.md         a headline and every metric of every group; comparable runs share a table
   report.csv        one line per run, metric and group
   report.png        the headline groups as dots with their intervals
   differences.csv   with a reference: one line per other model, metric and group
-  ratings.csv       where pairwise judges were asked: one line per judge, criterion and model
+  ratings.csv       with pairwise judges: one line per judge, criterion and model
 """
 
 from collections.abc import Iterable

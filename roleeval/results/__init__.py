@@ -1,4 +1,4 @@
-"""Result folders: what a run writes, and all that reports read."""
+"""Result folders: what a run writes, and the only thing that reports read."""
 
 from roleeval.results.folder import ResultFolder, read_transcripts, write_atomically
 from roleeval.results.infos import infos_for, summary_infos

@@ -3,18 +3,18 @@
     results/<benchmark>/<model>/<run>/
       config.yaml         resolved, secrets masked
       transcripts.jsonl   one line per episode, in the samples' order
-      judgements.jsonl    one line per judgement, where judges were asked
+      judgements.jsonl    one line per judgement, if there were judges
       scores.parquet      Score rows
       summary.json        metric -> group -> mean, interval, n, missing
       manifest.json       written last: a folder without it is an unfinished run
 
-Every file is written beside its place and renamed into it, so a reader never sees half a file.
+Every file is written under a temporary name and renamed, so a reader never sees half a file.
 """
 
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -22,8 +22,11 @@ from typing import Any, BinaryIO
 import orjson
 
 from roleeval.errors import ResultError
-from roleeval.results.manifest import Manifest, read_manifest
+from roleeval.hashing import file_hash
+from roleeval.results.manifest import FileRecord, Manifest, read_manifest
 from roleeval.types import Message, Persona, Sample, Transcript, Turn
+
+_HASHED = ("transcripts.jsonl", "judgements.jsonl", "scores.parquet", "summary.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +63,24 @@ class ResultFolder:
         return None if data is None else read_manifest(data, str(self.path / "manifest.json"))
 
     def write_manifest(self, manifest: Manifest) -> None:
-        """Writes manifest.json: from now on the folder is a finished run.
+        """Writes manifest.json, with the hashes of the other files: from now on the folder is a finished run.
 
         Raises:
             ResultError: it could not be written.
         """
-        self.write_json("manifest.json", manifest.to_json())
+        files = {name: self.path / name for name in _HASHED if (self.path / name).is_file()}
+        records = {n: FileRecord(sha256=file_hash(f), bytes=f.stat().st_size) for n, f in files.items()}
+        self.write_json("manifest.json", replace(manifest, files=records).to_json())
+
+    def begin_changes(self, manifest: Manifest) -> None:
+        """Takes the hashes of all but the transcripts out of manifest.json, before those files are replaced.
+
+        Raises:
+            ResultError: it could not be written.
+        """
+        kept = {name: record for name, record in manifest.files.items() if name == self.transcripts.name}
+        if kept != manifest.files:
+            self.write_json("manifest.json", replace(manifest, files=kept).to_json())
 
     def summary(self) -> dict[str, Any] | None:
         """The summary, or None where nothing is scored yet."""
@@ -77,10 +92,12 @@ class ResultFolder:
             return None
         try:
             data = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ResultError(f"{file}: not valid JSON ({error}); delete the folder and run again") from error
+        except (ValueError, RecursionError) as error:
+            raise ResultError(
+                f"{file}: not valid JSON ({error}); delete the file and run the same command again"
+            ) from error
         if not isinstance(data, dict):
-            raise ResultError(f"{file}: expected a JSON object; delete the folder and run again")
+            raise ResultError(f"{file}: expected a JSON object; delete the file and run the same command again")
         return data
 
     def write_json(self, name: str, data: Mapping[str, Any]) -> None:
@@ -108,6 +125,7 @@ def write_atomically(file: Path, content: bytes) -> None:
             os.fsync(stream.fileno())
         os.replace(part, file)
     except OSError as error:
+        part.unlink(missing_ok=True)
         raise ResultError(f"{file}: could not be written ({error})") from error
 
 
@@ -135,8 +153,13 @@ class TranscriptWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stream.close()
-        self._part.unlink(missing_ok=True)
+        try:
+            self._stream.close()  # writes what is still in memory
+        except OSError as failed:
+            if error is None:
+                raise ResultError(f"{self._part}: could not be written ({failed})") from failed
+        finally:
+            self._part.unlink(missing_ok=True)
 
     def add(self, sample: Sample, transcript: Transcript) -> None:
         line = orjson.dumps({"sample": sample, "status": transcript.status, "turns": transcript.turns}, default=dict)
@@ -171,13 +194,15 @@ def read_transcripts(file: Path) -> Iterator[tuple[Sample, Transcript]]:
         ResultError: the file is missing or a line is damaged; names the line.
     """
     if not file.is_file():
-        raise ResultError(f"{file}: nothing generated there yet; run with stages=[generate,score]")
+        raise ResultError(f"{file}: does not exist; generate first, with stages=[generate,score]")
     with file.open("rb") as stream:
         for number, line in enumerate(stream, start=1):
             try:
                 yield _restore(orjson.loads(line))
             except (ValueError, KeyError, TypeError) as error:
-                raise ResultError(f"{file}, line {number}: damaged ({error}); delete the folder, run again") from error
+                raise ResultError(
+                    f"{file}, line {number}: damaged ({error}); delete the file and run the same command again"
+                ) from error
 
 
 def _restore(data: dict[str, Any]) -> tuple[Sample, Transcript]:

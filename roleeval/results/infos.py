@@ -1,7 +1,7 @@
-"""What the metrics of a folder are: read from its summary, for older folders from older.yaml.
+"""The MetricInfo of a folder's metrics: from its summary, or for older folders from older.yaml.
 
-Folders written before metrics declared themselves have no "info" in summary.json. older.yaml describes the names that
-were known then; it is used for those folders and for nothing else.
+Folders written before metrics declared themselves have no "info" in summary.json. older.yaml describes the names
+of that time; it is used only for these folders.
 """
 
 import re
@@ -53,7 +53,7 @@ def older_info(metric: str) -> MetricInfo:
 
 
 def older_judge_infos(prefix: str, ranges: Mapping[str, Sequence[float]]) -> dict[str, MetricInfo]:
-    """Metric behind the prefix -> info, for a judge's record of an older folder, which has (worst, best) values."""
+    """Metric after the prefix -> info, for a judge's record of an older folder, which has (worst, best) values."""
     found = {}
     for name, (worst, best) in ranges.items():
         bare = name.removeprefix(f"{prefix}/")

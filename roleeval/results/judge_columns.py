@@ -1,4 +1,4 @@
-"""Which score rows of a folder are a judge's, what they are, and which of them are still good."""
+"""Which score rows of a folder are a judge's, what they mean, and which are still valid."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ def judge_infos(manifest: Manifest) -> dict[str, MetricInfo]:
 
 
 def kept_rows(manifest: Manifest) -> Callable[[str], bool]:
-    """Says of a metric's name whether the rows that lie in the folder are of its present transcripts and judgements."""
+    """Tells whether the folder's rows of a metric belong to its current transcripts and judgements."""
     scored = "score" in manifest.stages
     judged = tuple(f"{record.prefix}/" for record in manifest.judges.values())
     return lambda metric: metric.startswith(judged) if metric.startswith(JUDGED) else scored

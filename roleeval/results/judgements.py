@@ -1,4 +1,4 @@
-"""judgements.jsonl: one line per judgement, with every attempt; lines of several judges stand side by side."""
+"""judgements.jsonl: one line per judgement, with every attempt; the file has the lines of all judges."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -70,7 +70,7 @@ class KeptJudgement:
 
 
 def write_judgements(file: Path, column: str, lines: Iterable[bytes]) -> None:
-    """Puts a judge's lines into the file in the place of its older ones; other judges' lines stay.
+    """Replaces a judge's lines in the file; other judges' lines stay.
 
     Raises:
         ResultError: the file is damaged or cannot be written.
@@ -98,7 +98,7 @@ def _lines(file: Path) -> Iterator[tuple[bytes, KeptJudgement]]:
                 kept = _kept(orjson.loads(line))
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise ResultError(
-                    f"{file}, line {number}: damaged ({error}); delete the file and judge again"
+                    f"{file}, line {number}: damaged ({error}); delete the file and run the same command again"
                 ) from error
             yield line, kept
 

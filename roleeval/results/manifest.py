@@ -1,10 +1,10 @@
-"""manifest.json: what a result folder was made from, typed, with a format version; the one place that reads it.
+"""manifest.json: what a result folder was made from, typed, with a format version; the only place that reads it.
 
-    format 1   without a version: what was written before there was one; read, and brought into format 2's shape
-    format 2   identities name classes (`class`), not the modules they lie in (`_target_`); judges' metrics have infos
-               where they had ranges, and the benchmark says what its clusters are called
+    format 1   without a version (older folders); converted to format 2 when read
+    format 2   identities name classes (`class`), not their modules (`_target_`); judges' metrics have infos instead of
+               ranges, and the benchmark names its clusters
 
-A format that is newer than this version of roleeval is refused. Keys that are not known here are kept in `more`.
+A format newer than this version of roleeval is refused. Unknown keys are kept in `more`.
 """
 
 import json
@@ -24,7 +24,7 @@ _DESCRIBED = ("data_hash", "prompt_packs")
 
 @dataclass(frozen=True, kw_only=True)
 class Pack:
-    """A prompt pack or a judge's pack; `name` is empty where the key it stands under is its name."""
+    """A prompt pack or a judge's pack; `name` is empty if its key is the name."""
 
     version: str
     sha256: str
@@ -40,7 +40,7 @@ class BenchmarkRecord:
         splits: rows of each split.
         rows_skipped: malformed rows that were left out.
         prompt_packs: name -> pack.
-        descriptions: language -> whether role descriptions are at hand.
+        descriptions: language -> whether role descriptions are available.
         setup: what else has to be the same in one table, in words.
         cluster: what the unit of its intervals is called, one and several ("role", "roles").
         more: the benchmark's own facts.
@@ -111,11 +111,11 @@ class JudgeRecord:
 
     Attributes:
         judge: its name.
-        prefix: beginning of its metrics' names; the column's name, with the hash of the runs compared behind it.
+        prefix: beginning of its metrics' names; the column's name, followed by the hash of the runs compared.
         work: hash of everything that it was asked about; another hash is work to do.
         opponents: run ids of the runs compared.
-        questions, statuses, unanswered, failures, unusable_replies, tokens, cost: what became of the questions.
-        infos: metric behind the prefix -> what it is.
+        questions, statuses, unanswered, failures, unusable_replies, tokens, cost: counts of the questions.
+        infos: metric after the prefix -> its MetricInfo.
         form: what its verdicts are; see Judge.form.
         controls: what positive controls found; None where there were none.
     """
@@ -145,7 +145,7 @@ class JudgeRecord:
     session: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """The record as it stands in the file."""
+        """The record as in the file."""
         data: dict[str, Any] = _json(self)
         return data
 
@@ -161,6 +161,14 @@ class PanelRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FileRecord:
+    """A file of the folder as it was written."""
+
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Manifest:
     """A finished run.
 
@@ -172,6 +180,7 @@ class Manifest:
         provenance: versions, machine and commit.
         stages: stage -> "done", or the hash of what it was done with.
         judges: column -> record.
+        files: name -> record, of the folder's other files; without those that a stage is replacing.
         more: what importers say of their source.
     """
 
@@ -186,6 +195,7 @@ class Manifest:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     stages: Mapping[str, str] = field(default_factory=dict)
     judges: Mapping[str, JudgeRecord | PanelRecord] = field(default_factory=dict)
+    files: Mapping[str, FileRecord] = field(default_factory=dict)
     more: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -207,7 +217,7 @@ class Manifest:
 
     @property
     def failed_samples(self) -> int:
-        """Samples whose engine call failed for good; the same command asks for them again."""
+        """Samples whose engine call failed in every attempt; the same command retries them."""
         return self.samples.statuses.get("engine_failed", 0)
 
     @property
@@ -250,12 +260,14 @@ def benchmark_record(name: str, facts: Mapping[str, Any], where: str) -> Benchma
         ResultError: it lacks what every benchmark describes, or is nothing that a manifest can hold; names the key.
     """
     if absent := [key for key in _DESCRIBED if key not in facts]:
-        raise ResultError(f"{where}: lacks the key {absent[0]!r}; each benchmark describes {', '.join(_DESCRIBED)}")
+        raise ResultError(
+            f"{where}: lacks the key {absent[0]!r}; every benchmark must describe {', '.join(_DESCRIBED)}"
+        )
     record: BenchmarkRecord = _typed(BenchmarkRecord, {"name": name, **facts}, where, "")
     try:
         json.dumps(_json(record), allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise ResultError(f"{where}: no JSON ({error}); give texts, numbers, lists and mappings") from error
+        raise ResultError(f"{where}: not valid for JSON ({error}); use texts, numbers, lists and mappings") from error
     return record
 
 
@@ -270,7 +282,7 @@ def _of_format_2(data: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 def _with_infos(record: Any, where: str, column: str) -> Any:
-    """A judge's record of format 1, which has the metrics' (worst, best) values in the place of their infos."""
+    """A judge's record of format 1, which has the metrics' (worst, best) values instead of their infos."""
     if not isinstance(record, Mapping) or not {"prefix", "ranges"} <= record.keys():
         return record
     try:

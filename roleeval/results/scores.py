@@ -1,4 +1,4 @@
-"""Score rows, collected compactly as they come and written as scores.parquet in the samples' order."""
+"""Collects score rows compactly and writes them as scores.parquet in the samples' order."""
 
 import json
 import os
@@ -71,7 +71,7 @@ class ScoreBook:
         try:
             rows = pq.read_table(file).to_pylist()
         except (OSError, pa.ArrowException) as error:
-            raise ResultError(f"{file}: cannot be read ({error}); score the run again") from error
+            raise ResultError(f"{file}: cannot be read ({error}); run the same command again") from error
         for row in rows:
             if not keep(row["metric"]):
                 continue
@@ -186,4 +186,5 @@ class ScoreBook:
                         writer.write_table(table)
             os.replace(part, file)
         except OSError as error:
+            part.unlink(missing_ok=True)
             raise ResultError(f"{file}: could not be written ({error})") from error

@@ -1,4 +1,4 @@
-"""summary.json: every metric in every group with its interval, n and what is missing; and what every metric is."""
+"""summary.json: every metric in every group with its interval, n and missing values; and every MetricInfo."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict

@@ -1,7 +1,7 @@
-"""What judges said in finished folders: the judgements of each column, and of pairwise ones who won against whom.
+"""Judges' results in finished folders: the judgements of each column, and the outcomes of pairwise columns.
 
-Two runs that were compared with each other both keep the judgement, so each is taken once. A pair that no judge was
-asked about (equal answers, or one that was not given) has its outcome here as well.
+Two runs that were compared with each other both keep the judgement, so each is counted once. Pairs that no judge was
+asked about (equal answers, or a missing answer) have outcomes as well.
 """
 
 from collections import Counter
@@ -27,7 +27,7 @@ class JudgedRun:
     """A finished run whose answers were judged.
 
     Attributes:
-        folder: where it lies.
+        folder: its result folder.
         manifest: its manifest.
     """
 
@@ -58,7 +58,9 @@ class JudgedRun:
             ResultError: the transcripts do not have it.
         """
         if name not in self.items:
-            raise ResultError(f"{self.folder.judgements}: judges {name}, which transcripts.jsonl lacks; judge again")
+            raise ResultError(
+                f"{self.folder.judgements}: judges {name}, which is not in transcripts.jsonl; judge again"
+            )
         return self.items[name][0]
 
 
@@ -106,7 +108,7 @@ class JudgeColumn:
         return self.form == "pairs"
 
     def answer(self, run_id: str, sample: Sample) -> Answer | None:
-        """What a run (or the reference) says to a sample; None where its folder is not at hand."""
+        """A run's (or the reference's) answer to a sample; None if its folder is not available."""
         if run_id == REFERENCES:
             return Answer.said(reference(sample))
         found = self.runs[run_id].items.get(sample.id) if run_id in self.runs else None
@@ -122,7 +124,7 @@ class Pairs:
         verdicts: criterion -> verdicts of pairs that have both orders.
         unasked: criterion -> outcomes that needed no judge.
         name_of: run id -> name.
-        absent: runs that were compared and whose folders are not at hand: outcomes of theirs that needed no judge are
+        absent: compared runs whose folders are not available: outcomes of theirs that needed no judge are
             not known here.
         aggregate: of repeats.
     """
@@ -178,7 +180,7 @@ def _of_benchmark(benchmark: str, runs: Mapping[str, JudgedRun]) -> Iterator[Jud
 
 
 def pairs(column: JudgeColumn) -> Pairs:
-    """Who was compared with whom in a pairwise column, and how it ended.
+    """The compared pairs of a pairwise column, and their outcomes.
 
     Raises:
         ResultError: a run's transcripts are damaged.
@@ -209,7 +211,7 @@ def pairs(column: JudgeColumn) -> Pairs:
 
 
 def met(column: JudgeColumn) -> list[tuple[str, str]]:
-    """Labels of every two candidates that a pairwise column compares; references stand second."""
+    """Run ids of every two candidates that a pairwise column compares; references come second."""
     found = {frozenset((run_id, other)) for run_id, record in column.records.items() for other in record.opponents}
     several = [sorted(pair, key=lambda run_id: (run_id == REFERENCES, run_id)) for pair in found]
     return sorted((one, other) for one, other in several)

@@ -1,1 +1,1 @@
-"""The words of stages=[...]: generate, score, judge; and what a run needs to do them."""
+"""The stages of stages=[...]: generate, score, judge; and what a run needs for them."""

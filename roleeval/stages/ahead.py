@@ -1,7 +1,7 @@
-"""Judging of finished episodes while others are still played: their replies then lie in the store for the judge stage.
+"""Judges finished episodes while others are still being played, so that the judge stage finds the replies in the store.
 
-Nothing is decided here. The stage asks the same questions with the same seeds and finds the answers; what did not come
-in time, or failed, it asks itself.
+Nothing is decided here. The stage asks the same questions with the same seeds and finds the replies; it asks whatever
+is not finished, or failed, itself.
 """
 
 import asyncio
@@ -68,7 +68,7 @@ class JudgingAhead:
             task.add_done_callback(self._running.discard)
 
     async def close(self) -> None:
-        """Waits for the questions that are under way; the others are left to the stage."""
+        """Waits for the questions in flight; the others are left to the stage."""
         self._waiting.clear()
         await asyncio.gather(*self._running)
         for bench in self._benches:

@@ -1,4 +1,4 @@
-"""Which models a run asks, and on which engines: the model under test, the benchmark's helpers, the judges."""
+"""The models of a run and their engines: the model under test, the benchmark's helpers, the judges."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ Asked = tuple[EngineOptions, PersonaModel]
 
 
 def helpers(config: RunConfig) -> dict[str, Asked]:
-    """The models beside the one under test that the benchmark's episodes need, by name."""
+    """The models that the benchmark's episodes need besides the one under test, by name."""
     if not isinstance(config.benchmark, Staged):
         return {}
     return {

@@ -1,4 +1,4 @@
-"""The generate stage: plays a benchmark's episodes and writes the result folder, its scores with it."""
+"""The generate stage: plays a benchmark's episodes and writes the result folder, including scores."""
 
 import logging
 import time
@@ -46,7 +46,7 @@ class Job:
 
 @dataclass
 class _Tally:
-    """What became of the episodes so far; raises where more calls failed than `fail_on_error` allows."""
+    """Counts the episodes' outcomes; raises if more calls failed than `fail_on_error` allows."""
 
     planned: int
     fail_on_error: float
@@ -164,11 +164,11 @@ def _told_apart(samples: Iterable[Sample]) -> Iterator[Sample]:
     for sample in samples:
         if sample.id in ids or sample.index in indices:
             raise ConfigError(
-                f"benchmark: the sample {sample.id!r} has the id or the index ({sample.index}) of another one; samples"
-                " have ids of their own and indices 0, 1, ..."
+                f"benchmark: the sample {sample.id!r} has the same id or index ({sample.index}) as another one; samples"
+                " need unique ids and the indices 0, 1, ..."
             )
         if {"/", "+"} & set(sample.split):
-            raise ConfigError(f"benchmark: {sample.split!r} cannot name a split; use a name without / and +")
+            raise ConfigError(f"benchmark: {sample.split!r} is not a valid name of a split; use a name without / and +")
         ids.add(sample.id)
         indices.add(sample.index)
         yield sample

@@ -1,7 +1,7 @@
-"""Which run a configuration asks for: everything that determines its transcripts, and the folder it lies in.
+"""The identity of a run: everything that determines its transcripts; and the run's folder.
 
-Paths are no part of it: contents are hashed instead. A folder's name holds a hash of the identity; a folder written by
-an earlier version, whose hash was of another form, is found by comparing identities.
+Paths are not part of it: contents are hashed instead. A folder's name has a hash of the identity; a folder written by
+an earlier version, with another kind of hash, is found by comparing identities.
 """
 
 from collections.abc import Mapping
@@ -85,7 +85,7 @@ def find_folder(config: RunConfig, identity: Mapping[str, Any]) -> ResultFolder:
     manifest = folder.manifest()
     if manifest is not None and (keys := _differing(manifest.identity, identity, config)):
         raise ResultError(
-            f"{folder.path} holds another run (different: {', '.join(keys)}); choose another run_name or move the"
+            f"{folder.path} contains another run (different: {', '.join(keys)}); choose another run_name or move the"
             " folder away"
         )
     return folder

@@ -1,9 +1,9 @@
-"""The judge stage: reads a result folder's transcripts, asks judges about them, adds their scores to the folder.
+"""The judge stage: reads a result folder's transcripts, asks judges about them, and adds their scores to the folder.
 
     metric of a judge:   judge/<judge>@<pack hash>-<model and settings hash>[:<hash of the runs compared>]/<criterion>
 
-Hashes in the names keep other judges, prompts, judge models and sets of opponents out of a column. Nothing is
-generated, and no model is loaded but a judge's, when the store lacks a reply.
+The hashes separate columns of other judges, prompts, judge models and sets of opponents. Nothing is generated; the only
+model that may be loaded is a judge's, when the store lacks a reply.
 """
 
 import logging
@@ -69,13 +69,13 @@ async def judge_folder(config: RunConfig, runtime: Runtime, folder: ResultFolder
     """
     manifest = folder.manifest()
     if manifest is None:
-        raise ResultError(f"{folder.path}: no finished run there to judge; generate first, with stages=[generate]")
+        raise ResultError(f"{folder.path}: no finished run to judge; generate first, with stages=[generate]")
     everyone = [await _task(judge, config, runtime, folder, manifest) for judge in members(config.judge)]
     waiting = [task for task in everyone if task.judge.compares and not task.opponents.ids]
     for task in waiting:
         log.warning(
-            "%s: judge %s waits for opponents: there is no other comparable run to compare this one with yet. Run the"
-            " same command again when there is",
+            "%s: judge %s waits for opponents: there is no other comparable run yet. Run the same command again when"
+            " there is one",
             folder.path,
             task.judge.name,
         )
@@ -86,6 +86,7 @@ async def judge_folder(config: RunConfig, runtime: Runtime, folder: ResultFolder
     if all(task.is_done(manifest, summary) for task in tasks) and (not panel or pooled in manifest.judges):
         return False
     played = list(read_transcripts(folder.transcripts))
+    folder.begin_changes(manifest)
     judges = dict(manifest.judges)
     found: dict[str, JudgeRows] = {}
     for task in tasks:
@@ -93,9 +94,7 @@ async def judge_folder(config: RunConfig, runtime: Runtime, folder: ResultFolder
     if panel is not None:
         infos = shared_infos([judges[task.column].infos for task in tasks])
         if not infos:
-            log.warning(
-                "judge %s: its judges have no metric on the same scale, so there is nothing to pool", panel.name
-            )
+            log.warning("judge %s: its judges have no metric on the same scale, so no mean is computed", panel.name)
         judges[pooled] = PanelRecord(judge=panel.name, prefix=pooled, members=tuple(sorted(found)), infos=infos)
         found[pooled] = pooled_rows(found, infos, pooled)
     _write(config, folder, replace(manifest, judges=judges), [sample for sample, _ in played], found)
@@ -236,7 +235,7 @@ def _cases(task: Task, folder: ResultFolder, played: Played) -> list[Case]:
         for run_id, known in others.items():
             if sample.id not in known:
                 raise ResultError(
-                    f"{run_id}: has no answer to {sample.id}; run it again, or leave it out of judge.against"
+                    f"{run_id}: has no answer to {sample.id}; run it again, or remove it from judge.against"
                 )
             answers[run_id] = known[sample.id]
         cases.append(Case(sample, own, answers))
@@ -247,7 +246,7 @@ def _controls(judge: Judge, folder: ResultFolder, cases: Sequence[Case]) -> list
     spoilt = controls(cases, judge) if judge.controls else []
     if judge.controls and not spoilt:
         log.warning(
-            "judge.controls: %s has no answer to put faults into, neither a reference nor one of its own", folder.path
+            "judge.controls: no controls for %s, which has neither references nor answers of its own", folder.path
         )
     return spoilt
 
@@ -265,7 +264,7 @@ class _Asking:
 async def _ask_all(
     task: Task, cases: Sequence[Case], options: RunOptions, unasked: dict[int, str]
 ) -> list[list[Judgement]]:
-    """Per case its judgements, in the order of its questions; `max_in_flight` questions are under way at once.
+    """Per case its judgements, in the order of its questions; `max_in_flight` questions run in parallel.
 
     Raises:
         EngineError: more questions had no reply, or more cases no question, than `fail_on_error` allows.
@@ -339,7 +338,7 @@ def _write(
     samples: Sequence[Sample],
     found: Mapping[str, JudgeRows],
 ) -> None:
-    """Adds rows to the folder's scores in the place of the same columns' older ones."""
+    """Adds rows to the folder's scores, replacing older rows of the same columns."""
     manifest = _without_stale_panels(manifest)
     book, kept = ScoreBook(), kept_rows(manifest)
     book.take_over(folder.scores, samples, lambda metric: kept(metric) and not metric.startswith(tuple(found)))

@@ -1,4 +1,4 @@
-"""What is kept of a judge's work on a folder: its record in the manifest, and a panel's pooled column."""
+"""The record of a judge in a folder's manifest, and a panel's pooled column."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -99,7 +99,7 @@ def judge_record(
 
 
 def counted(judgements: Sequence[Judgement], price: Price | None) -> dict[str, Any]:
-    """What became of judgements, and what they took."""
+    """Counts of judgements' outcomes, tokens and cost."""
     attempts = [attempt for judgement in judgements for attempt in judgement.attempts]
     prompt, output = sum(a.prompt_tokens for a in attempts), sum(a.output_tokens for a in attempts)
     failures = Counter(j.reason for j in judgements if j.status != "ok")
@@ -126,7 +126,7 @@ def pooled_rows(found: Mapping[str, JudgeRows], names: Iterable[str], column: st
 
     Args:
         found: prefix -> rows of each judge, all in the same order.
-        names: metrics behind the prefix that are pooled.
+        names: metrics after the prefix that are pooled.
         column: beginning of the pooled metrics' names.
     """
     pooled: JudgeRows = []

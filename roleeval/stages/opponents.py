@@ -1,15 +1,20 @@
-"""Whom a run is compared with: other finished runs that answered the same samples, or the benchmark's references."""
+"""The opponents of a run: other finished runs that answered the same samples, or the benchmark's references."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from roleeval.config import RunConfig
-from roleeval.errors import ConfigError
+from roleeval.errors import ConfigError, ResultError
+from roleeval.hashing import digest
 from roleeval.judging import REFERENCES, Answer, View, reference
 from roleeval.results import ResultFolder, read_transcripts
+from roleeval.results.integrity import require_sound
 from roleeval.results.manifest import Manifest
 from roleeval.stages.identity import same_questions
+
+log = logging.getLogger("roleeval")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,7 @@ class Opponents:
         """Looks through the results of the same benchmark.
 
         Args:
-            config: says where results lie.
+            config: says where results are.
             own: the run that is judged.
             manifest: its manifest; opponents agree with it in data, prompts, limit and seed.
             against: names of models, or "references"; None is every comparable run.
@@ -49,11 +54,17 @@ class Opponents:
         if against is not None and not against:
             return cls((), own, with_references=False)
         found = {}
+        runs = {_run(manifest)}
         for file in sorted(Path(config.options.results_dir, config.benchmark.name).glob("*/*/manifest.json")):
             folder = ResultFolder(file.parent)
-            other = None if folder.path.resolve() == own.path.resolve() else folder.manifest()
-            if other is not None and same_questions(other.identity, manifest.identity, config):
-                found[folder.run_id] = folder
+            other = None if folder.path.resolve() == own.path.resolve() else _finished(folder)
+            if other is None or not same_questions(other.identity, manifest.identity, config):
+                continue
+            if (run := _run(other)) in runs:
+                log.warning("%s: a copy of a run that is compared already; it is left out", folder.path)
+                continue
+            runs.add(run)
+            found[folder.run_id] = folder
         if against is None:
             return cls(tuple(found.values()), own, with_references=False)
         models = {run_id.partition("/")[0] for run_id in found}
@@ -83,6 +94,23 @@ class Opponents:
             for sample, _ in read_transcripts(self.own.transcripts):
                 text = reference(sample)
                 if not text:
-                    raise ConfigError(f"judge.against: references: {sample.id} has none")
+                    raise ConfigError(f"judge.against: references: sample {sample.id} has none")
                 found[REFERENCES][sample.id] = Answer.said(text)
         return found
+
+
+def _finished(folder: ResultFolder) -> Manifest | None:
+    """The manifest of a finished run; a damaged one is left out, and that is said."""
+    try:
+        manifest = folder.manifest()
+        if manifest is not None:
+            require_sound(folder, manifest)
+    except ResultError as error:
+        log.warning("%s; until then it is no opponent", error)
+        return None
+    return manifest
+
+
+def _run(manifest: Manifest) -> str:
+    """Which run it is, wherever its folder lies and whatever that is called."""
+    return digest(manifest.model.name, manifest.identity)

@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: a bar, a line now and then, or nothing."""
+"""Progress of a run on the terminal: a bar, a line from time to time, or nothing."""
 
 import logging
 import time

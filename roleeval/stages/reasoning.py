@@ -44,16 +44,16 @@ class ReasoningSeen:
         return {"reasoning_marks": dict(sorted(self.marks.items()))} if self.marks else {}
 
     def warn(self, model: PersonaModel) -> None:
-        """Warns of marks that the model's setting does not name, and of reasoning that may pass for an answer."""
+        """Warns of marks that the model's setting does not name, and of reasoning that may be scored as an answer."""
         setting = getattr(model, "reasoning_marks", None)
         if setting is None or model.family == "her":  # a family with a reply format of its own
             return
         for name, count in self.marks.items():
             if name in (THINK, setting) and setting in (AUTO, name):
                 continue
-            became = "was taken out" if setting == AUTO else "stays in what is scored"
+            became = "was removed" if setting == AUTO else "is scored"
             _log.warning(
-                "%d of %d answers hold %s, and what stands in it %s (model.reasoning_marks=%s). Set"
+                "%d of %d answers contain %s, and the text in it %s (model.reasoning_marks=%s). Set"
                 " model.reasoning_marks=%s if the model reasons so, or none if this is part of its answers",
                 count,
                 self.answers,

@@ -1,24 +1,31 @@
-"""One run: play a benchmark's episodes with a model, score them, have them judged, leave a result folder.
+"""One run: plays a benchmark's episodes with a model, scores them, has them judged, and writes a result folder.
 
-A run is idempotent. What it would generate is named by its identity (stages/identity.py); a folder that already holds
-it is not generated again, and texts come from the completion store where they can.
+A run is idempotent. Its identity (stages/identity.py) names what it would generate; a folder that already has it is not
+generated again, and replies come from the completion store if possible.
 """
 
+import logging
+from contextlib import nullcontext
 from dataclasses import replace
 
 from roleeval.benchmarks import SelfScored
 from roleeval.config import RunConfig
-from roleeval.errors import ConfigError
+from roleeval.errors import ConfigError, ResultError
 from roleeval.judging import members
 from roleeval.metrics import infos_of
 from roleeval.results import ResultFolder
+from roleeval.results.integrity import TRANSCRIPTS, damages, without
+from roleeval.results.manifest import Manifest
 from roleeval.stages import cast
 from roleeval.stages.generate import Job, generate
 from roleeval.stages.identity import find_folder, named_folder, run_identity
 from roleeval.stages.judge import judge_folder
+from roleeval.stages.lock import locked
 from roleeval.stages.outcome import RunOutcome
 from roleeval.stages.runtime import Runtime
 from roleeval.stages.score import is_scored, rescore
+
+log = logging.getLogger("roleeval")
 
 
 async def run(config: RunConfig, runtime: Runtime) -> RunOutcome:
@@ -29,11 +36,18 @@ async def run(config: RunConfig, runtime: Runtime) -> RunOutcome:
             is in the store; the same command goes on from there.
     """
     _refuse_impossible(config)
-    outcome = await _generated_and_scored(config, runtime)
-    if config.judge is None or "judge" not in config.options.stages:
-        return outcome
-    judged = await judge_folder(config, runtime, outcome.folder)
-    return replace(outcome, skipped=outcome.skipped and not judged)
+    options = config.options
+    if "generate" not in options.stages and options.run_name is not None:  # the name says which; no model is needed
+        job, folder = None, named_folder(config, options.run_name)
+    else:
+        job = await _job(config, runtime)
+        folder = job.folder
+    async with locked(folder.path) if job or folder.path.is_dir() else nullcontext():
+        outcome = await _generated_and_scored(config, job, folder)
+        if config.judge is None or "judge" not in options.stages:
+            return outcome
+        judged = await judge_folder(config, runtime, folder)
+        return replace(outcome, skipped=outcome.skipped and not judged)
 
 
 def _refuse_impossible(config: RunConfig) -> None:
@@ -45,28 +59,56 @@ def _refuse_impossible(config: RunConfig) -> None:
     if not isinstance(config.benchmark, SelfScored):
         return
     if config.judge is not None:
-        raise ConfigError(f"judge: {name} scores itself and has nothing for a judge; leave judge=null")
+        raise ConfigError(f"judge: {name} scores itself and cannot be judged; set judge=null")
     if "generate" not in config.options.stages:
         raise ConfigError(
-            f"stages: {name} scores while it generates; use stages=[generate,score] (what was generated comes from the"
-            " store)"
+            f"stages: {name} scores while it generates; use stages=[generate,score] (stored replies are not requested"
+            " again)"
         )
 
 
-async def _generated_and_scored(config: RunConfig, runtime: Runtime) -> RunOutcome:
-    options = config.options
-    generates, scores = "generate" in options.stages, "score" in options.stages
-    if not generates and options.run_name is not None:  # the name says which folder; no model is needed
-        return _from_folder(config, named_folder(config, options.run_name))
-    job = await _job(config, runtime)
-    if not generates:
-        return _from_folder(config, job.folder)
-    manifest = job.folder.manifest()
+async def _generated_and_scored(config: RunConfig, job: Job | None, folder: ResultFolder) -> RunOutcome:
+    generates, scores = "generate" in config.options.stages, "score" in config.options.stages
+    manifest = _sound(folder, generates=generates)
+    if job is None or not generates:
+        return _from_folder(config, folder)
     if manifest is None or manifest.failed_samples:
         return await generate(job)
-    if not scores or is_scored(job.folder, manifest, config):
-        return RunOutcome(job.folder, skipped=True)
-    return await generate(job) if isinstance(config.benchmark, SelfScored) else rescore(config, job.folder)
+    if not scores or is_scored(folder, manifest, config):
+        return RunOutcome(folder, skipped=True)
+    return await generate(job) if isinstance(config.benchmark, SelfScored) else rescore(config, folder)
+
+
+def _sound(folder: ResultFolder, *, generates: bool) -> Manifest | None:
+    """The manifest of a folder that is what its run wrote; what is damaged is removed, and made anew by the stages.
+
+    Returns:
+        None where nothing is finished there, or the answers themselves are damaged.
+
+    Raises:
+        ResultError: the answers are damaged, and this command does not generate.
+    """
+    manifest = folder.manifest()
+    damaged = damages(folder, manifest) if manifest is not None else {}
+    if manifest is None or not damaged:
+        return manifest
+    if TRANSCRIPTS in damaged and not generates:
+        raise ResultError(
+            f"{folder.transcripts}: {damaged[TRANSCRIPTS]}; run the same command with stages=[generate,score]: the"
+            " answers come from the completion store, and what is not in it is asked again"
+        )
+    what = ", ".join(f"{name} {wrong}" for name, wrong in damaged.items())
+    log.warning("%s: damaged (%s). It is made anew from the completion store", folder.path, what)
+    if TRANSCRIPTS in damaged:
+        return None
+    sound = without(manifest, damaged)
+    if lost := manifest.judges.keys() - sound.judges.keys():
+        log.warning("%s: these judges are to be run again: %s", folder.path, ", ".join(sorted(lost)))
+    folder.begin_changes(sound)
+    for name in damaged:
+        (folder.path / name).unlink(missing_ok=True)
+    folder.write_manifest(sound)
+    return folder.manifest()
 
 
 def _from_folder(config: RunConfig, folder: ResultFolder) -> RunOutcome:

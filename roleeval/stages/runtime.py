@@ -1,4 +1,4 @@
-"""What lives as long as the process: one event loop, the engines loaded on it, the open stores.
+"""What a process keeps: one event loop, the engines loaded on it, the open stores.
 
 An engine belongs to one event loop, so all jobs of a sweep run on the same one and share engines.
 """
@@ -23,13 +23,38 @@ class Runtime:
 
     def __init__(self) -> None:
         self._runner = asyncio.Runner()
+        self._job: asyncio.Task[Any] | None = None
+        self._interrupted = False
         self._engines: dict[str, tuple[Engine, LoraNeed]] = {}
         self._expected: dict[str, LoraNeed] = {}
         self._stores: dict[Path, CompletionStore] = {}
 
     def execute(self, job: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Runs a job on the process's loop. Ctrl-C cancels it and raises KeyboardInterrupt."""
-        return self._runner.run(job())
+        """Runs a job on the process's loop. Ctrl-C and `interrupt` cancel it and raise KeyboardInterrupt."""
+
+        async def known() -> T:
+            self._job = asyncio.current_task()
+            return await job()
+
+        try:
+            return self._runner.run(known())
+        except asyncio.CancelledError:
+            if self._interrupted:
+                raise KeyboardInterrupt from None
+            raise
+        finally:
+            self._job, self._interrupted = None, False
+
+    def interrupt(self) -> bool:
+        """Cancels the job that is running, from a signal's handler; False where there is none.
+
+        As asyncio does it for SIGINT, which a job in the background of a script ignores.
+        """
+        if self._job is None:
+            return False
+        self._interrupted = True
+        self._runner.get_loop().call_soon_threadsafe(self._job.cancel)
+        return True
 
     def expect(self, *asked: tuple[EngineOptions, PersonaModel]) -> None:
         """Says ahead which models one job asks together, so that one engine load serves all jobs of a sweep."""
@@ -67,12 +92,12 @@ class Runtime:
     async def stored(
         self, options: EngineOptions, model: PersonaModel, run: RunOptions, usage: Usage | None = None
     ) -> StoredEngine:
-        """The same with a run's store in front of it.
+        """The same behind a run's store.
 
         Args:
             options: of the engine.
             model: the model that is asked.
-            run: says where the store lies.
+            run: says where the store is.
             usage: what calls are counted into; None is a new one.
 
         Raises:

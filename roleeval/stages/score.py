@@ -1,4 +1,4 @@
-"""The score stage: metrics over transcripts, as they come or from a finished folder."""
+"""The score stage: computes metrics of transcripts, during a run or from a finished folder."""
 
 import logging
 import math
@@ -82,7 +82,7 @@ class Scoring:
     def _finite(self, key: str, sample: Sample, row: Score) -> Score:
         if row.value is None or (isinstance(row.value, (int, float)) and math.isfinite(row.value)):
             return row
-        error = ValueError(f"{row.metric} is {row.value!r}, which is no number")
+        error = ValueError(f"{row.metric} is {row.value!r}, which is not a number")
         self._note(key, sample, error)
         return as_failed(row, error)
 
@@ -155,7 +155,7 @@ def _declared(scorers: Mapping[str, Any]) -> dict[str, MetricInfo]:
         for name, info in infos_of(scorer, key=key).items():
             if name in infos:
                 raise ConfigError(
-                    f"{keys[name]} and {key} both declare the metric {name!r}; leave one of them out ({key}=null)"
+                    f"{keys[name]} and {key} both declare the metric {name!r}; remove one of them ({key}=null)"
                 )
             infos[name], keys[name] = info, key
     return infos
@@ -170,7 +170,7 @@ def rescore(config: RunConfig, folder: ResultFolder) -> RunOutcome:
     manifest = folder.manifest()
     if manifest is None:
         raise ResultError(
-            f"{folder.path}: no finished run there to score; generate first, with the same command and"
+            f"{folder.path}: no finished run to score; generate first, with the same command and"
             " stages=[generate,score]"
         )
     if is_scored(folder, manifest, config):
@@ -183,6 +183,7 @@ def rescore(config: RunConfig, folder: ResultFolder) -> RunOutcome:
             samples.append(sample)
             progress.done(transcript, usage)
     kept = kept_rows(manifest)
+    folder.begin_changes(manifest)
     scoring.book.take_over(folder.scores, samples, lambda metric: metric.startswith(JUDGED) and kept(metric))
     scoring.write(folder, {**summary_infos(folder.summary()), **judge_infos(manifest)})
     folder.write_manifest(replace(manifest, stages={**manifest.stages, "score": metrics_hash(config)}))

@@ -1,4 +1,4 @@
-"""Statistics: how sure a number is, and what may be said of it. See docs/statistics.md."""
+"""Statistics: the uncertainty of numbers, and conclusions from them. See docs/statistics.md."""
 
 from roleeval.stats.agreement import (
     RankCorrelation,

@@ -55,7 +55,7 @@ class Ratings:
         anchor: whose rating is fixed.
         models: their ratings.
         tie_strength: Davidson's nu: between equal models a tie is nu times as likely as a win of either.
-        clusters: clusters behind the intervals.
+        clusters: clusters of the intervals.
         method: how these were made; percentiles are of RESAMPLES resamples.
     """
 
@@ -69,7 +69,8 @@ class Ratings:
 def bradley_terry(outcomes: Sequence[Outcome], *, anchor: str) -> Ratings:
     """Fits the Bradley-Terry model with Davidson's ties and compares every pair of models.
 
-    Half an outcome of each kind is added to every pair that met, so that a model that won everything has a rating.
+    Half an outcome of each kind is added to every pair that met, so that a model that won every comparison has a
+    rating.
 
     Args:
         outcomes: from `settle`.
@@ -132,7 +133,7 @@ def _check_connected(models: Sequence[str], outcomes: Sequence[Outcome]) -> None
     if len(parts) > 1:
         apart = "; ".join(", ".join(part) for part in parts)
         raise DataError(
-            f"no rating can compare these groups of models, as no verdict links them: {apart}."
+            f"no verdict links these groups of models, so they cannot be rated together: {apart}."
             " Judge at least one pair across them, or rate each group alone"
         )
 

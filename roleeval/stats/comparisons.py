@@ -1,7 +1,7 @@
-"""Pairwise verdicts: from what a judge said in each order to wins, flips and first-slot rates.
+"""Pairwise verdicts: from a judge's verdicts in each order to wins, flips and first-slot rates.
 
-`settled` is the one place that says what several verdicts on two answers come to; judges' scores, ratings, win rates,
-flips and judge cards all have it from there.
+`settled` is the only place that combines several verdicts on two answers; judges' scores, ratings, win rates, flips and
+judge cards all use it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -33,7 +33,7 @@ class Settled:
 
     @property
     def value(self) -> float:
-        """The score: 1 for a win, 0.5 for a tie, 0 for a loss, and what lies between."""
+        """The score: 1 for a win, 0.5 for a tie, 0 for a loss, or a value in between."""
         return (1.0 + self.win - self.loss) / 2
 
     @property
@@ -126,7 +126,7 @@ class Outcome:
         return float(self.winner == "a"), float(self.winner == "b"), float(self.winner == "tie")
 
     def points(self, model: str) -> float:
-        """1 for a win of this model, 0.5 for a tie, 0 for a loss, and what lies between."""
+        """1 for a win of this model, 0.5 for a tie, 0 for a loss, or a value in between."""
         points = _POINTS[self.winner] if self.settled is None else self.settled.value
         return points if model == self.model_a else 1 - points
 

@@ -1,4 +1,4 @@
-"""Win rates as they would be if both answers were equally long: judges like long answers."""
+"""Length-controlled win rates: what to expect for answers of equal length, because judges prefer long ones."""
 
 from typing import TYPE_CHECKING
 

@@ -1,7 +1,7 @@
-"""Paired differences: two models answered the same samples, so what they share cancels out.
+"""Paired differences: two models answered the same samples, so the samples' difficulty cancels out.
 
-The interval says how large a difference is; the test, corrected for the number of models compared, decides whether
-there is one.
+The interval estimates the size of a difference; the test, corrected for the number of models compared,
+decides whether there is one.
 """
 
 from collections.abc import Iterator, Sequence

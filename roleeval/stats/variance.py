@@ -1,4 +1,4 @@
-"""Where a score's noise comes from: samples, seeds, or the judge's repeats. It says what is worth doing more of."""
+"""Splits the variance of a score between samples, seeds and the judge's repeats: shows which of them to increase."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING

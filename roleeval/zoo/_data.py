@@ -1,4 +1,4 @@
-"""What the small models are trained on: the train rows and the train scenes of the embedded sets, and nothing else.
+"""The training data of the small models: only the train rows and the train scenes of the embedded sets.
 
 Test rows and test scenes are never read here.
 """

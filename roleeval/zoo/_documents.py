@@ -94,7 +94,7 @@ def role_documents(corpus: Corpus, role: str | None = None, *, prompted: bool = 
     Args:
         corpus: the training data.
         role: only this role's answers.
-        prompted: behind the persona prompt, in turn with and without the description; False: behind no prompt.
+        prompted: after the persona prompt, alternately with and without the description; False: without a prompt.
     """
     return list(_spoken(corpus, role, _plain, prompted=prompted))
 

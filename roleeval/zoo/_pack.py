@@ -1,8 +1,8 @@
-"""From documents to batches: chats that share a system prompt are packed behind one copy of it.
+"""From documents to batches: chats that share a system prompt are packed after one copy of it.
 
 A pack is one row of a batch. Its segment 0 is the shared prefix; every other segment (a question with its answer, or a
-text) sees the prefix and itself, at the positions it would have alone. So a pack's losses are those of its
-conversations one by one, at a fraction of the tokens.
+text) sees the prefix and itself, at the positions it would have alone. So a pack's losses equal those of its
+separate conversations, with a fraction of the tokens.
 """
 
 import random
@@ -44,7 +44,7 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """One row: token ids, positions, segment numbers (0 is the prefix), labels, 1 where a question stands, the role."""
+    """One row: token ids, positions, segment numbers (0 is the prefix), labels, 1 at a question, the role."""
 
     ids: tuple[int, ...]
     positions: tuple[int, ...]

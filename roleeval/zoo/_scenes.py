@@ -1,7 +1,7 @@
 """Documents for scenes (CoSER) and for the judge's question, made by the code that uses the models later.
 
-A train scene is played by `benchmarks.coser.scene.Play` with an engine that knows the lines; what everybody is sent is
-then what the model is trained on, to the letter. Test scenes are never read here.
+A train scene is played by `benchmarks.coser.scene.Play` with an engine that knows the lines; the model is trained
+on exactly the messages that each participant gets. Test scenes are never read here.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ _MARKED = re.compile(r"\[([^\[\]]*)\]|\(([^()]*)\)")
 _NOBODY = ModelSource("script")
 # Each answer is set against so many other roles.
 _FOILS = 1
-# Train scenes are short: each is also read with so many others of its book behind it, for the length of real scenes.
+# Train scenes are short: each is also followed by so many others of its book, for the length of real scenes.
 _HER_PARTNERS = 1
 _STAGE_PARTNERS = 5
 
@@ -63,7 +63,7 @@ def scene_turns(scene: Scene, *, tagged: Callable[[str, str], str] | None = None
     """Plays a scene by its reference.
 
     Args:
-        scene: what is played; the predictor ends it behind its last line.
+        scene: what is played; the predictor ends it after its last line.
         tagged: (character, message) -> the message in HER's tags; None leaves brackets.
 
     Raises:
@@ -85,7 +85,7 @@ def scene_turns(scene: Scene, *, tagged: Callable[[str, str], str] | None = None
     play = Play(scene, rules, prompts, nsp="model", continue_from=0, attempts=1, actor=actor)
     played = asyncio.run(play.run())
     if [turn.speaker for turn in played.turns if not turn.aside] != [line.speaker for line in scene.lines]:
-        raise DataError(f"train scene {scene.id}: cannot be played by its lines; nobody may speak twice in a row")
+        raise DataError(f"train scene {scene.id}: cannot be played; nobody may speak twice in a row")
     said = [Exchange(messages, reply) for messages, reply in script.sent]
     spoken = list(zip((line.speaker for line in scene.lines), said[::2], strict=True))
     return SceneTurns(

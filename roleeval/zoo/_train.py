@@ -1,6 +1,6 @@
 """The training loop of all small models: warm-up and cosine decay, the same bits on every run.
 
-Same bits means: same machine, same library versions, same thread count. Other processors add floats in another order.
+This holds for the same machine, library versions and thread count. Other processors add floats in another order.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Trains the small models: `roleeval zoo build`. One recipe per model; a later family adds a recipe.
+"""Trains the small models: `roleeval zoo build`. One recipe per model.
 
 out/
   hashes.json        what was built with which seed, steps and versions, and the SHA-256 of every file
@@ -71,7 +71,7 @@ class Recipe:
 
     Attributes:
         make: trains it, writes it into the given folder and returns the optimiser steps taken.
-        needs: models that must lie in the job's folder before.
+        needs: models that must be in the job's folder first.
     """
 
     make: Callable[[Job, Path], int]
@@ -201,7 +201,7 @@ def _chosen(only: Iterable[str] | None) -> list[str]:
     wanted = list(RECIPES) if only is None else list(only)
     unknown = [name for name in wanted if name not in RECIPES]
     if unknown:
-        raise ConfigError(f"zoo has no model {unknown[0]!r}; known: {', '.join(RECIPES)}")
+        raise ConfigError(f"the zoo has no model {unknown[0]!r}; known: {', '.join(RECIPES)}")
     return [name for name in RECIPES if name in wanted]
 
 

@@ -66,7 +66,7 @@ def test_a_good_configuration_becomes_typed_objects() -> None:
         ({"max_in_flight": 0}, ["max_in_flight"]),
         ({"seed": 1, "seeds": [2, 3]}, ["seed=1", "seeds=[2, 3]", "both set"]),
         ({"seeds": []}, ["seeds", "empty"]),
-        ({"seeds": [1, 2, 1]}, ["seeds", "twice"]),
+        ({"seeds": [1, 2, 1]}, ["seeds", "duplicate"]),
         ({"seeds": ["one"]}, ["seeds", "one"]),
         ({"seeds": [1, 2], "run_name": "mine"}, ["run_name", "mine", "seeds"]),
         ({"model": None}, ["model", "missing"]),

@@ -15,6 +15,8 @@ HYCORA = ["model.source.path=base", "model.checkpoint=c", "model.roles=r"]
 PATHS = {
     "rolebench_en_hycora": HYCORA,
     "rolebench_zh_hycora": HYCORA,
+    "rolebench_en_hycora_lora": ["model.source.path=base", "model.adapter_path=a"],
+    "rolebench_zh_hycora_lora": ["model.source.path=base", "model.adapter_path=a"],
     "rar": ["model.source.path=base", "model.adapter_path=a"],
     "her": ["model.source.path=base"],
     "coser_paper": ["model.source.path=base"],
@@ -66,6 +68,16 @@ def test_hycoras_chinese_set_up() -> None:
     assert run.benchmark.splits == ("zh_general", "zh_specific")
 
 
+@pytest.mark.parametrize(("language", "prompts"), [("en", "llama_lora"), ("zh", "qwen2_lora")])
+def test_hycoras_baselines_differ_from_its_networks_in_model_and_prompt_alone(language: str, prompts: str) -> None:
+    network = parse_config(experiment(f"rolebench_{language}_hycora"))
+    baseline = parse_config(experiment(f"rolebench_{language}_hycora_lora"))
+    assert (baseline.model.family, baseline.model.prompt_format) == ("shared_lora", prompts)
+    assert baseline.model.system_prompt == "persona"
+    assert baseline.model.sampling == network.model.sampling
+    assert (baseline.options.seed, baseline.benchmark.splits) == (network.options.seed, network.benchmark.splits)
+
+
 def test_rars_set_up() -> None:
     run = parse_config(experiment("rar"))
     sampling, engine = run.model.sampling, run.engine
@@ -104,7 +116,8 @@ def test_cosers_set_up() -> None:
 def test_hers_set_up_on_coser() -> None:
     run = parse_config(experiment("coser_her"))
     sampling, helper = run.model.sampling, run.benchmark.environment.sampling
-    assert (sampling.temperature, sampling.max_tokens, run.model.history) == (0.7, 4096, "full")
+    assert (sampling.temperature, sampling.top_p, sampling.max_tokens) == (0.7, 1.0, 4096)
+    assert (run.model.prefill, run.model.history) == ("", "full")  # as its own evaluation sends it
     assert (helper.temperature, helper.max_tokens) == (0.7, 4096)
     assert (run.benchmark.protocol.name, run.judge.name, run.judge.thoughts) == ("her", "gca_her", "shown")
 

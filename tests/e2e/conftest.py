@@ -25,7 +25,11 @@ def start(tmp_path: Path) -> Start:
     return starter(tmp_path)
 
 
-def starter(folder: Path) -> Start:
+def _ignore_sigint() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def starter(folder: Path, *, hears_sigint: bool = True) -> Start:
     """`start` for a folder."""
 
     def run(*arguments: str, **environment: str) -> "subprocess.Popen[str]":
@@ -39,7 +43,7 @@ def starter(folder: Path) -> Start:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
-            preexec_fn=_hear_sigint,
+            preexec_fn=_hear_sigint if hears_sigint else _ignore_sigint,
         )
 
     return run

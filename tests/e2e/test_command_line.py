@@ -2,10 +2,12 @@
 
 import importlib.util
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from roleeval.resources import zoo_path
 from tests.e2e.conftest import STUB, Start
 
 RUN = (*STUB, "progress=quiet", "limit=6", "results_dir=r")
@@ -52,8 +54,8 @@ def test_a_wrong_command_line_ends_at_once_with_key_and_allowed_values(
     [
         (["engine=openai"], ["engine.base_urls", "not set"]),
         (["engine=openai", "engine.base_urls=[http://127.0.0.1:9/v1]"], ["model.served=true", "engine=vllm"]),
-        (["engine=vllm", "model.served=true"], ["held by a server", "engine=openai"]),
-        (["engine=hf", "model.served=true"], ["held by a server", "engine=openai"]),
+        (["engine=vllm", "model.served=true"], ["served elsewhere", "engine=openai"]),
+        (["engine=hf", "model.served=true"], ["served elsewhere", "engine=openai"]),
         (["engine=vllm", "model.source.path=zoo:bas"], ["zoo:bas", "shared_lora"]),
         (["engine=vllm", "model.adapter_path=nowhere"], ["nowhere", "adapter_config.json"]),
     ],
@@ -105,6 +107,29 @@ def test_commands_in_one_run_after_the_other_and_fail_as_one(tmp_path: Path, sta
     assert "2 of 3 jobs failed" in output
     (manifest,) = (json.loads(file.read_text()) for file in (tmp_path / "r").rglob("manifest.json"))
     assert manifest["identity"]["seed"] == 3
+
+
+def test_a_bad_adapter_ends_its_own_job_before_anything_is_loaded_and_no_other(tmp_path: Path, start: Start) -> None:
+    good = zoo_path("shared_lora")
+    edits = {"narrow": {"target_modules": ["q_proj"]}, "huge": {"r": 4096}, "bare": {"lora_alpha": None}}
+    for name, edit in edits.items():
+        folder = shutil.copytree(good, tmp_path / name)
+        config = json.loads((folder / "adapter_config.json").read_text())
+        (folder / "adapter_config.json").write_text(json.dumps(config | edit))
+    (tmp_path / "bare" / "adapter_config.json").write_bytes(b"\xff")
+    common = ("engine=hf", "progress=quiet", "results_dir=r", "limit=1", "model.sampling.max_tokens=2")
+    sweep = ("-m", "model=zoo_shared_lora", f"model.adapter_path=narrow,huge,bare,{good}", *common)
+    code, output = finish(start, *sweep, "--then", "model=zoo_base", *common)
+    assert code == 1 and "Traceback" not in output
+    assert "3 of 5 jobs failed" in output
+    assert f"{tmp_path / 'narrow'}/adapter_model.safetensors: tensor" in output
+    assert "huge/adapter_model.safetensors: model.layers.0" in output and "says 4096" in output
+    assert "bare/adapter_config.json: not valid JSON" in output
+    manifests = [json.loads(file.read_text()) for file in (tmp_path / "r").rglob("manifest.json")]
+    assert sorted(manifest["model"]["family"] for manifest in manifests) == ["base", "shared_lora"]
+    (effects,) = {json.dumps(manifest["engine"]["adapter_effects"]) for manifest in manifests}
+    assert json.loads(effects)["without_effect"] == []
+    assert list(json.loads(effects)["change"]) == ["shared_lora"]
 
 
 @pytest.mark.parametrize(
@@ -163,7 +188,7 @@ def test_jobs_in_processes_of_their_own_report_to_the_command(tmp_path: Path, st
     pytest.importorskip(PLUGINS[launcher], reason="needs the extra `launchers`")
     code, output = finish(start, "-m", *RUN, "limit=0,6", f"hydra/launcher={launcher}")
     assert code == 1
-    assert "1 of 2 jobs failed" in output and "limit: 0 is not possible" in output
+    assert "1 of 2 jobs failed" in output and "limit: 0 is invalid" in output
     assert "answer_words" in output and len(list((tmp_path / "r").rglob("manifest.json"))) == 1
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import STUB, Start, files
+from tests.e2e.conftest import STUB, Start, files, starter
 
 RUN = (*STUB, "progress=quiet", "max_in_flight=8", "engine.delay_s=0.04", "limit=60")
 
@@ -54,6 +54,23 @@ def test_ctrl_c_and_sigterm_keep_what_is_done_and_say_how_to_go_on(
     again = start(*RUN, "results_dir=r", "engine.journal=j.txt")
     assert again.wait(60) == 0
     assert len((tmp_path / "j.txt").read_text().split()) - before <= 240 - 40 + 8
+
+
+def test_sigterm_ends_a_background_job_of_a_script(tmp_path: Path) -> None:
+    """A shell without job control has its background jobs ignore SIGINT."""
+    start = starter(tmp_path, hears_sigint=False)
+    process = start(*RUN, "results_dir=r", "engine.journal=j.txt", "engine.delay_s=0.3")
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "j.txt").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.2)
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 143, output
+    assert "Run the same command again" in output and "Traceback" not in output
 
 
 def test_an_interrupted_sweep_stops_as_a_whole(tmp_path: Path, start: Start) -> None:

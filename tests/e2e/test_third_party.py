@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from roleeval.results import ResultFolder, read_judgements, read_transcripts
-from tests.e2e.conftest import ROOT, Start, starter
+from tests.e2e.conftest import ROOT, Start, files, starter
 
 THIRD_PARTY = ROOT / "tests" / "support" / "third_party"
 INN = (
@@ -118,6 +118,7 @@ def test_the_judge_asks_about_single_turns_and_quotes_from_the_turn_it_names(inn
     assert {row.item for row in own} == {f"{name}|{number}" for name, number, _ in own_turns}
     assert all(row.status == "ok" and len(row.attempts) == 1 for row in own)
     errors = [(row.sample_id, error) for row in own if row.verdict for error in row.verdict["errors"]]
+    assert all(row.numbers == {"manner": (row.verdict or {})["manner"]["score"]} for row in own)
     said = {(name, number): turn.visible for name, number, turn in own_turns}
     assert errors and all(error["quote"] in said[name, error["turn"]] for name, error in errors)
     # controls: so many of the run's own scenes with faults put into them
@@ -167,6 +168,7 @@ def test_the_judge_card_knows_the_judge(inn: Path) -> None:
     cards = {card["judge"]: card for card in json.loads((inn / "card" / "card.json").read_text())}
     assert set(cards) == {"inn_errors", "errors", "rubric", "rolebench_pairwise"}
     assert cards["inn_errors"]["coverage"]["mean"] == 1.0
+    assert cards["inn_errors"]["variances"] == {} and cards["rubric"]["variances"]  # several questions a scene, and one
     assert cards["inn_errors"]["controls"]["answers"] == 4
 
 
@@ -202,6 +204,25 @@ def test_a_run_is_named_by_contents_and_options(tmp_path: Path, start: Start) ->
     ]
     done(start(*commands(*((*PLAIN, *way, "limit=1", "progress=quiet") for way in ways))))
     assert len(list((tmp_path / "r" / "inn" / "plain").iterdir())) == len(ways) - 2  # the same file at three places
+
+
+def test_neither_the_hash_seed_nor_the_number_in_flight_changes_a_byte(tmp_path: Path, start: Start) -> None:
+    runs = [
+        start(
+            *INN,
+            *PLAIN,
+            "progress=quiet",
+            "engine.delay_s=0.001",
+            f"max_in_flight={count}",
+            f"results_dir=r{count}",
+            PYTHONHASHSEED=seed,
+        )
+        for count, seed in ((1, "0"), (64, "123"))
+    ]
+    for process in runs:
+        done(process)
+    one, many = (files(tmp_path / name) for name in ("r1", "r64"))
+    assert one == many and len(one) == 3
 
 
 def test_roles_that_the_company_does_not_play_are_missing_and_never_zero(tmp_path: Path, start: Start) -> None:

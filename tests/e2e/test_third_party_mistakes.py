@@ -52,8 +52,8 @@ def asked(folder: Path) -> bool:
     [
         (
             {"mine": node("inn_mistakes.UndeclaredMetric")},
-            "metrics.mine._target_: inn_mistakes.UndeclaredMetric is no Metric; it lacks infos. Add what is lacking"
-            " (roleeval.metrics.Metric; docs/extending.md)",
+            "metrics.mine._target_: inn_mistakes.UndeclaredMetric does not implement Metric: missing infos. Add"
+            " them (roleeval.metrics.Metric; docs/extending.md)",
         ),
         (
             {"mine": node("inn_mistakes.EmptyMetric")},
@@ -61,7 +61,7 @@ def asked(folder: Path) -> bool:
         ),
         (
             {"slips": node("inn.Slips"), "again": node("inn.Slips")},
-            "metrics.slips and metrics.again both declare the metric 'inn/slips'; leave one of them out"
+            "metrics.slips and metrics.again both declare the metric 'inn/slips'; remove one of them"
             " (metrics.again=null)",
         ),
         ({"mine": node("inn.Guest")}, "metrics.mine._target_: cannot load 'inn.Guest'"),
@@ -85,27 +85,27 @@ def test_a_row_that_is_not_declared_ends_the_run_with_the_first_episode(tmp_path
     [
         (
             node("inn_mistakes.Shapeless"),
-            "benchmark._target_: inn_mistakes.Shapeless is no Benchmark; it lacks averages, count, describe, episode,"
-            " name, samples. Add what is lacking (roleeval.benchmarks.Benchmark; docs/extending.md)",
+            "benchmark._target_: inn_mistakes.Shapeless does not implement Benchmark: missing averages, count,"
+            " describe, episode, name, samples. Add them (roleeval.benchmarks.Benchmark; docs/extending.md)",
         ),
         (
             node("inn_mistakes.Undescribed"),
-            "benchmark: inn_mistakes.Undescribed.describe(): lacks the key 'data_hash'; each benchmark describes"
+            "benchmark: inn_mistakes.Undescribed.describe(): lacks the key 'data_hash'; every benchmark must describe"
             " data_hash, prompt_packs (docs/extending.md)",
         ),
         (node("inn_mistakes.Misdescribed"), "benchmark: inn_mistakes.Misdescribed.describe(): splits is not what a"),
-        (node("inn_mistakes.Unwritable"), "benchmark: inn_mistakes.Unwritable.describe(): no JSON"),
-        (node("inn_mistakes.Homeless"), "benchmark.name: 'inn/grey_heron' cannot name a folder; give a name without"),
-        (node("inn_mistakes.Slashed"), "benchmark: 'inn/en' cannot name a split; use a name without / and +"),
+        (node("inn_mistakes.Unwritable"), "benchmark: inn_mistakes.Unwritable.describe(): not valid for JSON"),
+        (node("inn_mistakes.Homeless"), "benchmark.name: 'inn/grey_heron' is not a valid folder name; give a name"),
+        (node("inn_mistakes.Slashed"), "benchmark: 'inn/en' is not a valid name of a split; use a name"),
         (
             node("inn.Inn", guest={"model": node("inn.Slips")}),
-            "benchmark.guest.model._target_: inn.Slips is no PersonaModel; it lacks adapter,",
+            "benchmark.guest.model._target_: inn.Slips does not implement PersonaModel: missing adapter,",
         ),
         (
             node("inn.Inn", director={"engine": node("inn.Slips")}),
-            "benchmark.director.engine._target_: inn.Slips is no EngineOptions; it lacks build.",
+            "benchmark.director.engine._target_: inn.Slips does not implement EngineOptions: missing build.",
         ),
-        (node("inn.Inn", prompt_pack="pkg://outn/prompts"), "pkg://outn/prompts: there is no package 'outn'; install"),
+        (node("inn.Inn", prompt_pack="pkg://outn/prompts"), "pkg://outn/prompts: no package 'outn'; install"),
         (node("inn.Inn", data_file="nowhere.jsonl"), "nowhere.jsonl: no such file; benchmark.data_file names"),
     ],
 )
@@ -117,7 +117,7 @@ def test_a_benchmark(tmp_path: Path, benchmark: Any, message: str) -> None:
 
 def test_samples_that_cannot_be_told_apart_lose_nothing(tmp_path: Path) -> None:
     found = mistake(tmp_path, benchmark=node("inn_mistakes.Twins"))
-    assert "has the id or the index (0) of another one; samples have ids of their own and indices 0, 1, ..." in found
+    assert "has the same id or index (0) as another one; samples need unique ids and the indices 0, 1, ..." in found
     assert not list(tmp_path.rglob("manifest.json"))
 
 
@@ -134,14 +134,14 @@ def test_samples_that_cannot_be_told_apart_lose_nothing(tmp_path: Path) -> None:
         ),
         (
             node("inn_mistakes.HalfJudge"),
-            "judge._target_: inn_mistakes.HalfJudge is no whole judge; it lacks scores, infos. Add what is lacking"
+            "judge._target_: inn_mistakes.HalfJudge is incomplete: missing scores, infos. Add them"
             " (roleeval.judging.Judge; docs/extending.md)",
         ),
         (
             node("inn_mistakes.EmptyJudge"),
             "judge: inn_mistakes.EmptyJudge declares no metric: give it a method",
         ),
-        (node("inn.ErrorJudge", engine=node("inn.Slips")), "judge.engine._target_: inn.Slips is no EngineOptions; it"),
+        (node("inn.ErrorJudge", engine=node("inn.Slips")), "judge.engine._target_: inn.Slips does not implement"),
         (node("inn.ErrorJudge", pack="pkg://inn/prompt"), "prompt pack"),
     ],
 )
@@ -159,18 +159,22 @@ def test_a_judges_row_that_is_not_declared_leaves_the_run_as_it_was(tmp_path: Pa
 @pytest.mark.parametrize(
     ("group", "options", "message"),
     [
-        ("engine", node("inn.Slips"), "engine._target_: inn.Slips is no EngineOptions; it lacks build. Add what is"),
+        (
+            "engine",
+            node("inn.Slips"),
+            "engine._target_: inn.Slips does not implement EngineOptions: missing build. Add",
+        ),
         (
             "engine",
             node("inn_mistakes.DeafOptions"),
-            "engine: inn_mistakes.DeafOptions.build: inn_mistakes.Deaf is no Engine; it lacks describe, generate. Add"
-            " what is lacking (roleeval.engines.Engine; docs/extending.md)",
+            "engine: inn_mistakes.DeafOptions.build: inn_mistakes.Deaf does not implement Engine: missing describe,"
+            " generate. Add them (roleeval.engines.Engine; docs/extending.md)",
         ),
-        ("model", node("inn.Slips"), "model._target_: inn.Slips is no PersonaModel; it lacks adapter,"),
+        ("model", node("inn.Slips"), "model._target_: inn.Slips does not implement PersonaModel: missing adapter,"),
         (
             "model",
             node("inn_mistakes.NamelessCompany", name="x", source=SOURCE),
-            "model.name: '' cannot name a folder; give a name without '/'",
+            "model.name: '' is not a valid folder name; give a name without '/'",
         ),
         ("model", node("inn.Company", name="x", source=SOURCE, part="all"), "model.part: unknown key; allowed keys: "),
     ],

@@ -293,7 +293,7 @@ def test_an_adapter_that_does_not_fit_is_named(loaded: Loaded, tmp_path: Path) -
     for key, value, words in (
         ("r", 64, "rank 64"),
         ("use_dora", True, "DoRA"),
-        ("rank_pattern", {"q_proj": 4}, "rank_pattern"),
+        ("rank_pattern", {"q_proj": 4}, "rank 8 in lora_A and 8 in lora_B, adapter_config.json says 4"),
     ):
         folder = tmp_path / key
         folder.mkdir()

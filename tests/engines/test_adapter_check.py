@@ -125,7 +125,7 @@ REFUSED: dict[str, tuple[dict[str, Any], Edit | None, str]] = {
         configured(trainable_token_indices=None),
         "would not be served",
     ),
-    "empty_file": ({}, without(""), f"{WEIGHTS}: holds no tensors"),
+    "empty_file": ({}, without(""), f"{WEIGHTS}: contains no tensors"),
     "zero3": ({}, valued(lambda tensor: tensor[:0, 0], ""), f"{WEIGHTS}: .* is empty .*ZeRO-3"),
     "no_prefix": ({}, renamed("base_model.model.", ""), f"{WEIGHTS}: .* does not begin with 'base_model.model.'"),
     "no_prefix_bin": (
@@ -164,12 +164,12 @@ REFUSED: dict[str, tuple[dict[str, Any], Edit | None, str]] = {
     "no_rank": ({}, configured(r=...), f"{CONFIG}: r is None"),
     "rank_that_is_no_whole_number": ({}, configured(r=4.0), f"{CONFIG}: r is 4.0"),
     "no_targets": ({}, configured(target_modules=None), f"{CONFIG}: target_modules is None"),
-    "bad_pattern": ({}, configured(target_modules="*q_proj"), f"{CONFIG}: .* is no pattern for module names"),
+    "bad_pattern": ({}, configured(target_modules="*q_proj"), f"{CONFIG}: .* is not a valid pattern for module names"),
     "ia3": ({}, configured(peft_type="IA3"), f"{CONFIG}: peft_type is 'IA3'"),
     "trained_embedding": (
         {"target_modules": ["q_proj", "embed_tokens"]},
         valued(lambda tensor: tensor + 1, "base_layer"),
-        "embed_tokens.base_layer.weight is an embedding of its own",
+        "embed_tokens.base_layer.weight is a trained embedding",
     ),
     "byte_order_mark": (
         {},

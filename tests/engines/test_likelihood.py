@@ -130,7 +130,7 @@ def test_little_memory_for_logits_changes_nothing(tiny_model: Path, monkeypatch:
         (LikelihoodRequest("a", prompt_tokens=(1,)), "token ids for both"),
         (LikelihoodRequest((1,), prompt="a"), "token ids for both"),
         (LikelihoodRequest("", prompt="a"), "must not be empty"),
-        (LikelihoodRequest("a", prompt=""), "empty prompt"),
+        (LikelihoodRequest("a", prompt=""), "prompt is empty"),
         (LikelihoodRequest("word " * 600, prompt="a"), "raise engine.max_model_len"),
     ],
 )
@@ -142,7 +142,7 @@ def test_what_cannot_be_scored_says_why(tiny_model: Path, request_: LikelihoodRe
 def test_an_endpoint_says_that_it_cannot() -> None:
     engine = OpenAIOptions(("http://127.0.0.1:1/v1",)).build(ModelSource("m"), LoraNeed())
     assert not engine.likelihoods
-    with pytest.raises(EngineError, match=r"engine=openai cannot say how likely.*engine=vllm or engine=hf"):
+    with pytest.raises(EngineError, match=r"engine=openai cannot score texts.*engine=vllm or engine=hf"):
         asyncio.run(engine.likelihood(LikelihoodRequest("a", prompt="b")))
 
 

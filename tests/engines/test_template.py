@@ -218,7 +218,7 @@ def test_only_what_a_template_takes_from_elsewhere_is_in_the_key(
     guarded = source(GUARDED, template_options={"date": "1888"})
     assert Prompts(guarded).key(ask()) == ()
     assert render_prompt(load_tokenizer(guarded), ask()).startswith("1888<|im_start|>")
-    with pytest.raises(ConfigError, match=r"template_date='soon' is no date"):
+    with pytest.raises(ConfigError, match=r"template_date='soon' is not a date"):
         Prompts(source(DATED, template_date="soon"))
 
 

@@ -210,7 +210,7 @@ def test_what_a_file_of_faults_lacks_is_named(tmp_path: Path) -> None:
     file.write_text("shouts:\n  how: insert\n  en: [A, B, C]\n  zh: [甲]\n")
     with pytest.raises(ConfigError, match=r"shouts.zh needs at least 3 different phrases"):
         load_faults(str(file))
-    with pytest.raises(ConfigError, match=r"judge.controls: -1 is not possible"):
+    with pytest.raises(ConfigError, match=r"judge.controls: -1 is invalid"):
         RubricJudge(controls=-1)
 
 

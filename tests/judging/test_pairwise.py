@@ -115,6 +115,14 @@ def test_repeats_are_aggregated_and_asked_with_other_seeds() -> None:
         ("", None),
         ("<think>Winner: A</think>Analysis.\nWinner: B", "B"),
         ("<think>Winner: A", None),
+        ('{"analysis": "Voice.", "better_response": "cand_1"}', "A"),
+        ('<think>Draft: {"better_response": "cand_1"}</think>\n```json\n{"better_response": "cand_2"}\n```', "B"),
+        ('Here:\n{"principles": [{"name": "voice"}], "better_response": "Tie"}\nDone.', "tie"),
+        ('{"better_response": "cand_2", "analysis": "Winner: A"}', "B"),
+        ('{"better_response": "cand_3"}', None),
+        ('{"better_response": null}', None),
+        ('{"better_response": "cand_1"}\n{"better_response": "cand_2"}', None),
+        ("It asks for a better_response.\nWinner: B", "B"),
     ],
 )
 def test_the_reward_models_last_line_names_the_winner(reply: str, verdict: str | None) -> None:

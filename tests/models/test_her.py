@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roleeval.config import build_target
@@ -16,8 +16,9 @@ from roleeval.models._her_reply import Kind, split_her
 from roleeval.types import FinishReason, Persona, Reply
 
 MODEL = Her(name="her", source=ModelSource("folder"))
-PLANS = ("system_thinking", "system_think", "System Thinking", "SYSTEM_THINK", "system think")
-THOUGHTS = ("role_thinking", "role_think", "Role Thinking", "ROLE_THINK", "think", "thought", "Think")
+PLANS = ("system_thinking", "system_think", "System Thinking", "SYSTEM_THINK", "system think", "systemthinking")
+ALIASES = ("long_role_thinking", "inner_thinking", "Inner Thought", "roleThinking", "character-thoughts")
+THOUGHTS = ("role_thinking", "role_think", "Role Thinking", "ROLE_THINK", "think", "thought", "Think", *ALIASES)
 ACTIONS = ("role_action", "Role Action", "ROLE_ACTION")
 TAGS = [f"<{slash}{name}>" for name in (*PLANS, *THOUGHTS, *ACTIONS) for slash in ("", "/")]
 SECRET = "zyx"
@@ -94,6 +95,7 @@ def test_all_that_was_said_and_done_is_visible_and_nothing_else(
 # No leak
 
 
+@settings(deadline=None)  # it reads a reply once for each of its letters
 @given(parts(), st.data())
 def test_a_reply_cut_anywhere_shows_no_thought(given_parts: list[tuple[Kind, str, str]], data: st.DataObject) -> None:
     text = "".join(
@@ -143,6 +145,15 @@ def test_no_text_raises_and_a_displayed_reply_stays_as_it_is(text: str, finish: 
         ("<system_thinking>\n<system_thinking>a</system_thinking>b", "b"),  # the prefill again
         ("<think>a</think>b<think>c</think>d", "b d"),
         ("<role_action></role_action>a", "a"),
+        ("<system_thinking lang='en'>a</system_thinking>b", "b"),  # with an attribute
+        ("<long_role_thinking>a</role_thinking>b", "b"),
+        ("<inner_thinking>a<role_thinking>b</role_thinking>c</inner_thinking>d", "d"),
+        ("<role_action>a</role_action><role_speech>b</role_speech>", "(a) b"),
+        ("<role_action>a<role_speech>b</role_speech>", "(a) b"),  # an action that is not closed
+        ("<role_speech>a<role_thinking>b</role_thinking> c</role_speech>", "a c"),
+        ("<think>\n<system_thinking>a</system_thinking>b", "b"),  # opened by the template, and by the prefill
+        ("<think>\n<system_thinking>a</system_thinking>\n</think>\nb", "b"),
+        ("Well <I think> so", "Well <I think> so"),
         ("I <3 you & <b>you</b>", "I <3 you & <b>you</b>"),  # not our tags
     ],
 )
@@ -164,7 +175,7 @@ def test_a_hundred_kilobytes_of_anything_are_read(piece: str) -> None:
     ("text", "finish", "reasoning", "status", "thoughts"),
     [
         ("<system_thinking>He will", "length", "", "truncated_reasoning", "He will"),
-        ("<system_thinking>He will", "stop", "", "truncated_reasoning", "He will"),
+        ("<system_thinking>He will", "stop", "", "no_answer", "He will"),
         ("Oh. <system_thinking>He will", "length", "", "truncated_reasoning", "He will"),
         ("<system_thinking>p</system_thinking><role_thinking>He kn", "length", "", "truncated_reasoning", "p\nHe kn"),
         ("<system_thinking>p</system_thinking>", "stop", "", "no_answer", "p"),
@@ -216,5 +227,34 @@ def test_it_may_be_an_adapter_of_the_zoo_or_of_a_server(root: Path) -> None:
     assert adapter is not None and adapter.name == "shared_lora" and zoo.adapters() == (adapter,)
     served = build_target(node(root, adapter_path="her-lora", served=True), "model")
     assert [(a.name, a.path) for a in served.adapters()] == [("her-lora", "")]
-    with pytest.raises(ConfigError, match="the zoo has no such model"):
+    with pytest.raises(ConfigError, match="no such model in the zoo"):
         build_target(node(root, adapter_path="zoo:nothing"), "model").adapters()
+
+
+# What others hear
+
+
+@pytest.mark.parametrize(
+    ("text", "heard"),
+    [
+        (
+            "<system_thinking>p</system_thinking><role_action>bows</role_action>Hi.",
+            "<role_action>bows</role_action>Hi.",
+        ),
+        ("<Role Action> bows </Role Action>\nHi.", "<role_action>bows</role_action>\nHi."),
+        ("Two<inner_thinking>t</inner_thinking>three", "Two three"),
+        ("<long_role_thinking>t</long_role_thinking><role_speech>Hi.</role_speech>", "Hi."),
+        ("<role_action>bows<role_thinking>t</role_thinking>", "<role_action>bows</role_action>"),
+        ("<system_thinking>never ends", ""),
+        ("<role_action>bo", "<role_action>bo</role_action>"),
+    ],
+)
+def test_others_hear_actions_in_their_tag_and_no_thought(text: str, heard: str) -> None:
+    assert MODEL.heard(text, "length") == heard
+
+
+@given(tag_soup, tag_soup, st.sampled_from(["system_thinking", "inner_thinking", "systemthinking", "thought"]))
+def test_a_secret_in_a_thinking_tag_is_never_heard_by_others(before: list[str], after: list[str], name: str) -> None:
+    heard = MODEL.heard(f"{''.join(before)}<{name}>{SECRET}</{name}>{''.join(after)}", "stop")
+    assert SECRET not in heard
+    assert not re.search(r"<\s*/?\s*[a-z_ ]*(think|thought|speech)", heard, re.IGNORECASE)

@@ -122,7 +122,7 @@ def test_marks_are_a_setting() -> None:
     assert parsed("brackets", "[THINK]a[/THINK]<think>b</think>No.") == "<think>b</think>No."
     assert parsed("think", "[THINK]a[/THINK]No.") == "[THINK]a[/THINK]No."
     assert parsed("<plan> </plan>", "<plan>a</plan>No.") == "No."
-    with pytest.raises(ConfigError, match=r"model\.reasoning_marks: 'loud' is not possible; give auto, none, think"):
+    with pytest.raises(ConfigError, match=r"model\.reasoning_marks: 'loud' is invalid; give auto, none, think"):
         parsed("loud", "")
     always = Base(name="b", source=ModelSource("m"), always_reasons=True)
     assert always.parse("Okay, the user", "length", "").status == "truncated_reasoning"

@@ -68,6 +68,15 @@ def test_a_manifest_without_a_version_is_read_into_todays_form() -> None:
     assert list(found.judge_records) == ["judge/rubric@1"]
 
 
+@pytest.mark.parametrize(
+    ("ranges", "form"),
+    [({"overall/win": [0, 1]}, "pairs"), ({"overall/beats": [0, 1]}, "ranking"), ({"overall": [1, 5]}, "points")],
+)
+def test_what_a_judges_verdicts_were_is_known_of_older_records(ranges: dict[str, list[int]], form: str) -> None:
+    found = read_manifest({**OLD, "judges": {"judge/x": {**JUDGE, "ranges": ranges}}}, "manifest.json")
+    assert found.judge_records["judge/x"].form == form
+
+
 def test_what_is_written_is_read_back_the_same() -> None:
     found = read_manifest(OLD, "manifest.json")
     written = json.loads(json.dumps(found.to_json()))

@@ -168,7 +168,9 @@ def test_one_corpus_metric_serves_several_runs_and_keeps_nothing(tmp_path: Path)
 def test_a_class_that_is_no_metric_is_refused_by_the_configuration(tmp_path: Path) -> None:
     config = as_config(make(tmp_path))
     config["metrics"] = {"mine": {"_target_": "roleeval.engines.ModelSource", "path": "x"}}
-    with pytest.raises(ConfigError, match=r"metrics.mine._target_: \S*ModelSource is no Metric; it lacks infos, score"):
+    with pytest.raises(
+        ConfigError, match=r"metrics.mine._target_: \S*ModelSource does not implement Metric: missing infos"
+    ):
         parse_config(config)
     config["metrics"] = {"mine": {"_target_": "roleeval.metrics.DistinctPerRole", "reads": "each"}}
     assert parse_config(config).metrics["mine"] == DistinctPerRole(reads="each")

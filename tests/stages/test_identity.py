@@ -16,7 +16,7 @@ from roleeval.benchmarks.rolebench import RoleBench
 from roleeval.config import RunConfig, RunOptions
 from roleeval.engines import ModelSource
 from roleeval.errors import ResultError
-from roleeval.models import Base
+from roleeval.models import Base, Her
 from roleeval.stages.identity import find_folder, run_identity
 from roleeval.stages.runtime import Runtime
 from roleeval.types import AdapterRef, Persona
@@ -108,3 +108,8 @@ def test_a_third_partys_own_word_is_taken(tmp_path: Path) -> None:
         (tmp_path / name).write_text("Who are you?")
     one, two = (identity(configured(tmp_path, benchmark=Quiz(str(tmp_path / name)))) for name in ("a.txt", "b.txt"))
     assert one == two and one["benchmark"]["questions"] == "Who are you?"
+
+
+def test_scenes_in_which_others_heard_her_otherwise_are_other_runs(tmp_path: Path) -> None:
+    found = identity(configured(tmp_path, model=Her(name="her", source=ModelSource("stub-model"))))
+    assert found["model"]["heard"] == "role_action"

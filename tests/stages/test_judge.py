@@ -284,4 +284,4 @@ def test_reports_name_the_judge_and_bound_what_is_missing(tmp_path: Path) -> Non
         float(row["bound_worst"]) < float(row["mean"]) < float(row["bound_best"]) for row in rows
     )
     assert "bounds" in report and "(worst)" in report and "judge model judge, prompts rubric 2" in report
-    assert "not what was planned" not in report and "do not use" not in report
+    assert "differs from planned" not in report and "do not use" not in report

@@ -29,10 +29,10 @@ def test_marks_beside_the_setting_are_counted_and_warned_of(caplog: pytest.LogCa
     found = seen(("[THINK]a[/THINK]No.", "stop"), ("No.", "stop"), ("<think>a</think>No.", "stop"))
     assert found.facts() == {"reasoning_marks": {"brackets": 1, "think": 1}}
     text = warned(found, caplog)
-    assert "1 of 3 answers hold [THINK] ... [/THINK]" in text and "was taken out" in text
+    assert "1 of 3 answers contain [THINK] ... [/THINK]" in text and "was removed" in text
     assert "model.reasoning_marks=brackets" in text and "<think>" not in text
     assert "[THINK]" not in warned(found, caplog, reasoning_marks="brackets")
-    assert "stays in what is scored" in warned(found, caplog, reasoning_marks="think")
+    assert "is scored" in warned(found, caplog, reasoning_marks="think")
     assert seen(("No.", "stop")).facts() == {}
 
 

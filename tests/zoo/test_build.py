@@ -59,5 +59,5 @@ def test_an_adapter_without_its_base_or_an_unknown_name_is_refused(tmp_path: Pat
     known = "base, shared_lora, independent_lora, hycora, her, rar, stagehand"
     with pytest.raises(ConfigError, match=f"no model 'gpt'; known: {known}"):
         build(tmp_path, only=["gpt"], plan=TINY, say=_quiet)
-    with pytest.raises(ConfigError, match="zoo:gpt: the zoo has no such model"):
+    with pytest.raises(ConfigError, match="zoo:gpt: no such model in the zoo"):
         zoo_path("gpt")

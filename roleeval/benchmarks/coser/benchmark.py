@@ -1,7 +1,7 @@
 """CoSER: scenes from books with several characters, all played by the model under test; judged against the book.
 
 Source: CoSER (arXiv 2502.09082), section 5, and its repository; HER (arXiv 2601.21459) for the profile "her";
-spec/coser.md. docs/coser.md says where this departs from them.
+spec/coser.md. docs/coser.md lists the differences from them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ from roleeval.benchmarks.coser.memory import Memory, Retrieval
 from roleeval.benchmarks.coser.prompts import ScenePrompts
 from roleeval.benchmarks.coser.rules import Rules
 from roleeval.benchmarks.coser.scene import Play
-from roleeval.benchmarks.coser.text import conversation, without_name, without_thoughts
+from roleeval.benchmarks.coser.text import conversation, given_message
 from roleeval.errors import ConfigError
 from roleeval.hashing import digest, file_hash
 from roleeval.identity import OUTSIDE_IDENTITY, options
@@ -63,14 +63,16 @@ class Coser:
 
     def __post_init__(self) -> None:
         if not self.splits or len(set(self.splits)) < len(self.splits):
-            raise ConfigError(f"benchmark.splits: {list(self.splits)} is empty or names one twice; there are: id, ood")
+            raise ConfigError(
+                f"benchmark.splits: {list(self.splits)} is empty or has a duplicate; allowed values: id, ood"
+            )
         if not 0 <= self.continue_from < self.protocol.rounds:
             raise ConfigError(
-                f"benchmark.continue_from: {self.continue_from} is not possible with"
+                f"benchmark.continue_from: {self.continue_from} is invalid with"
                 f" benchmark.protocol.rounds={self.protocol.rounds}; give 0 to {self.protocol.rounds - 1}"
             )
         if self.call_attempts < 1:
-            raise ConfigError(f"benchmark.call_attempts: {self.call_attempts} is not possible; give 1 or more")
+            raise ConfigError(f"benchmark.call_attempts: {self.call_attempts} is invalid; give 1 or more")
 
     @property
     def name(self) -> str:
@@ -197,7 +199,7 @@ class Coser:
         }
 
     def _setup(self) -> dict[str, str]:
-        """What has to be the same in one table, beside data and prompts."""
+        """What must be equal in one table, besides data and prompts."""
         helpers = {
             name: helper.model.name if helper.model else "base model of the run"
             for name, helper in self.helpers().items()
@@ -219,10 +221,11 @@ def material(scene: Scene, *, given: int = 0) -> dict[str, str]:
     """A scene's texts for judges and metrics.
 
     "reference" is the book's conversation as others hear it (Environment untouched); "reference_shown" has the
-    thoughts as well; "reference_rest", where turns are given, is the reference behind them.
+    thoughts as well; "reference_rest", where turns are given, is the rest of the reference.
     """
-    said = [(line.speaker, without_name(line.message, line.speaker).strip()) for line in scene.lines]
-    heard = [(name, text if name == ENVIRONMENT else without_thoughts(text)[0]) for name, text in said]
+    forms = [(line.speaker, given_message(line.message, line.speaker)) for line in scene.lines]
+    said = [(name, given.shown) for name, given in forms]
+    heard = [(name, given.shown if name == ENVIRONMENT else given.visible) for name, given in forms]
     return {
         "book": scene.book,
         "plot_summary": scene.summary,

@@ -1,4 +1,4 @@
-"""What GCA's packs hold: a template and its dimensions, in the project's own form or as imported.
+"""The contents of GCA's packs: a template and its dimensions, in the project's own format or imported.
 
 judges/gca/                     own
   manifest.yaml    name, version
@@ -11,15 +11,15 @@ judges/gca/                     own
   manifest.yaml
   critic.json      {"template": str, "dimensions": {name: {"brief": str, "criteria": str}}}
 
-What a pack lacks of continued.txt and schema.json is taken from judges/gca.
+If a pack has no continued.txt or schema.json, the file of judges/gca is used.
 """
 
-import json
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from roleeval.errors import ConfigError
+from roleeval.jsonfiles import read_json
 from roleeval.prompts import PromptPack, fill, load_prompt_pack
 from roleeval.types import Message, Sample
 
@@ -65,7 +65,7 @@ def load_critic(pack: PromptPack) -> Critic:
     imported = pack.folder / "critic.json"
     if imported.is_file():
         try:
-            data = json.loads(imported.read_text(encoding="utf-8"))
+            data = read_json(imported)
             return Critic(str(data["template"]), None, _dimensions(data["dimensions"], str(imported)))
         except (ValueError, KeyError, TypeError) as error:
             raise ConfigError(f"{imported}: damaged ({error}); import the prompts again") from error
@@ -73,7 +73,7 @@ def load_critic(pack: PromptPack) -> Critic:
 
     file = pack.folder / "dimensions.yaml"
     if not file.is_file():
-        raise ConfigError(f"judge pack {pack.folder}: neither dimensions.yaml nor critic.json of an import is there")
+        raise ConfigError(f"judge pack {pack.folder}: no dimensions.yaml, and no critic.json of an import")
     dimensions = _dimensions(yaml.safe_load(file.read_text(encoding="utf-8")), str(file))
     return Critic(pack.template("system.txt"), pack.template("user.txt"), dimensions)
 
@@ -85,10 +85,10 @@ def _dimensions(data: Any, where: str) -> tuple[Dimension, ...]:
     for name, parts in data.items():
         brief, criteria = (parts.get(key) if isinstance(parts, dict) else None for key in ("brief", "criteria"))
         if not isinstance(brief, str) or not isinstance(criteria, str):
-            raise ConfigError(f"{where}: dimension {name!r} needs brief and criteria, both texts")
+            raise ConfigError(f"{where}: dimension {name!r} needs brief and criteria (texts)")
         dimension = Dimension(str(name), brief.strip(), criteria.strip())
         if not dimension.metric.replace("_", "").isalnum() or dimension.metric in ("avg", "severity"):
-            raise ConfigError(f"{where}: {name!r} cannot name a dimension; use letters, digits and spaces")
+            raise ConfigError(f"{where}: {name!r} is not a valid name of a dimension; use letters, digits and spaces")
         found.append(dimension)
     return tuple(found)
 
@@ -133,7 +133,7 @@ def _material(sample: Sample, thoughts: str) -> dict[str, str]:
     }
     if absent := [key for key in names.values() if key not in sample.material]:
         raise ConfigError(
-            f"judge: sample {sample.id} has no material {absent[0]!r}; GCA judges scenes, as benchmark=coser has them"
+            f"judge: sample {sample.id} has no material {absent[0]!r}; GCA judges scenes: use it with benchmark=coser"
         )
     return {place: sample.material[key].strip() or _NOTHING for place, key in names.items()}
 

@@ -5,7 +5,7 @@
      "key_characters": [{"name", "thought" | "motivation"}],
      "plot": {"summary", "key_characters": [{"name", "description", "summary"}]}}
 
-A message holds [thoughts], (actions) and speech. Source: CoSER (arXiv 2502.09082) and spec/coser.md, section 1.
+A message contains [thoughts], (actions) and speech. Source: CoSER (arXiv 2502.09082) and spec/coser.md, section 1.
 """
 
 import json
@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from roleeval.errors import DataError
+from roleeval.errors import DataError, cause_of
+from roleeval.jsonfiles import read_json
 
 ENVIRONMENT = "Environment"
 SPLITS = ("id", "ood")
@@ -38,7 +39,7 @@ class Scene:
         speakers: all who may speak, Environment included; the first one opens the scene.
         majors: speakers with a profile in the book.
         descriptions: name -> what the plot says of a character.
-        histories: name -> what became of a character in this plot; the past for later plots of the book.
+        histories: name -> a character's story in this plot; the past for later plots of the book.
         profiles: name -> the book's long profile.
         motivations: name -> key of the data file -> text.
         lines: the reference conversation.
@@ -93,33 +94,31 @@ def read_scenes(
             scene_id = _scene_id(data)
             case = f"case {number} ({scene_id})"
             if scene_id in seen:
-                raise ValueError("book, i_p, i_c: the same as those of an earlier case")
+                raise ValueError("book, i_p, i_c: the same as in an earlier case")
             scenes.append(_scene(data, scene_id))
             seen.add(scene_id)
-        except ValueError as error:
-            reason = f"{file}, {case}: {error}"
+        except Exception as error:  # whatever one scene brings out
+            reason = f"{file}, {case}: {error if isinstance(error, ValueError) else cause_of(error)}"
             if on_error == "raise":
-                raise DataError(f"{reason}; mend it, or set benchmark.on_error=skip to leave such cases out") from error
+                raise DataError(f"{reason}; fix it, or set benchmark.on_error=skip to skip such cases") from error
             if skipped is not None:
                 skipped.append(reason)
     if not scenes:
-        raise DataError(f"{file}: holds no usable scene")
+        raise DataError(f"{file}: contains no usable scene")
     return scenes
 
 
 def _cases(file: Path) -> Iterator[Any]:
     try:
-        text = file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{file}: not UTF-8 text ({error})") from error
+        content = file.read_bytes()
     except OSError as error:
         raise DataError(f"benchmark.data_file: {file} cannot be read ({error})") from error
-    if not text.strip():
+    if not content.strip():
         raise DataError(f"{file}: an empty file; expected a JSON list of scenes")
     try:
-        data = json.loads(text)
+        data = read_json(file, check_halves=False)
     except ValueError as error:
-        raise DataError(f"{file}: not valid JSON ({error})") from error
+        raise DataError(f"{file}: {error}") from error
     if not isinstance(data, list):
         raise DataError(f"{file}: expected a JSON list of scenes, found {type(data).__name__}")
     yield from data
@@ -130,7 +129,7 @@ def _check_encoding(data: Mapping[str, Any]) -> None:
         try:
             json.dumps(value, ensure_ascii=False).encode()
         except UnicodeEncodeError as error:
-            raise ValueError(f"{key}: holds half of a surrogate pair, which is not text") from error
+            raise ValueError(f"{key}: contains half of a surrogate pair, which is not valid text") from error
 
 
 def _scene_id(data: Mapping[str, Any]) -> str:
@@ -155,7 +154,7 @@ def _scene(data: Mapping[str, Any], scene_id: str) -> Scene:
     majors = tuple(dict.fromkeys(_names(data, "major_characters")))
     unknown = [name for name in majors if name not in speakers]
     if unknown:
-        raise ValueError(f"major_characters: {unknown[0]!r} is none of speaking_characters_w_env")
+        raise ValueError(f"major_characters: {unknown[0]!r} is not in speaking_characters_w_env")
     scene = Scene(
         id=scene_id,
         book=data["book"],
@@ -175,7 +174,7 @@ def _scene(data: Mapping[str, Any], scene_id: str) -> Scene:
     for name in scene.characters:
         if name not in spoken and not scene.profile(name) and name not in scene.motivations:
             raise ValueError(
-                f"speaking_characters_w_env: {name!r} is nowhere else: not in dialogues, character_profiles,"
+                f"speaking_characters_w_env: {name!r} appears nowhere else: not in dialogues, character_profiles,"
                 " key_characters or plot.key_characters"
             )
     return scene
@@ -209,7 +208,7 @@ def _unbalanced(message: str) -> str:
 def _speakers(data: Mapping[str, Any], lines: Sequence[Line]) -> tuple[str, ...]:
     speakers = tuple(dict.fromkeys(_names(data, "speaking_characters_w_env")))
     if not any(name != ENVIRONMENT for name in speakers):
-        raise ValueError("speaking_characters_w_env: names no speaker beside Environment")
+        raise ValueError("speaking_characters_w_env: has no speaker besides Environment")
     if ENVIRONMENT not in speakers:
         speakers = (*speakers, ENVIRONMENT)
     for number, line in enumerate(lines, start=1):

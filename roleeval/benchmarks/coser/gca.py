@@ -1,6 +1,6 @@
 """Group chat assessment (GCA): a scene's flaws on each dimension, with severities, become points.
 
-One question per dimension and scene. Only severities count; what a flaw says is for people.
+One question per dimension and scene. Only severities count; the description of a flaw is for readers.
 Source: CoSER (arXiv 2502.09082), section on evaluation; spec/coser.md, section 3.
 """
 
@@ -68,7 +68,7 @@ def read_severity(value: Any) -> tuple[float, bool]:
     if isinstance(number, bool) or not isinstance(number, (int, float)) or not math.isfinite(number):
         raise UnusableReplyError(f"severity {value!r} is not a number")
     if not MILDEST <= number <= WORST_FLAW:
-        raise UnusableReplyError(f"severity {value!r} is out of range; it goes from {MILDEST} to {WORST_FLAW}")
+        raise UnusableReplyError(f"severity {value!r} is out of range ({MILDEST} to {WORST_FLAW})")
     return float(number), isinstance(value, str) or number != int(number)
 
 
@@ -152,7 +152,9 @@ class GcaJudge(Judge):
     def __post_init__(self) -> None:
         Judge.__post_init__(self)
         if self.max_flaws < 1 or self.max_rounds < 1 or (self.cap is not None and self.cap <= 0):
-            raise ConfigError("judge: cap is above 0 or null; max_flaws and max_rounds are whole numbers from 1")
+            raise ConfigError(
+                "judge: cap must be above 0 or null; max_flaws and max_rounds must be whole numbers of 1 or more"
+            )
 
     @property
     def _dimensions(self) -> tuple[Dimension, ...]:
@@ -164,8 +166,8 @@ class GcaJudge(Judge):
             return []
         if self.cap is None and answer.rounds > self.max_rounds:
             raise ConfigError(
-                f"judge.max_rounds={self.max_rounds}: {case.sample.id} has {answer.rounds} rounds; raise it, it bounds"
-                " the scores where there is no cap"
+                f"judge.max_rounds={self.max_rounds}: {case.sample.id} has {answer.rounds} rounds; raise it (it bounds"
+                " the scores if there is no cap)"
             )
         return [self._question(case, dimension, answer) for dimension in self._dimensions]
 

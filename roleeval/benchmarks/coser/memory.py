@@ -1,10 +1,9 @@
-"""The characters' past: passages from earlier in the book that fit a scene, found in a vector index.
+"""The characters' past: relevant passages from earlier in the book, retrieved with a vector index.
 
-CoSER retrieves from whole books, which its test file does not hold. What it does hold of a character's past is what
-became of it in earlier plots of the same book; a file with more can be given.
+CoSER retrieves from whole books, which its test file does not contain. It only has summaries of a character's earlier
+plots in the same book; a file with more passages can be given.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 from roleeval.benchmarks.coser.data import Scene
 from roleeval.errors import ConfigError, DataError
 from roleeval.identity import OUTSIDE_IDENTITY
+from roleeval.jsonfiles import json_lines, parse_json
 
 # (plot number, text)
 Passage = tuple[int, str]
@@ -32,7 +32,7 @@ class Retrieval:
 
     def __post_init__(self) -> None:
         if self.passages < 0:
-            raise ConfigError(f"benchmark.retrieval.passages: {self.passages} is not possible; give 0 (off) or more")
+            raise ConfigError(f"benchmark.retrieval.passages: {self.passages} is invalid; give 0 (off) or more")
 
 
 class Memory:
@@ -94,14 +94,12 @@ def _from_plots(scenes: Iterable[Scene]) -> Iterable[tuple[tuple[str, str], Pass
 
 def _from_file(file: Path) -> Iterable[tuple[tuple[str, str], Passage]]:
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = list(json_lines(file))
+    except OSError as error:
         raise DataError(f"benchmark.retrieval.file: {file} cannot be read ({error})") from error
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
+    for number, line in lines:
         try:
-            yield _passage(json.loads(line))
+            yield _passage(parse_json(line))
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{file}, line {number}: expected book, character, text and i_p ({error!r})") from error
 

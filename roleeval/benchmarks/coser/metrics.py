@@ -1,7 +1,7 @@
 """Metrics of a CoSER scene: overlap with the book's conversation, and what happened in the simulation.
 
 BLEU and ROUGE-L compare whole conversations, "Name: message" with blank lines between, without thoughts. Turns that
-were given (continue_from) are left out on both sides. Source: spec/coser.md, sections 2 and 3; docs/coser.md.
+were given (continue_from) are excluded on both sides. Source: spec/coser.md, sections 2 and 3; docs/coser.md.
 """
 
 import re
@@ -139,7 +139,7 @@ class SceneFacts:
 class NextSpeaker:
     """How the next-speaker predictor's replies were read: `coser/nsp_<step>`, a count per scene for every step.
 
-    The steps are those of next.py beside this file. `coser/nsp_drawn_unasked` sums those whose speaker was drawn
+    The steps are those of next.py. `coser/nsp_drawn_unasked` sums those whose speaker was drawn
     although nobody asked for it: replies that could not be followed.
     """
 
@@ -168,7 +168,7 @@ class NextSpeaker:
 
 
 def _compared(sample: Sample, transcript: Transcript) -> tuple[str, str]:
-    """The simulated conversation and the book's, both behind what was given."""
+    """The simulated conversation and the book's, both without the given turns."""
     turns = [turn for turn in transcript.turns if turn.part in ("model", "environment") and turn.visible]
     said = "\n\n".join(f"{turn.speaker}: {turn.visible}" for turn in turns)
     return said, sample.material.get("reference_rest", sample.material["reference"])

@@ -1,14 +1,14 @@
-"""Who speaks next: reading the predictor's reply, and what happens where it cannot be followed.
+"""Who speaks next: parses the predictor's reply, and draws a speaker if it cannot be used.
 
-A reply goes down a ladder; the step that understands it is the turn's note, and the metric NextSpeaker counts it:
+Steps are tried in order; the first that matches is the turn's note, and the metric NextSpeaker counts it:
 
     exact      the name and nothing else (or all before the first colon, as CoSER reads it)
     markdown   in bold, as a heading or list item
-    quotes     in quotation marks, or with a full stop behind it
-    case       in other letters' case or spacing
-    prefix     a name with a remark behind it, or the beginning of one name only
+    quotes     in quotation marks, or followed by a full stop
+    case       in other case or spacing
+    prefix     a name followed by a remark, or the beginning of exactly one name
 
-    random, same_speaker, early_end, unknown, empty: someone is drawn (asked for; or the answer cannot count)
+    random, same_speaker, early_end, unknown, empty: a speaker is drawn (on request, or because the reply is invalid)
     end        the scene is over
 
 Source: spec/coser.md, section 2, "Loop".

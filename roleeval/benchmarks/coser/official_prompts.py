@@ -4,8 +4,8 @@
       manifest.yaml   name, version (hash of the file that was read), where the prompts come from
       critic.json     {"template": str, "dimensions": {name: {"brief": str, "criteria": str}}}
 
-The clone's Python is read as a syntax tree; nothing of it is run. The pack is not to be shared: CoSER's repository has
-no licence.
+The clone's Python is parsed as a syntax tree and never executed. Do not share the pack: CoSER's repository has no
+licence.
 """
 
 import ast
@@ -55,7 +55,7 @@ def import_prompts(official: Official, clone: Path, out: Path) -> list[str]:
     place = _PLACES[official]
     file = clone / place.file
     if not file.is_file():
-        raise DataError(f"{clone}: no {place.file} there; give the root of a clone of {official}'s repository")
+        raise DataError(f"{clone}: no {place.file} in it; give the root of a clone of {official}'s repository")
     prompts = _literal(file, place.name)
     template, details = prompts.get(_TEMPLATE), prompts.get(_DETAILS)
     if not isinstance(template, str) or not isinstance(details, dict) or not details:
@@ -88,7 +88,7 @@ def _evaluated(file: Path, name: str, node: ast.Assign) -> dict[str, Any]:
         value = ast.literal_eval(node.value)
     except (ValueError, TypeError, SyntaxError, RecursionError) as error:
         raise DataError(
-            f"{file}, line {node.lineno}: {name} is more than a literal ({error}); nothing of a clone is run"
+            f"{file}, line {node.lineno}: {name} is not a literal ({error}); code of a clone is never executed"
         ) from error
     if not isinstance(value, dict):
         raise DataError(f"{file}, line {node.lineno}: {name} is not a dictionary; is this another version?")

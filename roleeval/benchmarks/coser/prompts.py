@@ -1,4 +1,4 @@
-"""What each participant of a scene is told before it begins, out of a prompt pack."""
+"""The system prompt and the opening message of each participant of a scene, from a prompt pack."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class ScenePrompts:
     Attributes:
         pack: their templates.
         rules: word limit, motivations and the predictor's form of reply.
-        tags: characters write HER's tags in the place of brackets.
+        tags: characters write HER's tags instead of brackets.
     """
 
     pack: PromptPack

@@ -1,4 +1,4 @@
-"""The rules of a scene: one set for each protocol that published numbers were made by (conf/benchmark/protocol/)."""
+"""The rules of a scene: one set for each published protocol (conf/benchmark/protocol/)."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -40,4 +40,4 @@ class Rules:
     def __post_init__(self) -> None:
         for key in ("rounds", "word_limit"):
             if getattr(self, key) < 1:
-                raise ConfigError(f"benchmark.protocol.{key}: {getattr(self, key)} is not possible; give 1 or more")
+                raise ConfigError(f"benchmark.protocol.{key}: {getattr(self, key)} is invalid; give 1 or more")

@@ -1,7 +1,7 @@
-"""One scene: everybody's memory, who speaks, who hears what, and who is next. A coroutine; it waits only for engines.
+"""One scene: the participants' memories, who speaks, hears what, is next. A coroutine that waits only for engines.
 
     round 0, 1, ...   the current speaker says something (a character, or the environment)
-                      all others hear it: without thoughts, the speaker's name in front
+                      all others hear it: without thoughts, prefixed with the speaker's name
                       the predictor names the next speaker (next.py)
 
 Source: spec/coser.md, section 2.
@@ -16,12 +16,21 @@ from roleeval.benchmarks.coser.data import ENVIRONMENT, Line, Scene
 from roleeval.benchmarks.coser.next import NEXT_SPEAKER, Choice, Draw, draw_pool, follow, read_answer
 from roleeval.benchmarks.coser.prompts import ScenePrompts
 from roleeval.benchmarks.coser.rules import Rules
-from roleeval.benchmarks.coser.text import character_turn, with_name, without_name, without_thoughts
+from roleeval.benchmarks.coser.text import (
+    Given,
+    character_turn,
+    given_message,
+    tagged_turn,
+    with_name,
+    without_name,
+    without_thoughts,
+)
 from roleeval.benchmarks.participant import Participant, given_turn
 from roleeval.errors import UnsupportedRoleError
+from roleeval.models import Hears, heard_her
 from roleeval.types import MODEL, Part, Persona, Status, Transcript, Turn
 
-# Parts beside MODEL. The predictor's turns are asides.
+# Parts other than MODEL. The predictor's turns are asides.
 ENVIRONMENT_PART, PREDICTOR_PART, REFERENCE_PART = "environment", "next_speaker", "reference"
 # The predictor's answer is what a whole scene waits for; it is short, and a character's turn can follow at once.
 _PREDICTOR_FIRST, _OTHERS = 0, 1
@@ -53,7 +62,7 @@ class Play:
     turns: list[Turn] = field(default_factory=list)
 
     async def run(self) -> Transcript:
-        """Plays the scene to its end, or to the first call that failed for good."""
+        """Plays the scene to its end, or to the first call that failed in every attempt."""
         people = self._people()
         missing = await self._unsupported(people)
         if missing is not None:
@@ -136,12 +145,15 @@ class Play:
         return await someone.speak(sample_id=self.scene.id, turn=len(self.turns), call_attempts=self.attempts)
 
     async def _speak(self, someone: Participant, people: Mapping[str, Participant]) -> bool:
-        """One turn of a character or the environment; False where its call failed for good."""
+        """One turn of a character or the environment; False if its call failed in every attempt."""
         turn = await self._call(someone)
         if turn.status == "engine_failed":
             self.turns.append(turn)
             return False
         name = turn.speaker
+        tagged = self._tagged(turn)
+        if self.prompts.tags and turn.part == MODEL and not isinstance(self.actor.model, Hears):
+            turn = tagged_turn(turn)
         own = turn.own_history or turn.visible
         if someone.part == MODEL:
             turn = character_turn(turn)
@@ -150,18 +162,31 @@ class Play:
         self.turns.append(turn)
         if own.strip():
             someone.remember(with_name(own, name) if self.rules.force_name else own)
-        self._tell(name, turn.visible, people)
+        heard = without_name(without_thoughts(tagged)[0], name) if turn.visible else ""
+        self._tell(name, heard or turn.visible, people)
         return True
+
+    def _tagged(self, turn: Turn) -> str:
+        """A character's turn as others hear it where characters write HER's tags: actions keep theirs; else ""."""
+        if not self.prompts.tags or turn.part != MODEL:
+            return ""
+        model = self.actor.model
+        if isinstance(model, Hears):
+            return model.heard(turn.raw, turn.finish_reason)
+        return heard_her(turn.visible, turn.finish_reason)
 
     def _give(self, line: Line, people: Mapping[str, Participant]) -> None:
         """One turn of the reference, as if its speaker had said it."""
-        name, said = line.speaker, without_name(line.message, line.speaker).strip()
-        heard, thoughts = without_thoughts(said)
-        visible = said if name == ENVIRONMENT else heard
-        thoughts = "" if name == ENVIRONMENT else thoughts
-        self.turns.append(given_turn(name, visible, part=REFERENCE_PART, raw=line.message, thoughts=thoughts))
-        people[name].remember(with_name(said, name) if self.rules.force_name else said)
-        self._tell(name, visible, people)
+        name = line.speaker
+        given = given_message(line.message, name, tags=self.prompts.tags)
+        if name == ENVIRONMENT:
+            given = Given(given.shown, given.shown, "", given.shown, given.shown, given.tagged)
+        turn = given_turn(name, given.visible, part=REFERENCE_PART, raw=line.message, thoughts=given.thoughts)
+        if given.tagged:
+            turn = replace(turn, shown=given.shown if given.thoughts else "")
+        self.turns.append(turn)
+        people[name].remember(with_name(given.own, name) if self.rules.force_name else given.own)
+        self._tell(name, given.heard, people)
 
     def _tell(self, speaker: str, said: str, people: Mapping[str, Participant]) -> None:
         heard, _ = without_thoughts(said)
@@ -172,7 +197,7 @@ class Play:
                 someone.hear(f"{speaker}: {heard}")
 
     async def _next(self, current: str, number: int, people: Mapping[str, Participant]) -> Choice | None:
-        """Who is next; None where the predictor's call failed for good."""
+        """Who is next; None if the predictor's call failed in every attempt."""
         draw = Draw(self.actor.run_seed, self.scene.id, len(self.turns))
         if self.nsp == "reference":
             lines = self.scene.lines[number + 1 :]

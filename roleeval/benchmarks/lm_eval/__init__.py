@@ -1,4 +1,4 @@
-"""Any task of lm-eval, asked of a role-playing model. See docs/lm_eval.md."""
+"""Any task of lm-eval on a role-playing model. See docs/lm_eval.md."""
 
 from roleeval.benchmarks.lm_eval.benchmark import LmEval
 

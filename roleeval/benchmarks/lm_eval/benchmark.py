@@ -1,7 +1,7 @@
 """Any of lm-eval's tasks on any model family: does role tuning cost general ability?
 
-lm-eval makes the prompts and reads the answers, our engines write and score them, and what comes back is an ordinary
-result folder: one transcript per document (a turn per request), one score row per document and metric.
+lm-eval makes the prompts and scores the answers, our engines generate them, and the result is an ordinary result
+folder: one transcript per document (a turn per request), one score row per document and metric.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ class LmEval:
     Attributes:
         tasks: names of tasks, groups and tags, or paths of task YAML files.
         include_path: a folder with task YAML files of one's own.
-        num_fewshot: examples in front of each question; None is the task's own number.
+        num_fewshot: examples before each question; None: the task's own number.
         apply_chat_template: ask in the family's chat format; False sends lm-eval's plain text.
         role: the role played in all documents; None is none (then only families that need no role can be asked).
         description: of the role, for its system prompt.
@@ -67,10 +67,10 @@ class LmEval:
     def __post_init__(self) -> None:
         if not self.tasks:
             raise ConfigError(
-                "benchmark.tasks: empty; name lm-eval tasks, for example benchmark.tasks=[arc_easy,gsm8k]"
+                "benchmark.tasks: empty; give lm-eval tasks, for example benchmark.tasks=[arc_easy,gsm8k]"
             )
         if self.description and self.role is None:
-            raise ConfigError("benchmark.description: there is no role that it describes; set benchmark.role")
+            raise ConfigError("benchmark.description: set without a role; set benchmark.role too")
         if importlib.util.find_spec("lm_eval") is None:
             raise ConfigError("benchmark=lm_eval needs lm-eval: pip install 'roleeval[lm-eval]'")
 
@@ -99,11 +99,11 @@ class LmEval:
         for name, task in loaded["tasks"].items():
             if getattr(task, "UNSAFE_CODE", False) and not self.confirm_run_unsafe_code:
                 raise ConfigError(
-                    f"benchmark.tasks: {name} runs code that the model writes;"
-                    " set benchmark.confirm_run_unsafe_code=true where that is safe"
+                    f"benchmark.tasks: {name} executes code written by the model; if that is safe here, set"
+                    " benchmark.confirm_run_unsafe_code=true"
                 )
             if getattr(task, "MULTIMODAL", False):
-                raise ConfigError(f"benchmark.tasks: {name} shows images; only tasks of text can be asked")
+                raise ConfigError(f"benchmark.tasks: {name} uses images; only text tasks are supported")
             own = task.get_config("num_fewshot")
             if self.num_fewshot is not None and own != 0:
                 task.set_config(key="num_fewshot", value=self.num_fewshot)
@@ -126,7 +126,7 @@ class LmEval:
         close = difflib.get_close_matches(unknown[0], manager.all_tasks, n=5, cutoff=0.4)
         raise ConfigError(
             f"benchmark.tasks: lm-eval has no task {unknown[0]!r}"
-            + (f" (near it: {', '.join(close)})" if close else "")
+            + (f" (similar: {', '.join(close)})" if close else "")
             + "; `lm_eval ls tasks` lists them, benchmark.include_path=DIR adds your own"
         )
 
@@ -156,8 +156,8 @@ class LmEval:
         for name, task in self._loaded["tasks"].items():
             if task.OUTPUT_TYPE != "generate_until" and not actor.engine.likelihoods:
                 raise ConfigError(
-                    f"benchmark.tasks: {name} asks how likely given texts are ({task.OUTPUT_TYPE}), which this engine"
-                    " cannot say; use engine=vllm or engine=hf, or a task of output type generate_until"
+                    f"benchmark.tasks: {name} asks for likelihoods of given texts ({task.OUTPUT_TYPE}), which this"
+                    " engine does not support; use engine=vllm or engine=hf, or a task of output type generate_until"
                 )
         self.check_role(actor.model)
 
@@ -173,8 +173,7 @@ class LmEval:
             if self.role is not None:
                 raise ConfigError(f"benchmark.role: {error}") from error
             raise ConfigError(
-                f"benchmark.role: not set, and {model.family} has an adapter for each role and none for no role;"
-                " name a role"
+                f"benchmark.role: not set, but {model.family} has adapters for single roles only; give a role"
             ) from error
 
     async def evaluate(self, actor: Actor, *, limit: int | None, in_flight: int) -> AsyncIterator[Scored]:
@@ -274,7 +273,7 @@ class LmEval:
 
     @cached_property
     def _data_hash(self) -> str:
-        """Of all tasks: how they ask and score, and their documents; not where they lie."""
+        """Of all tasks: how they prompt and score, and their documents; not their paths."""
         parts = []
         for name, task in self._loaded["tasks"].items():
             config = {k: v for k, v in task.dump_config().items() if k not in ("dataset_path", "dataset_kwargs")}

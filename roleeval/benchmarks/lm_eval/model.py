@@ -1,8 +1,8 @@
-"""A persona model as lm-eval sees a model. Imports lm-eval, an optional extra: import this module where it is needed.
+"""A persona model behind lm-eval's model interface. Imports lm-eval, an optional extra: import this module lazily.
 
-lm-eval makes prompts and reads answers; here stand the family's prompt policy, its adapter, its reply format and our
-engine. lm-eval's own ways are kept where they decide a number: how contexts and continuations are tokenised, where
-texts are stopped, how long texts are cut into windows.
+lm-eval makes prompts and scores answers; this module adds the family's prompt policy, its adapter, its reply format and
+our engine. Where lm-eval's own behaviour affects a number, it is kept: how contexts and continuations are tokenised,
+where texts are stopped, how long texts are split into windows.
 """
 
 import json
@@ -60,14 +60,14 @@ class PlayedRole:
 
 
 class PersonaLM(TemplateLM):  # type: ignore[misc]
-    """See the module. `turns` holds what was asked and answered: (task, document's number) -> turns in order."""
+    """See the module. `turns` has all requests and replies: (task, document's number) -> turns in order."""
 
     def __init__(self, actor: Actor, played: PlayedRole, submit: Submit, *, in_flight: int) -> None:
         """Args:
         actor: the model, its engine and the run's seed.
         played: the role that the model plays.
         submit: runs a coroutine on the engine's event loop and waits for it.
-        in_flight: calls under way at once.
+        in_flight: parallel calls.
 
         Raises:
             UnsupportedRoleError: the family cannot play the role.
@@ -109,7 +109,7 @@ class PersonaLM(TemplateLM):  # type: ignore[misc]
         return f"{self._actor.model.name}-{self._actor.engine.fingerprint[:16]}"
 
     def _context(self, context: str) -> str:
-        # Without a chat template the role's system prompt stands in front, as lm-eval puts system instructions.
+        # Without a chat template the role's system prompt comes first, as lm-eval does with system instructions.
         system = self._played.system
         if self._chat or not system or not context:
             return context
@@ -165,7 +165,7 @@ class PersonaLM(TemplateLM):  # type: ignore[misc]
         return [_pair_of(turn)[0] for turn in self._kept("loglikelihood_rolling", requests, asks)]
 
     def _loglikelihood_tokens(self, requests: list[Any], **_: Any) -> list[tuple[float, bool]]:
-        raise NotImplementedError("loglikelihood asks the engine itself")
+        raise NotImplementedError("not used: loglikelihood calls the engine directly")
 
     # ---- how they are answered
 
@@ -262,7 +262,11 @@ class PersonaLM(TemplateLM):  # type: ignore[misc]
 
     def _request(self, context: str, sampling: Sampling, seed: int) -> Request:
         prefill = self._actor.model.prefill
-        if self._chat and self.tokenizer is None and self._actor.model.prompt("", (Message("user", ""),)) is None:
+        if (
+            self._chat
+            and self.tokenizer is None
+            and self._actor.model.prompt(self._played.system, (Message("user", ""),)) is None
+        ):
             chat, opening = json.loads(context)
             messages = tuple(Message(role, content) for role, content in chat)
             return Request(messages, sampling, seed, adapter=self._adapter, prefill=opening or prefill)
@@ -281,7 +285,7 @@ class PersonaLM(TemplateLM):  # type: ignore[misc]
         for name in options.keys() - _SAMPLING_KEYS - self._warned:
             self._warned.add(name)
             log.warning(
-                "lm-eval: the generation argument %s=%r is not known here and has no effect", name, options[name]
+                "lm-eval: the generation argument %s=%r is not supported and has no effect", name, options[name]
             )
         until = options.get("until") or []
         stop = tuple(text for text in ([until] if isinstance(until, str) else until) if text)

@@ -1,7 +1,8 @@
-"""Is each role's adapter really its own? Scores every role's reference answers under every role's adapter.
+"""Checks that each role has its own adapter: scores every role's reference answers under every role's adapter.
 
 A HyCoRA checkpoint does not say which embedding is which role, and folders of adapters can be misnamed. A role whose
-references another adapter finds likelier is reported. Source: spec/hycora.md, section 2.
+references another adapter finds likelier is reported, and so is one that another adapter finds as likely: the two are
+the same, or do nothing. Source: spec/hycora.md, section 2.
 """
 
 import asyncio
@@ -20,6 +21,9 @@ from roleeval.types import AdapterRef, LikelihoodRequest, Message, Sample
 
 # Answers to a role's own questions tell roles apart best.
 _SPLITS = ("eng_specific", "zh_specific", "rolegen_specific", "eng_general", "zh_general", "rolegen_general")
+
+# In nats per token: rounding in float32 is below it, and no trained adapter's lead is.
+_NO_LEAD = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +52,18 @@ class RoleCheck:
         others = [value for role, value in self.nll.items() if role != self.role]
         return min(others) - self.nll[self.role] if others else None
 
+    @property
+    def tied(self) -> tuple[str, ...]:
+        """Other roles whose adapters find the answers exactly as likely as the role's own adapter."""
+        own = self.nll[self.role]
+        return tuple(role for role, value in self.nll.items() if role != self.role and abs(value - own) <= _NO_LEAD)
+
     def to_json(self) -> dict[str, Any]:
         return {
             "role": self.role,
             "best": self.best,
             "margin": self.margin,
+            "tied_with": list(self.tied),
             "references": self.references,
             "nll_per_token": dict(self.nll),
         }
@@ -72,12 +83,18 @@ class AdaptersCheck:
 
     @property
     def mismatched(self) -> tuple[RoleCheck, ...]:
-        return tuple(role for role in self.roles if role.best != role.role)
+        return tuple(role for role in self.roles if role.best not in (role.role, *role.tied))
+
+    @property
+    def tied(self) -> tuple[RoleCheck, ...]:
+        """Roles whose adapter cannot be told from another role's."""
+        return tuple(role for role in self.roles if role.tied)
 
     def to_json(self) -> dict[str, Any]:
         return {
             "roles": [role.to_json() for role in self.roles],
             "mismatched": [role.role for role in self.mismatched],
+            "tied": [role.role for role in self.tied],
             "without_references": list(self.unknown),
         }
 
@@ -98,7 +115,7 @@ async def check_adapters(model: PersonaModel, engine: Engine, data: Path | None,
     adapters = {adapter.name: adapter for adapter in model.adapters()}
     samples = _samples(data, adapters, limit)
     if not samples:
-        raise DataError(f"{data or 'the embedded data'} has no answer of any of the roles {', '.join(adapters)}")
+        raise DataError(f"{data or 'the embedded data'} has no answers of the roles {', '.join(adapters)}")
     await engine.start()
     known = [role for role in adapters if role in samples]
     found = await asyncio.gather(*(_role(model, engine, role, adapters, samples[role]) for role in known))
@@ -117,7 +134,7 @@ async def _role(
 
 
 def _request(model: PersonaModel, sample: Sample, adapter: AdapterRef) -> LikelihoodRequest:
-    """The question as the family asks it, and the sample's first reference behind it."""
+    """The question in the family's format, followed by the sample's first reference."""
     system, history = RoleBench().system_prompt(sample.persona), (Message("user", sample.question),)
     prompt = model.prompt(system, history)
     return LikelihoodRequest(
@@ -142,5 +159,5 @@ def _all_samples(data: Path | None) -> Iterator[Sample]:
     folder = data if data is not None else resource("tasks/rolebench/embedded")
     splits: Any = tuple(split for split in _SPLITS if (folder / SPLITS[split].test).is_file())
     if not splits:
-        raise DataError(f"{folder}: no split of RoleBench there; expected for example {SPLITS['eng_specific'].test}")
+        raise DataError(f"{folder}: no RoleBench split in it; expected for example {SPLITS['eng_specific'].test}")
     return RoleBench(data_dir=None if data is None else str(data), splits=splits).samples(limit=None)

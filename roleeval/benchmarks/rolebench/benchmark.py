@@ -59,7 +59,7 @@ class RoleBench:
         if not self.splits:
             raise ConfigError(f"benchmark.splits: empty; allowed values: {', '.join(SPLITS)}")
         if len(set(self.splits)) < len(self.splits):
-            raise ConfigError(f"benchmark.splits: {', '.join(self.splits)} names a split twice")
+            raise ConfigError(f"benchmark.splits: {', '.join(self.splits)} contains a split twice")
 
     @property
     def name(self) -> str:
@@ -125,12 +125,12 @@ class RoleBench:
                 following = next(chosen, None)
 
     def system_prompt(self, persona: Persona) -> str:
-        """The system message for a persona; names the role alone where no description is at hand."""
+        """The system message for a persona; names only the role if no description is available."""
         name = f"{persona.language}.txt" if persona.description else f"{persona.language}_bare.txt"
         return fill(self.pack.template(name), role=persona.role, description=persona.description)
 
     async def episode(self, sample: Sample, actor: Actor) -> Transcript:
-        """One turn: the question, exactly as it stands in the data, and the answer."""
+        """One turn: the question, exactly as in the data, and the answer."""
         system = self.system_prompt(sample.persona)
         history = (Message("user", sample.question),)
         turn = await actor.say(sample.persona, system, history, sample_id=sample.id, turn=0)
@@ -235,7 +235,5 @@ def fetch(address: str, *, to: Path | None = None) -> Path:
             match["repo"], repo_type="dataset", revision=match["revision"], allow_patterns=patterns, local_dir=to
         )
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise DataError(
-            f"{address}: the hub did not deliver it ({error}); check the name, the commit and the network"
-        ) from error
+        raise DataError(f"{address}: download failed ({error}); check the name, the commit and the network") from error
     return Path(folder)

@@ -1,4 +1,4 @@
-"""Checks a folder in RoleBench's layout before anyone spends hours on it: what is there, and what is wrong with it."""
+"""Checks a folder in RoleBench's layout before a long run: what it contains, and what is malformed."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -64,7 +64,7 @@ def check_rolebench(folder: Path) -> FolderCheck:
     names = [name for spec in SPLITS.values() for name in (spec.test, spec.train)]
     files = tuple(_check_file(folder, name) for name in names if (folder / name).is_file())
     if not files:
-        raise DataError(f"{folder}: no RoleBench file there; expected for example {SPLITS['eng_specific'].test}")
+        raise DataError(f"{folder}: no RoleBench file in it; expected for example {SPLITS['eng_specific'].test}")
     malformed = [reason for file in files for reason in file.malformed]
     descriptions: dict[Language, int] = {}
     raw_references: dict[Language, int] = {}

@@ -11,19 +11,19 @@ would merge rows whose answers differ.
 Source: RoleLLM (arXiv 2310.00746) and its released files.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from roleeval.errors import DataError
+from roleeval.errors import DataError, cause_of
+from roleeval.jsonfiles import json_lines, parse_json, read_json
 from roleeval.types import Language
 
 
 @dataclass(frozen=True, slots=True)
 class SplitSpec:
-    """Where a split lies, and what it is compared with."""
+    """Where a split is, and what it is compared with."""
 
     folder: str
     language: Language
@@ -69,7 +69,7 @@ def split_file(data_dir: Path, split: str) -> Path:
     file = data_dir / SPLITS[split].test
     if not file.is_file():
         found = [name for name, spec in SPLITS.items() if (data_dir / spec.test).is_file()]
-        there = f"splits found there: {', '.join(found)}" if found else "no RoleBench file is there"
+        there = f"splits in the folder: {', '.join(found)}" if found else "no RoleBench file in the folder"
         raise DataError(f"benchmark.splits: {split} needs {file}, which does not exist; {there}")
     return file
 
@@ -83,32 +83,24 @@ def read_rows(
         DataError: a row is malformed (names file and line), or the file holds no row.
     """
     empty = True
-    with file.open("rb") as stream:
-        for number, line in enumerate(stream, start=1):
-            if not line.strip():
-                continue
-            empty = False
-            try:
-                yield _row(line, number)
-            except ValueError as error:
-                reason = f"{file}, line {number}: {error}"
-                if on_error == "raise":
-                    raise DataError(
-                        f"{reason}; mend it, or set benchmark.on_error=skip to leave such rows out"
-                    ) from error
-                if skipped is not None:
-                    skipped.append(reason)
+    for number, line in json_lines(file):
+        empty = False
+        try:
+            row = _row(line, number)
+        except Exception as error:  # whatever one row brings out
+            reason = f"{file}, line {number}: {error if isinstance(error, ValueError) else cause_of(error)}"
+            if on_error == "raise":
+                raise DataError(f"{reason}; fix it, or set benchmark.on_error=skip to skip such rows") from error
+            if skipped is not None:
+                skipped.append(reason)
+            continue
+        yield row
     if empty:
-        raise DataError(f"{file}: holds no rows")
+        raise DataError(f"{file}: contains no rows")
 
 
 def _row(line: bytes, number: int) -> Row:
-    try:
-        data = json.loads(line)
-    except UnicodeDecodeError as error:
-        raise ValueError("not UTF-8 text") from error
-    except json.JSONDecodeError as error:
-        raise ValueError(f"not valid JSON ({error.msg} at column {error.colno})") from error
+    data = parse_json(line)
     if not isinstance(data, dict):
         raise ValueError("not a JSON object")
     role, question = _text(data, "role"), _text(data, "question")
@@ -119,9 +111,6 @@ def _row(line: bytes, number: int) -> Row:
     kind = "+".join(kind) if isinstance(kind, list) and all(isinstance(k, str) for k in kind) else kind
     if not isinstance(kind, str):
         raise ValueError("type must be a string or a list of strings")
-    for text in (role, question, *generated):
-        if any("\ud800" <= c <= "\udfff" for c in text) if not text.isascii() else False:
-            raise ValueError("holds half of a surrogate pair, which is not text")
     return Row(role, question, tuple(generated), kind, number)
 
 
@@ -142,18 +131,18 @@ def read_descriptions(data_dir: Path, language: Language) -> dict[str, str]:
     if not file.is_file():
         return {}
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"{file}: not valid JSON ({error})") from error
+        data = read_json(file)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file}: {error}") from error
     if not isinstance(data, dict) or not all(isinstance(v, str) for v in data.values()):
         raise DataError(f"{file}: expected an object of role -> description")
     return data
 
 
 def read_raw_targets(data_dir: Path, language: Language) -> dict[str, str]:
-    """Instruction -> plain answer (the RAW reference); {} where no file is at hand.
+    """Instruction -> plain answer (the RAW reference); {} if no file is available.
 
-    An instruction that stands twice with different answers keeps the first.
+    A duplicate instruction with different answers keeps the first.
 
     Raises:
         DataError: a line is malformed; names file and line.
@@ -161,13 +150,13 @@ def read_raw_targets(data_dir: Path, language: Language) -> dict[str, str]:
     folder = data_dir / f"instructions-{_SUFFIX[language]}"
     targets: dict[str, str] = {}
     for file in sorted(folder.glob("*.jsonl")) if folder.is_dir() else ():
-        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
-            if not line.strip():
-                continue
+        for number, line in json_lines(file):
             try:
-                data = json.loads(line)
+                data = parse_json(line)
+                if not isinstance(data, dict):
+                    raise ValueError("not a JSON object")
                 instruction, target = _text(data, "instruction"), _text(data, "target")
-            except (ValueError, AttributeError) as error:
+            except ValueError as error:
                 raise DataError(f"{file}, line {number}: {error}") from error
             targets.setdefault(instruction, target)
             targets.setdefault(instruction.strip(), target)
@@ -175,7 +164,7 @@ def read_raw_targets(data_dir: Path, language: Language) -> dict[str, str]:
 
 
 def seen_in_training(data_dir: Path, split: str) -> frozenset[tuple[str, str]] | None:
-    """(role, question) pairs of the split's train file; None where that file is not at hand."""
+    """(role, question) pairs of the split's train file; None if that file is not available."""
     file = data_dir / SPLITS[split].train
     if not file.is_file():
         return None

@@ -35,7 +35,7 @@ class Adapters:
         """Makes an adapter the one that the model answers with; None is the base.
 
         Returns:
-            Where the adapter was loaded just now: the largest change of a log-probability behind the probe, in nats.
+            Where the adapter was loaded just now: the largest change of a log-probability after the probe, in nats.
 
         Raises:
             AdapterError: PEFT could not load it whole, or it changed the base.

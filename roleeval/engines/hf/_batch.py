@@ -1,6 +1,6 @@
-"""One batch of the hf engine: left padding, transformers' generate, and per row its own draws and its own end.
+"""One batch of the hf engine: left padding, transformers' generate, with a random generator and an end for each row.
 
-A row's text depends on its prompt, its sampling and its seed alone: padding is masked from attention and from the
+A row's text depends only on its prompt, its sampling and its seed: padding is masked from attention and from the
 repetition penalty, and every row draws from a generator of its own.
 """
 

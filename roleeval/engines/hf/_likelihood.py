@@ -1,6 +1,6 @@
 """One batch of the hf engine that scores given texts: left padding, one forward pass, no generation.
 
-Logits are kept for the scored positions alone: those of whole prompts would fill the memory (tokens x vocabulary).
+Logits are kept only for the scored positions: those of whole prompts would fill the memory (tokens x vocabulary).
 """
 
 import inspect

@@ -1,7 +1,7 @@
-"""The hf engine: transformers and PEFT in this process, for models or machines that vLLM does not serve.
+"""The hf engine: transformers and PEFT in this process, for models or machines that vLLM does not support.
 
 Concurrent requests with the same adapter and decoding parameters are put into one batch; in float32 a text does not
-depend on the batch it was written in (see _hf_batch.py). One batch runs at a time.
+depend on its batch (see _batch.py). One batch runs at a time.
 """
 
 import asyncio
@@ -181,7 +181,7 @@ class HfEngine:
         config = model.config.get_text_config()
         self._max_model_len = options.max_model_len or getattr(config, "max_position_embeddings", None) or 0
         if not self._max_model_len:
-            raise EngineError(f"{source.path} does not say how long its texts may be; set engine.max_model_len")
+            raise EngineError(f"{source.path} does not declare its maximum length; set engine.max_model_len")
         self._ends = frozenset(_ids(model.generation_config.eos_token_id) | _ids(self._tokenizer.eos_token_id))
         # A model's own defaults (Qwen ships repetition_penalty 1.05) would fill what a request leaves at "off".
         model.generation_config = GenerationConfig()
@@ -198,8 +198,8 @@ class HfEngine:
         limit = request.sampling.max_tokens
         if len(tokens) + limit > self._max_model_len:
             raise EngineError(
-                f"a prompt of {len(tokens)} tokens and {limit} new ones exceed the {self._max_model_len} that"
-                f" {self._source.path} is served with; lower model.sampling.max_tokens or raise engine.max_model_len"
+                f"a prompt of {len(tokens)} tokens and {limit} new tokens exceed the limit of {self._max_model_len} for"
+                f" {self._source.path}; lower model.sampling.max_tokens or raise engine.max_model_len"
             )
         job = Job(request, tokens, asyncio.get_running_loop().create_future())
         self._enqueue(job, request.sampling)
@@ -220,8 +220,8 @@ class HfEngine:
         prompt, continuation = scored_token_ids(self._tokenizer, request, prompts=self._prompts)
         if len(prompt) + len(continuation) > self._max_model_len:
             raise EngineError(
-                f"a prompt of {len(prompt)} tokens and a text of {len(continuation)} to be scored exceed the"
-                f" {self._max_model_len} that fit {self._source.path}; raise engine.max_model_len"
+                f"a prompt of {len(prompt)} tokens and a text of {len(continuation)} to score exceed the limit of"
+                f" {self._max_model_len} for {self._source.path}; raise engine.max_model_len"
             )
         job = ScoreJob(request, prompt, continuation, asyncio.get_running_loop().create_future())
         self._enqueue(job, None)
@@ -333,7 +333,7 @@ class HfEngine:
         return raised
 
     async def close(self) -> None:
-        """Stops after the token under way; requests that still wait fail."""
+        """Stops after the current token; requests that are still waiting fail."""
         worker, self._worker = self._worker, None
         if worker is None:
             return

@@ -1,4 +1,4 @@
-"""Checks of the openai engine's options: nothing in them may be a secret, and no message repeats one."""
+"""Checks the openai engine's options: they may not contain a secret, and no message repeats one."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -33,8 +33,8 @@ def check_key_variable(name: str) -> None:
     """
     if _looks_like_a_key(name):
         raise ConfigError(
-            "engine.api_key_env takes the name of an environment variable, not a key; its value is not repeated"
-            " here. Export the key (OPENAI_API_KEY=...) and give the variable's name"
+            "engine.api_key_env is the name of an environment variable, not a key (the given value is not repeated"
+            " here). Export the key (OPENAI_API_KEY=...) and give the variable's name"
         )
 
 
@@ -46,7 +46,7 @@ def check_extra_body(extra_body: Mapping[str, object]) -> None:
     """
     for path, value in _leaves("engine.extra_body", extra_body):
         if secret_name(path) or (isinstance(value, str) and value.startswith(KEY_PREFIXES)):
-            raise ConfigError(f"{path} looks like a secret; the only key sent is the one engine.api_key_env names")
+            raise ConfigError(f"{path} looks like a secret; only the key that engine.api_key_env names is sent")
 
 
 def check_name(option: str, name: str | None) -> None:
@@ -60,9 +60,7 @@ def check_name(option: str, name: str | None) -> None:
     if not name.strip():
         raise ConfigError(f"{option} is empty; give a name, or leave it out")
     if "://" in name or secret_value(name):
-        raise ConfigError(
-            f"{option} takes a name for what is served, such as qwen-7b-may; not an address and not a key"
-        )
+        raise ConfigError(f"{option} is a name for what is served, such as qwen-7b-may, not an address and not a key")
 
 
 def _looks_like_a_key(name: str) -> bool:

@@ -1,8 +1,8 @@
-"""What servers say of what they serve: their list of models, and the system_fingerprint of their replies.
+"""What servers report about the models they serve: their model list, and the system_fingerprint of their replies.
 
-The name of a served model says nothing of the weights behind it. What a server says is compared between equal servers
-here, and with what was said earlier in store.py; it stands in the manifest. It is no part of the fingerprint: a server
-that says more after an update would lose all its texts.
+The name of a served model does not identify its weights. The reports of identical servers are compared here, and with
+earlier reports in store.py; the manifest has them. They are not part of the fingerprint: otherwise a server that
+reports more after an update would lose all its texts.
 """
 
 import json
@@ -29,8 +29,8 @@ def model_facts(content: bytes, model: str, *, now: float) -> dict[str, str]:
             old says nothing.
 
     Returns:
-        Fact -> value, as the server wrote it; an adapter's facts have its name in front. Empty where the list does not
-        have the model.
+        Fact -> value, as the server wrote it; an adapter's facts are prefixed with its name. Empty where the list does
+        not have the model.
     """
     cards = {str(card["id"]): card for card in _cards(content)}
     if model not in cards:

@@ -36,7 +36,7 @@ def request_body(
         EngineError: the request cannot be expressed, or only by leaving out a sampling parameter.
     """
     if (request.messages is None) == (request.prompt is None):
-        raise EngineError("a request needs either messages or a raw prompt, and not both")
+        raise EngineError("a request needs either messages or a raw prompt, not both")
     sampling = request.sampling
     body: dict[str, Any] = {"model": model, "temperature": sampling.temperature, "top_p": sampling.top_p}
     if request.messages is None:
@@ -81,13 +81,13 @@ def read_completion(content: bytes, request: Request) -> tuple[Completion, str]:
         reasoning = message.get("reasoning_content") or message.get("reasoning") or ""
         refusal = message.get("refusal") or ""
     except (ValueError, LookupError, TypeError, AttributeError):
-        raise BrokenReplyError(f"a reply that is not a completion ({len(content)} bytes)") from None
+        raise BrokenReplyError(f"the reply is not a completion ({len(content)} bytes)") from None
     if refusal and not text:
         text, reason = refusal, "content_filter"
     if text is None and (reason == "content_filter" or (reason == "length" and reasoning)):
         text = ""  # filtered before the first token, or all tokens spent on reasoning
     if not isinstance(text, str) or reason in ("abort", "error"):
-        raise BrokenReplyError(f"a reply without a finished message (finish_reason {reason!r})")
+        raise BrokenReplyError(f"the reply has no finished message (finish_reason {reason!r})")
     usage = data.get("usage")
     completion = Completion(
         text=request.prefill + text,
@@ -133,7 +133,7 @@ def _extended_sampling(request: Request, *, extended: bool) -> dict[str, Any]:
         return fields | {"add_special_tokens": request.prompt_special_tokens} if raw else fields
     if sampling.top_k or sampling.repetition_penalty != 1.0:
         raise EngineError(
-            "top_k and repetition_penalty are only sent with engine.extended_sampling=true; set it, or leave"
+            "top_k and repetition_penalty need engine.extended_sampling=true; set it, or leave"
             " model.sampling.top_k=0 and model.sampling.repetition_penalty=1"
         )
     return {}

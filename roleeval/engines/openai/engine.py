@@ -1,7 +1,7 @@
 """The openai engine: any OpenAI-compatible endpoint (vLLM's server, SGLang, llama.cpp, a vendor's API).
 
-The server renders the chat and holds the adapters. Here: the request's body, back-off and fail-over over several base
-URLs, and reading replies that are late, cut off or empty without ever taking one for an answer.
+The server renders the chat and has the adapters. This module makes the request's body, backs off, fails over between
+several base URLs, and never accepts a late, cut-off or empty reply as an answer.
 """
 
 import asyncio
@@ -53,11 +53,11 @@ class OpenAIOptions:
             server that is restarted elsewhere, and a second one, find the same texts in the store.
         provider: whose endpoint it is. Part of the fingerprint together with the model's served name: two providers'
             models of one name are two models.
-        served_as: a name of your own for the weights and settings behind the endpoint, in the place of `provider`. A
+        served_as: a name of your own for the weights and settings behind the endpoint, instead of `provider`. A
             new one keeps their texts apart from those of other weights that were served under the same name.
         api_key_env: the *name* of the environment variable that holds the key.
         api_key_required: fail where the variable is not set; otherwise such servers get the key "EMPTY".
-        max_concurrency: requests under way at most, over all URLs.
+        max_concurrency: maximum number of parallel requests, over all URLs.
         timeout_s: of one attempt, from sending to the last byte.
         max_retries: further attempts after the first.
         backoff_base_s: the first retry waits between 0 and this; the bound doubles with every retry.
@@ -104,7 +104,7 @@ class OpenAIOptions:
         check_key_variable(self.api_key_env)
         check_extra_body(self.extra_body)
         if needed := {"model", "messages", "prompt"} & {*self.omit}:
-            raise ConfigError(f"engine.omit: no server answers without {sorted(needed)}")
+            raise ConfigError(f"engine.omit: every server needs {sorted(needed)}")
         if self.max_concurrency < 1 or self.max_retries < 0 or self.timeout_s <= 0:
             raise ConfigError("engine: max_concurrency and timeout_s must be positive, max_retries not negative")
 
@@ -203,8 +203,8 @@ class OpenAIEngine:
                 await asyncio.gather(*map(self._ask_models, self._endpoints))
                 for difference in self._servers.differences():
                     _log.warning(
-                        "%s: %s. engine.base_urls should be equal servers; give other weights or settings a name of"
-                        " their own (engine.served_as)",
+                        "%s: %s. All engine.base_urls must serve the same; give other weights or settings another"
+                        " name (engine.served_as)",
                         self._source.path,
                         difference,
                     )
@@ -218,7 +218,7 @@ class OpenAIEngine:
             raise EngineError(f"the environment variable {options.api_key_env} (engine.api_key_env) is not set")
         if not (self._key.isascii() and self._key.isprintable()):
             # The HTTP library would repeat the header in its own error.
-            raise EngineError(f"the key in {options.api_key_env} holds characters that no header can carry")
+            raise EngineError(f"the key in {options.api_key_env} contains characters that are not allowed in a header")
         self._endpoints = [
             _Endpoint(
                 url,
@@ -264,14 +264,14 @@ class OpenAIEngine:
                     wait_s = self._wait_s(attempt, failure, endpoint)
                     _log.info("%s; retry %d of %d in %.1f s", last, attempt + 1, options.max_retries, wait_s)
                     await asyncio.sleep(wait_s)
-        raise EngineError(f"{self._source.path}: no answer in {options.max_retries + 1} attempts; the last: {last}")
+        raise EngineError(f"{self._source.path}: no answer in {options.max_retries + 1} attempts; last error: {last}")
 
     def _hear(self, system_fingerprint: str) -> None:
         self._servers.heard(self._scrub(system_fingerprint))
         if self._servers.silent and not self._noticed and self._options.served_as is None:
             _log.info(
-                "%s: the server does not say what it serves (no model list, no system_fingerprint), so other weights"
-                " under this name would go unnoticed; if they change, set engine.served_as=NAME",
+                "%s: the server does not report what it serves (no model list, no system_fingerprint), so a change of"
+                " weights under this name would not be noticed; after a change, set engine.served_as=NAME",
                 self._source.path,
             )
             self._noticed = True
@@ -283,8 +283,8 @@ class OpenAIEngine:
             EngineError: always.
         """
         raise EngineError(
-            "engine=openai cannot say how likely a given text is: endpoints return log-probabilities of what they"
-            " generate, if any; use engine=vllm or engine=hf"
+            "engine=openai cannot score texts: endpoints return log-probabilities of generated texts only; use"
+            " engine=vllm or engine=hf"
         )
 
     async def scored_length(self) -> int:
@@ -359,7 +359,7 @@ class OpenAIEngine:
             return random.uniform(0.0, min(options.backoff_cap_s, options.backoff_base_s * 2.0 ** min(attempt, 32)))
         if failure.wait_s > options.max_retry_after_s:
             raise EngineError(
-                f"{endpoint.host} asks to wait {failure.wait_s:.0f} s, longer than engine.max_retry_after_s="
+                f"{endpoint.host} requests a wait of {failure.wait_s:.0f} s, longer than engine.max_retry_after_s="
                 f"{options.max_retry_after_s:g} ({failure})"
             )
         return failure.wait_s + random.uniform(0.0, options.backoff_base_s)  # or all who wait come back at once

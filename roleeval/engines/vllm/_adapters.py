@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from roleeval.engines._adapter_effect import AdapterEffects
+from roleeval.engines._protocol import LoraNeed, ModelSource
+from roleeval.engines.vllm._outer_layers import unserved_by
 from roleeval.engines.vllm._sampling import probing
 from roleeval.errors import AdapterError, EngineDeadError, EngineError, RoleEvalError
 from roleeval.types import AdapterRef
@@ -18,13 +20,51 @@ from roleeval.types import AdapterRef
 if TYPE_CHECKING:
     from vllm.lora.request import LoRARequest
 
+_OUTPUT = "lm_head"
 # In nats; below it differences are rounding, whatever the precision.
 _ROUNDING = 1e-6
 # The base may differ between two batches by this many times what it differed by between the first two answers.
 _SAME_BASE = 10.0
 _LEAST_LEAK = 1e-3
 
+# More adapters in one batch cost memory and time on every step; the rest wait in main memory.
+_MOST_IN_A_BATCH = 16
+
 Logprobs = Mapping[int, float]
+
+
+def lora_arguments(need: LoraNeed, *, rank: int, slots: int | None, held: int | None) -> dict[str, Any]:
+    """vLLM's arguments for a run's adapters.
+
+    Args:
+        need: the adapters.
+        rank: the largest rank that is to be served.
+        slots: adapters in one batch; None: as many as there are, within reason.
+        held: adapters in main memory; None: all.
+    """
+    slots = slots or min(need.count, _MOST_IN_A_BATCH)
+    return {
+        "enable_lora": True,
+        "max_loras": slots,
+        "max_cpu_loras": held or max(need.count, slots),
+        "max_lora_rank": rank,
+        # What no adapter is on stays as it is. vLLM would wrap the lm_head of a Llama in any case, and maps the rows of
+        # a wrapped one to requests: log-probabilities of prompts are wrong then, and end the engine on the CPU.
+        "lora_target_modules": sorted(need.modules) or None,
+    }
+
+
+def require_scoring(need: LoraNeed, source: ModelSource) -> None:
+    """Checks that texts can be scored beside a run's adapters on a base.
+
+    Raises:
+        EngineError: one of them is on the output layer.
+    """
+    if _OUTPUT in need.modules and not unserved_by(source):
+        raise EngineError(
+            f"vllm cannot score texts while it serves an adapter on {_OUTPUT}: log-probabilities of prompts would be"
+            " wrong; use engine=hf"
+        )
 
 
 class Adapters:

@@ -1,6 +1,6 @@
 """Why vLLM could not start, in one sentence with the keys that help.
 
-Its engine runs in a process of its own, and what went wrong there stands in that process's output among sixty lines.
+Its engine runs in a process of its own, and the cause of an error is in that process's output among sixty lines.
 That output goes to a file; the sentence is read from it.
 """
 

@@ -1,8 +1,8 @@
-"""Which vLLM this is, with which ones roleeval was tested, and whether it still has the internals that we touch.
+"""Which vLLM is installed, which versions roleeval was tested with, and whether the internals that we use still exist.
 
-Two lists. OURS is what our additions stand on (a faster start, the CPU's operators): where this vLLM is outside the
-tested range, or one of them is missing, vLLM is run as it is, with its own worker and its own start ("stock"), under a
-fingerprint of its own. NEEDED is what every request stands on: without one of those there is no engine.
+Two lists. OURS are the internals that our additions need (a faster start, the CPU's operators): with an untested
+version of vLLM, or if one of them is missing, vLLM runs with its own worker and its own start ("stock"), under a
+separate fingerprint. NEEDED are the internals that every request needs: if one is missing, there is no engine.
 
 A probe looks at a module, or at anything that has the same attributes (see _outline.py).
 """
@@ -140,7 +140,7 @@ _ARGUMENTS = """
     model revision trust_remote_code dtype max_model_len max_num_seqs enable_prefix_caching enforce_eager
     tensor_parallel_size data_parallel_size quantization gpu_memory_utilization scheduling_policy disable_log_stats
     use_tqdm_on_load structured_outputs_config block_size enable_chunked_prefill
-    enable_lora max_loras max_cpu_loras max_lora_rank
+    enable_lora max_loras max_cpu_loras max_lora_rank lora_target_modules
 """
 _SAMPLING = """
     temperature top_p top_k repetition_penalty max_tokens stop stop_token_ids seed structured_outputs output_kind
@@ -226,7 +226,7 @@ def decided(vllm: Installed, *, stock: bool | None) -> str:
     if stock is None:
         return why_stock(vllm)
     if missing := lacking(vllm):  # outside the tested range is the user's to say; what is missing is not
-        raise EngineError(f"engine.stock=false is not possible with {vllm}: {missing}; leave it unset")
+        raise EngineError(f"engine.stock=false does not work with {vllm}: {missing}; leave it unset")
     return ""
 
 

@@ -1,8 +1,8 @@
-"""Whether a vLLM engine writes what it itself would read: a check of the engine, whatever the model.
+"""A self-check of a vLLM engine, for any model: does its decoding agree with its scoring of the same text as a prompt?
 
-Decoding and reading a prompt are different kernels, often a captured graph against none. When one of them is wrong,
-texts are still words, scores are still numbers, and nothing else says so: seen with vllm 0.25.1 on a Hopper GPU, where
-a small model with a sliding window wrote word salad whose prompt it had scored correctly.
+Decoding and reading a prompt use different kernels, often with and without a captured graph. If one of them is wrong,
+texts are still words and scores are still numbers, so nothing else shows it: seen with vllm 0.25.1 on a Hopper GPU,
+where a small model with a sliding window generated word salad although it scored prompts correctly.
 """
 
 import math
@@ -59,8 +59,8 @@ def require_agreement(gap: float, model: str) -> None:
     """
     if not gap <= _LIMIT:
         raise EngineError(
-            f"vllm writes other tokens than {model} would: the likeliest ones are {gap:.1f} nats likelier than those it"
-            " wrote (a healthy engine: none, but for rounding). One of its kernels is wrong for this model; try"
+            f"vllm's self-check failed for {model}: decoding disagrees with prompt scoring by {gap:.1f} nats a token"
+            " (normal: 0, except for rounding). One of its kernels is wrong for this model; try"
             " engine.enforce_eager=true, another attention backend (+engine.extra.attention_backend=TRITON_ATTN) or"
-            " another vLLM; engine.check_decoding=false runs it all the same"
+            " another version of vLLM; engine.check_decoding=false skips the check"
         )

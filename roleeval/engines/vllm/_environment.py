@@ -1,6 +1,6 @@
-"""Settings that vLLM takes from the environment: given per engine, in force around its start, then put back.
+"""Settings that vLLM reads from the environment: given per engine, set while it starts, then restored.
 
-vLLM's processes are started with the environment of that moment; nothing that determines a text is read later.
+vLLM's processes inherit the environment at their start; nothing that determines a text is read later.
 """
 
 import os
@@ -34,9 +34,12 @@ def checked(given: Mapping[str, object]) -> dict[str, str]:
     """
     for name, value in given.items():
         if not re.fullmatch(rf"{_PREFIX}[A-Z0-9_]+", name):
-            raise ConfigError(f"engine.env.{name}: only vLLM's own settings can be given here, names in {_PREFIX}...")
+            raise ConfigError(f"engine.env.{name}: not a setting of vLLM; names here start with {_PREFIX}")
         if secret_name(name) or secret_value(value):
-            raise ConfigError(f"engine.env.{name}: may be a secret, which would end up in result folders; export it")
+            raise ConfigError(
+                f"engine.env.{name}: may be a secret, which would end up in result folders; export it in the shell"
+                " instead"
+            )
     return {name: str(int(value)) if isinstance(value, bool) else str(value) for name, value in given.items()}
 
 

@@ -1,7 +1,7 @@
 """The names that a module of an installed package defines, read from its source: nothing is imported.
 
-An engine's fingerprint must say before anything is loaded whether this vLLM will be run with our additions, and
-importing vLLM takes seconds. Reading the few modules that they touch takes milliseconds.
+An engine's fingerprint depends on whether vLLM runs with our additions and must be known before anything is loaded.
+Importing vLLM takes seconds; reading the source of the few modules involved takes milliseconds.
 """
 
 import ast

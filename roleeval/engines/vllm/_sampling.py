@@ -45,7 +45,7 @@ def reading(*, alternatives: int = 0) -> "SamplingParams":
 
 
 def probing() -> "SamplingParams":
-    """Parameters to get the log-probabilities of the likeliest next tokens behind a prompt."""
+    """Parameters to get the log-probabilities of the likeliest next tokens after a prompt."""
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind
 

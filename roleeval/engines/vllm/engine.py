@@ -12,7 +12,7 @@ import multiprocessing
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from roleeval.engines._adapter_effect import PROBE, AdapterEffects
@@ -31,10 +31,11 @@ from roleeval.engines.fingerprint import model_fingerprint, pinned
 from roleeval.engines.lora import Inspected, check_adapter, vllm_rank_limit
 from roleeval.engines.template import Prompts
 from roleeval.engines.vllm import _compat, _environment, _sampling
-from roleeval.engines.vllm._adapters import Adapters
+from roleeval.engines.vllm._adapters import Adapters, lora_arguments, require_scoring
 from roleeval.engines.vllm._cache import Cache, cpu_cache
 from roleeval.engines.vllm._cause import cause
 from roleeval.engines.vllm._decode_check import decode_gap, require_agreement
+from roleeval.engines.vllm._outer_layers import check_outer_layers, unserved_by
 from roleeval.engines.vllm._output import Output
 from roleeval.engines.vllm.cpu import arguments as cpu_arguments
 from roleeval.engines.vllm.cpu import start as cpu_start
@@ -48,8 +49,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# More adapters in one batch cost memory and time on every step; the rest wait in main memory.
-_MAX_LORAS_IN_A_BATCH = 16
 # Raise when cpu/worker.py or cpu/products.py, the block size or what dtype=auto means there changes: sums in another
 # order are other texts now and then.
 _CPU_OPERATORS = 5
@@ -173,6 +172,7 @@ class VllmEngine:
         """See Engine.check."""
         if adapter.fingerprint not in self._checked:
             patterns = _compat.rank_patterns()
+            check_outer_layers(adapter, self._source)
             found = check_adapter(adapter, self._source, max_rank=self._max_rank, patterns=patterns)
             self._checked[adapter.fingerprint] = found
 
@@ -235,14 +235,14 @@ class VllmEngine:
     def _announce(self) -> None:
         if self._stock:
             _log.warning(
-                "%s runs without roleeval's additions (%s); its texts are stored under a fingerprint of their own",
+                "%s runs without roleeval's additions (%s); its texts are stored under a separate fingerprint",
                 self._vllm,
                 self._stock,
             )
         if names := _environment.unnamed(self._env):
             _log.warning(
-                "%s: set in the environment and not part of the fingerprint, though texts may depend on it; unset it,"
-                " or give it to the engine: +engine.env.%s=%s",
+                "%s: set in the environment but not part of the fingerprint, although texts may depend on it; unset"
+                " it, or give it to the engine: +engine.env.%s=%s",
                 ", ".join(names),
                 names[0],
                 self._in_force[names[0]],
@@ -306,7 +306,7 @@ class VllmEngine:
             await self.close()
             if isinstance(error, EngineError) or not isinstance(error, Exception):
                 raise
-            raise EngineError(f"vllm failed at its first request to {self._source.path}: {error}") from error
+            raise EngineError(f"vllm failed at the first request to {self._source.path}: {error}") from error
 
     def _arguments(self) -> dict[str, Any]:
         options = self._options
@@ -337,14 +337,10 @@ class VllmEngine:
                 tensor_parallel_size=options.tensor_parallel_size, stock=bool(self._stock)
             )
         if self._lora.count:
-            given, count = options.max_loras, self._lora.count
-            loras = cpu_arguments.lora_slots(given, count) if cpu else given or min(count, _MAX_LORAS_IN_A_BATCH)
-            arguments |= {
-                "enable_lora": True,
-                "max_loras": loras,
-                "max_cpu_loras": options.max_cpu_loras or max(count, loras),
-                "max_lora_rank": self._max_rank,
-            }
+            # Which modules are wrapped matters only where the output layer might be.
+            need = replace(self._lora, modules=frozenset()) if unserved_by(self._source) else self._lora
+            slots = cpu_arguments.lora_slots(options.max_loras, self._lora.count) if cpu else options.max_loras
+            arguments |= lora_arguments(need, rank=self._max_rank, slots=slots, held=options.max_cpu_loras)
         return arguments | options.extra
 
     async def generate(self, request: Request) -> Completion:
@@ -357,8 +353,8 @@ class VllmEngine:
         limit = request.sampling.max_tokens
         if len(tokens) + limit > self._max_model_len:
             raise EngineError(
-                f"a prompt of {len(tokens)} tokens and {limit} new ones exceed the {self._max_model_len} that"
-                f" {self._source.path} is served with; lower model.sampling.max_tokens or raise engine.max_model_len"
+                f"a prompt of {len(tokens)} tokens and {limit} new tokens exceed the limit of {self._max_model_len} for"
+                f" {self._source.path}; lower model.sampling.max_tokens or raise engine.max_model_len"
             )
         params = _sampling.writing(request, stop_token_ids(self._special, request.sampling.stop))
         last = await self._answer(tokens, params, request)
@@ -381,11 +377,12 @@ class VllmEngine:
         Raises:
             EngineDeadError: the engine's process is gone; nothing more will be answered.
         """
+        require_scoring(self._lora, self._source)
         prompt, continuation = scored_token_ids(self._tokenizer, request, prompts=self._prompts)
         if len(prompt) + len(continuation) >= self._max_model_len:  # vLLM generates one token in any case
             raise EngineError(
-                f"a prompt of {len(prompt)} tokens and a text of {len(continuation)} to be scored exceed the"
-                f" {self._max_model_len - 1} that fit {self._source.path}; raise engine.max_model_len"
+                f"a prompt of {len(prompt)} tokens and a text of {len(continuation)} to score exceed the limit of"
+                f" {self._max_model_len - 1} for {self._source.path}; raise engine.max_model_len"
             )
         last = await self._answer([*prompt, *continuation], _sampling.reading(), request)
         scored = (last.prompt_logprobs if last is not None else None) or []

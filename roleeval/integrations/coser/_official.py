@@ -7,7 +7,6 @@
 Source: spec/coser.md, section 3.
 """
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from roleeval.errors import DataError
+from roleeval.jsonfiles import read_json
 
 NEXT_SPEAKER, ENVIRONMENT = "NSP", "Environment"
 # Names in the files -> names of metrics.
@@ -82,16 +82,16 @@ def read_evaluation(file: Path, simulation: Path | None) -> Evaluation:
     """
     data = _json(file)
     if not isinstance(data, dict) or not isinstance(data.get("cases"), dict) or not data["cases"]:
-        raise DataError(f"{file}: no 'cases' with a case in it; is this an evaluation file of CoSER's code?")
+        raise DataError(f"{file}: 'cases' is missing or empty; is this an evaluation file of CoSER's code?")
     known = {} if simulation is None else _simulations(simulation)
     cases = []
     for name, case in data["cases"].items():
         cases.append(_case(name, case, known.get(name), f"{file}, case {name!r}"))
     if simulation is not None and not known.keys() & data["cases"].keys():
-        raise DataError(f"{simulation}: has none of the cases of {file}; is this another run's?")
+        raise DataError(f"{simulation}: has none of the cases of {file}; is it from another run?")
     cases += [unjudged for name, unjudged in known.items() if name not in data["cases"]]
     if missing := [case.id for case in cases if case.verdicts and bool(case.overlaps) != bool(cases[0].overlaps)]:
-        raise DataError(f"{file}, case {missing[0]!r}: bleu and rouge_l are in some cases and not in others")
+        raise DataError(f"{file}, case {missing[0]!r}: bleu and rouge_l are missing here, but present in other cases")
     scores = data.get("scores", {})
     names = {**DIMENSIONS, "avg": AVERAGE, **OVERLAPS}
     where = f"{file}, scores"
@@ -101,11 +101,11 @@ def read_evaluation(file: Path, simulation: Path | None) -> Evaluation:
 
 def _json(file: Path) -> Any:
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        return read_json(file)
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror})") from error
     except ValueError as error:
-        raise DataError(f"{file}: not valid JSON in UTF-8 ({error})") from error
+        raise DataError(f"{file}: {error}") from error
 
 
 def _simulations(file: Path) -> dict[str, OfficialCase]:
@@ -122,7 +122,7 @@ def _simulations(file: Path) -> dict[str, OfficialCase]:
         name = f"{entry['book_title']}-{entry['i_p']}-{entry['i_c']}"
         _check_id(name, where)
         if name in found:
-            raise DataError(f"{where}: {name!r} comes a second time")
+            raise DataError(f"{where}: {name!r} appears twice")
         turns = _turns(entry["simulation"], f"{file}, case {name!r}")
         found[name] = OfficialCase(name, turns, scenario=str(entry.get("circumstance") or ""))
     return found
@@ -133,10 +133,12 @@ def _case(name: str, case: Any, simulated: OfficialCase | None, where: str) -> O
     if not isinstance(case, dict) or not isinstance(case.get("critique"), dict):
         raise DataError(f"{where}: lacks 'critique'")
     if "simulation" not in case and simulated is None:
-        raise DataError(f"{where}: lacks 'simulation', which says how many rounds there were; give --simulation FILE")
+        raise DataError(f"{where}: lacks 'simulation', which has the number of rounds; give --simulation FILE")
     turns = _turns(case["simulation"], where) if "simulation" in case else ()
     if simulated is not None and turns and turns != simulated.turns:
-        raise DataError(f"{where}: 'simulation' differs from the simulation file's; is that another run's?")
+        raise DataError(
+            f"{where}: 'simulation' differs from the one in the simulation file; is that file from another run?"
+        )
     critique = case["critique"]
     overlaps = {
         metric: _number(critique, key, where, highest=1.0)
@@ -144,7 +146,7 @@ def _case(name: str, case: Any, simulated: OfficialCase | None, where: str) -> O
         if critique.get(key) is not None
     }
     if overlaps and len(overlaps) < len(OVERLAPS):
-        raise DataError(f"{where}: has one of bleu and rouge_l, and not the other")
+        raise DataError(f"{where}: has only one of bleu and rouge_l")
     return OfficialCase(
         id=name,
         turns=turns or (simulated.turns if simulated else ()),

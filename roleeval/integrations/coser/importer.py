@@ -6,8 +6,8 @@
       scores.parquet, summary.json
       manifest.json       `imported`: which files, and every difference between stored and recomputed scores
 
-Points are recomputed from the flaws; what the file stores is compared and not taken over. BLEU and ROUGE-L are taken as
-stored. Source: spec/coser.md, section 3.
+Points are recomputed from the flaws; the stored ones are only compared. BLEU and ROUGE-L are copied as stored. Source:
+spec/coser.md, section 3.
 """
 
 from collections import Counter
@@ -73,7 +73,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """A flaw whose severity is no whole number from 1 to 5, and what became of it."""
+    """A flaw whose severity is not a whole number from 1 to 5, and how it was read."""
 
     case: str
     dimension: str
@@ -136,7 +136,7 @@ def import_coser(
     folder = ResultFolder(out)
     there = folder.manifest()
     if there is not None and "imported" not in there.more:
-        raise ResultError(f"{out}: holds a run that was not imported; choose another folder")
+        raise ResultError(f"{out}: contains a run that was not imported; choose another folder")
     found = read_evaluation(evaluation, simulation)
     benchmark = None if data is None else Coser(data_file=str(data), on_error="skip")
     samples = _samples(found, benchmark)
@@ -172,7 +172,7 @@ def _samples(found: Evaluation, benchmark: Coser | None) -> list[Sample]:
     samples = []
     for index, case in enumerate(found.cases):
         if benchmark is not None and case.id not in known:
-            raise DataError(f"{benchmark.data_file}: no case {case.id!r}; is that the test set of this evaluation?")
+            raise DataError(f"{benchmark.data_file}: no case {case.id!r}; is this the test set of the evaluation?")
         texts = {"book": case.book, "scenario": case.scenario}
         bare = Sample(case.id, index, "all", case.book, Persona("", "", "en"), case.scenario, {}, {}, texts)
         samples.append(replace(known.get(case.id, bare), index=index))
@@ -245,7 +245,7 @@ def _differ(stored: float, recomputed: float | None) -> bool:
 
 
 def _judge_record(scenes: Sequence[_Scene], judge: str, *, cap: float | None) -> JudgeRecord:
-    """What the manifest says of a judge, as far as the file says it; its metrics stand first in their tables."""
+    """A judge's record for the manifest, as far as the file has it; its metrics come first in their tables."""
     briefs = {metric.removeprefix(f"{_PREFIX}/"): title for title, metric in DIMENSIONS.items()}
     infos = gca_infos(briefs, rounds=_MOST_ROUNDS, cap=cap)
     places = {info.name: place for place, info in enumerate([infos[-1], *infos[:-1]], start=_FIRST_PLACE)}

@@ -1,7 +1,7 @@
 """`--model roleeval` on lm-eval's own command line.
 
-lm-eval 0.4.13 looks for models in its own package and has no place to name others, so this module registers ours and
-then is that command line:
+lm-eval 0.4.13 finds only the models in its own package, so this module registers ours and then runs lm-eval's command
+line:
 
     python -m roleeval.integrations.lm_eval.command run --model roleeval --model_args model=zoo_shared_lora,...
 

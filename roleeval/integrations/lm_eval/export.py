@@ -1,10 +1,10 @@
-"""Writes a result folder as lm-eval writes its results, so that whatever reads those reads ours.
+"""Writes a result folder in lm-eval's layout, for tools that read lm-eval's results.
 
     <out>/<model>/results_<time>.json                        means per split, configuration, our manifest and summary
     <out>/<model>/samples_<benchmark>_<split>_<time>.jsonl   one line per sample
 
 A RoleBench sample is the row of the lm-eval task of the same name, with its hashes; metric names are the task's too.
-Texts are what others see: no reasoning. lm-eval's own hash and clean-up functions are used, imported when called.
+Texts are the visible ones, without reasoning. lm-eval's own hash and clean-up functions are used, imported when called.
 Source: lm_eval/evaluator.py and lm_eval/loggers/evaluation_tracker.py of lm-eval 0.4.13.
 """
 
@@ -51,7 +51,7 @@ def export(folder: Path, out: Path) -> list[Path]:
     source = ResultFolder(folder)
     manifest, summary = source.manifest(), source.summary()
     if manifest is None:
-        raise ResultError(f"{folder}: no manifest.json there, so it is not a finished run")
+        raise ResultError(f"{folder}: no manifest.json, so not a finished run")
     if summary is None or not source.scores.is_file():
         raise ResultError(f"{folder}: not scored yet; run the same command with stages=[score]")
     lm_eval = _lm_eval_utils()
@@ -93,7 +93,7 @@ def _lm_eval_utils() -> Any:
     try:
         import lm_eval.utils
     except ImportError as error:
-        raise ConfigError("the export uses lm-eval, which is not installed: pip install 'roleeval[lm-eval]'") from error
+        raise ConfigError("the export needs lm-eval: pip install 'roleeval[lm-eval]'") from error
     return lm_eval.utils
 
 
@@ -124,7 +124,7 @@ class _Task:
             doc: the sample as a document.
             transcript: how it was played.
             metrics: flat name -> value.
-            protocols: whose references lie in the document under their names; the first there are, are the target.
+            protocols: whose references are in the document under their names; the first ones present are the target.
             kwargs: decoding parameters.
         """
         lm_eval = _lm_eval_utils()
@@ -157,7 +157,7 @@ class _Task:
             self.metrics[metric].append(value)
 
     def means(self, summary: Mapping[str, Any]) -> dict[str, Any]:
-        """lm-eval's results of one task. Our intervals are clustered by role and stand under "roleeval"."""
+        """lm-eval's results of one task. Our intervals are clustered by role and are under "roleeval"."""
         means = {metric: mean_of_known(values) for metric, values in self.metrics.items()}
         for metric, groups in summary["metrics"].items():  # those with a value per role, which no sample has
             if self.split in groups and metric not in means:

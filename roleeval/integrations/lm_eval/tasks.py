@@ -1,4 +1,4 @@
-"""What the lm-eval tasks in tasks/rolebench/*.yaml are made of: rows, numbers per row, and their mean.
+"""The functions of the lm-eval tasks in tasks/rolebench/*.yaml: rows, values per row, and their mean.
 
 Stock `lm_eval` finds these functions by the names in the YAML files, in a checkout and in an installed package alike.
 Rows come from the RoleBench benchmark and numbers from the metrics, so nothing is defined twice. lm-eval itself is not
@@ -41,7 +41,7 @@ def dataset(*, rolebench_split: SplitName, **_: Any) -> dict[str, Any]:
         rows = [task_row(sample) for sample in benchmark.samples(limit=None)]
     except DataError as error:
         raise DataError(
-            f"lm-eval task rolebench_{rolebench_split}: {error}; {DATA_DIR} names the data's folder"
+            f"lm-eval task rolebench_{rolebench_split}: {error}; set {DATA_DIR} to the data's folder"
         ) from error
     text, texts = Value("string"), List(Value("string"))
     features = Features({name: texts if name in PROTOCOLS else text for name in rows[0]})
@@ -52,7 +52,7 @@ def task_row(sample: Sample) -> dict[str, Any]:
     """Returns a RoleBench sample as a row of its lm-eval task.
 
     Keys: id, role, language, question (exact), system (the system prompt), the protocols of the split with their
-    references (None where they are not at hand), type and seen_in_training ("" where not known).
+    references (None if they are not available), type and seen_in_training ("" where not known).
     """
     general = sample.split.endswith("_general")
     return {

@@ -1,4 +1,4 @@
-"""HyCoRA: a hyper-network that generates one LoRA adapter per role. Reading, materialising, exporting, playing."""
+"""HyCoRA: a hyper-network that generates one LoRA adapter per role. Reads checkpoints, exports adapters."""
 
 from roleeval.models.hycora._adapters import (
     adapter_address,
@@ -13,7 +13,7 @@ from roleeval.models.hycora._generate import LoraPair, lora_pairs
 from roleeval.models.hycora._layout import LAYOUTS, Layout
 from roleeval.models.hycora._manifest import read_manifest
 from roleeval.models.hycora._parameters import HyCoraShape, ModuleShape, Parameters, count_parameters
-from roleeval.models.hycora._prompts import raw_prompt
+from roleeval.models.raw_prompts import raw_prompt
 
 __all__ = [
     "LAYOUTS",

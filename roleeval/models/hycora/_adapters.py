@@ -1,10 +1,10 @@
-"""Adapters on disk: standard PEFT folders that appear whole or not at all.
+"""Adapters on disk: standard PEFT folders, written completely or not at all.
 
     FOLDER/adapter_config.json          LORA, r, lora_alpha, target_modules
     FOLDER/adapter_model.safetensors    lora_A and lora_B of every module, float32
     FOLDER/roleeval.json                the address (what it was made from) and the hash of the weights
 
-Memory stays at one module type: tensors go to the file as they are generated.
+Only one module type is in memory at a time: tensors are written as they are generated.
 """
 
 import hashlib
@@ -89,7 +89,7 @@ def export(
     if not base.is_dir():
         raise AdapterError(f"base model {base}: no such folder; give the base as a local folder")
     if not check_base(opened, base):
-        log.warning("base model %s has no safetensors files: that the checkpoint fits it was not checked", base)
+        log.warning("base model %s has no safetensors files, so it was not checked that the checkpoint fits it", base)
     wanted = [(number, name) for number, name in enumerate(names) if not only or name in only]
     folders = {name: out / role_folder(name) for _, name in wanted}
     for number, name in wanted:
@@ -100,7 +100,7 @@ def export(
 
 
 def write_adapter(checkpoint: Checkpoint, role_id: int, folder: Path, *, base: str = "") -> bool:
-    """Makes a role's adapter and renames it into place; safe beside other writers of the same folder.
+    """Makes a role's adapter and renames it into place; safe with concurrent writers of the same folder.
 
     Args:
         checkpoint: an opened checkpoint.
@@ -139,7 +139,7 @@ def _is_there(folder: Path, address: str) -> bool:
     weights = folder / _WEIGHTS
     if weights.is_file() and (folder / _CONFIG).is_file() and file_hash(weights) == record.get("sha256"):
         return True
-    log.warning("adapter %s is damaged and is made again", folder)
+    log.warning("adapter %s is damaged; writing it again", folder)
     grave = folder.with_name(f".{address[:12]}.{secrets.token_hex(4)}.damaged")
     try:
         os.replace(folder, grave)
@@ -233,7 +233,7 @@ class _Writer:
         """The next tensor; `values` is a contiguous float32 array."""
         expected = next(self._names)
         if name != expected:
-            raise AdapterError(f"tensor {name} came where {expected} belongs")
+            raise AdapterError(f"found tensor {name} where {expected} was expected")
         self._write(memoryview(values.astype("<f4", copy=False)).cast("B"))
 
     def _write(self, content: bytes | memoryview) -> None:

@@ -1,12 +1,11 @@
-"""Reading a HyCoRA checkpoint as the official training writes it, and refusing one that is not whole.
+"""Reads a HyCoRA checkpoint in the layout of the official training, and refuses an incomplete one.
 
     CHECKPOINT/model.safetensors (or pytorch_model.bin)   trainable tensors only, shared ones under decoder layer 0
     CHECKPOINT/config.json                                alpha, and sizes that the tensors must agree with
 
-Tensors are found by the end of their names, so another prefix (`hyper_network.`) loads too.
+Tensors are matched by the end of their names, so another prefix (`hyper_network.`) works too.
 """
 
-import json
 import re
 from collections import defaultdict
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from roleeval.engines.lora import safetensors_shapes
 from roleeval.errors import AdapterError
 from roleeval.hashing import digest, file_hash
+from roleeval.jsonfiles import read_json
 from roleeval.models.hycora._layout import Layout, layout_of
 from roleeval.models.hycora._parameters import HyCoraShape, ModuleShape
 from roleeval.models.hycora._tensors import TensorFile
@@ -123,8 +123,8 @@ def check_base(checkpoint: Checkpoint, base: Path) -> bool:
                 raise AdapterError(f"{where}: the base has no {name}")
             if weight != (sizes.outputs, sizes.inputs):
                 raise AdapterError(
-                    f"{where}: {name} is {list(weight)} (out, in) and the checkpoint is for"
-                    f" [{sizes.outputs}, {sizes.inputs}]"
+                    f"{where}: {name} is {list(weight)} (out, in) but the checkpoint is for [{sizes.outputs},"
+                    f" {sizes.inputs}]"
                 )
     further = layout.base_module(layout.modules[0], shape.layers)
     if f"{further}.weight" in have:
@@ -143,11 +143,11 @@ def _looks_right(names: Mapping[str, Any]) -> bool:
 def _read_config(folder: Path) -> dict[str, Any]:
     file = folder / "config.json"
     if not file.is_file():
-        raise AdapterError(f"checkpoint {folder}: no config.json there; it holds alpha, which no tensor tells")
+        raise AdapterError(f"checkpoint {folder}: no config.json in it, which is needed for alpha")
     try:
-        config = json.loads(file.read_text(encoding="utf-8"))
+        config = read_json(file)
     except (OSError, ValueError) as error:
-        raise AdapterError(f"{file}: not readable as JSON ({error})") from error
+        raise AdapterError(f"{file}: cannot be read as JSON ({error})") from error
     if not isinstance(config, dict):
         raise AdapterError(f"{file}: expected a JSON object")
     return config
@@ -216,7 +216,7 @@ class _Sizes:
         there = any(n in self._keys for n in names)
         if wanted is False and there:
             raise AdapterError(
-                f"{self._file.file}: it has {name}, but config.json says {name.replace('norm', 'layernorm')} is false"
+                f"{self._file.file}: has {name}, but config.json says {name.replace('norm', 'layernorm')} is false"
             )
         if there or wanted:
             for tensor in names:
@@ -230,7 +230,7 @@ class _Sizes:
         rows, _ = self._shape(f"{head}.up.weight", None, width)
         self._shape(f"{head}.up.bias", rows)
         if rows % rank:
-            raise self._wrong(f"{head}.up.weight", f"its rows should be a multiple of the rank {rank}")
+            raise self._wrong(f"{head}.up.weight", f"its rows must be a multiple of the rank {rank}")
         _, outputs = self._shape(f"layers.0.{module}.lora_B", rank, None)
         for layer in range(1, layers):
             self._shape(f"layers.{layer}.{module}.lora_B", rank, outputs)
@@ -239,7 +239,7 @@ class _Sizes:
     def _shape(self, name: str, *wanted: int | None) -> tuple[int, ...]:
         key = self._keys.get(name)
         if key is None:
-            raise AdapterError(f"{self._file.file}: tensor {name} is missing; the checkpoint is not whole")
+            raise AdapterError(f"{self._file.file}: tensor {name} is missing; the checkpoint is incomplete")
         shape = self._file.shapes[key]
         fits = len(shape) == len(wanted) and all(w in (None, s) for s, w in zip(shape, wanted, strict=True))
         if not fits or 0 in shape:
@@ -266,6 +266,6 @@ def _check_config(folder: Path, config: Mapping[str, Any], shape: HyCoraShape, t
     for key, allowed in found.items():
         if config.get(key) is not None and config[key] not in allowed:
             raise AdapterError(
-                f"{folder / 'config.json'}: {key} is {config[key]!r} and the tensors say {allowed[-1]};"
-                " config.json and the weights are not of one checkpoint"
+                f"{folder / 'config.json'}: {key} is {config[key]!r} but the tensors have {allowed[-1]};"
+                " config.json and the weights are from different checkpoints"
             )

@@ -15,8 +15,7 @@ from roleeval.models.hycora._adapters import cached_adapter, default_cache
 from roleeval.models.hycora._checkpoint import Checkpoint, check_base, open_checkpoint
 from roleeval.models.hycora._manifest import read_manifest
 from roleeval.models.hycora._parameters import Parameters, count_parameters
-from roleeval.models.hycora._prompts import raw_prompt
-from roleeval.types import AdapterRef, Message, Persona
+from roleeval.types import AdapterRef, Persona
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +30,7 @@ class HyCora(Base):
         roles: the role manifest, a file that names the roles in the order of their ids; or "zoo:NAME/FILE".
         cache_dir: where adapters are kept; None: roleeval/hycora in the user's cache folder.
         system_prompt: "none" is what the network was trained with.
-        prompt_format: "chat" is the base's chat template; the others are the raw prompts of HyCoRA's own evaluation.
+        prompt_format: see Base; "llama", "qwen2" and "chatglm2" are the raw prompts of HyCoRA's own evaluation.
 
     Source: spec/hycora.md.
     """
@@ -40,7 +39,6 @@ class HyCora(Base):
     roles: str = field(metadata=OUTSIDE_IDENTITY)
     cache_dir: str | None = field(default=None, metadata=OUTSIDE_IDENTITY)
     system_prompt: Literal["persona", "none"] = "none"
-    prompt_format: Literal["chat", "llama", "qwen2", "chatglm2"] = "chat"
 
     @property
     def family(self) -> str:
@@ -84,16 +82,7 @@ class HyCora(Base):
     def adapter(self, persona: Persona) -> AdapterRef | None:
         if persona.role not in self.role_ids:
             raise UnsupportedRoleError(
-                f"role {persona.role!r} is not in {self.roles}: this network knows {len(self.role_ids)} roles and"
-                " cannot play another"
+                f"role {persona.role!r} is not in {self.roles}, which has {len(self.role_ids)} roles; the network can"
+                " play no other"
             )
         return self._make(persona.role)
-
-    def prompt(self, system: str, history: Sequence[Message]) -> str | None:
-        """See PersonaModel.prompt; None with prompt_format=chat."""
-        return None if self.prompt_format == "chat" else raw_prompt(self.prompt_format, history)
-
-    @property
-    def prompt_special_tokens(self) -> bool:
-        """ChatGLM2's two prefix tokens have no text; they come from its tokenizer."""
-        return self.prompt_format == "chatglm2"

@@ -1,4 +1,4 @@
-"""The hyper-network's forward pass: a role's LoRA matrices out of its embedding, module by module."""
+"""The hyper-network's forward pass: a role's LoRA matrices from its embedding, module by module."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """Which linear modules a HyCoRA checkpoint adapts, in the order that its module ids count them.
 
 module_id = type_index * layers + layer: another order of the types gives a wrong adapter without an error, so the order
-stands here and nowhere else.
+is defined only here.
 """
 
 from collections.abc import Collection
@@ -71,5 +71,5 @@ def layout_of(modules: Collection[str], where: str) -> Layout:
             return layout
     known = ", ".join(layout.name for layout in LAYOUTS)
     raise AdapterError(
-        f"{where}: unknown architecture, it adapts {', '.join(sorted(modules)) or 'no module'}; known are {known}"
+        f"{where}: unknown architecture: it adapts {', '.join(sorted(modules)) or 'no module'}; known: {known}"
     )

@@ -1,4 +1,4 @@
-"""The role manifest: which role has which embedding. A checkpoint does not say it, and it is never guessed."""
+"""The role manifest: which role has which embedding. A checkpoint does not contain this, and it is never guessed."""
 
 import json
 from pathlib import Path
@@ -28,14 +28,14 @@ def read_manifest(file: Path, *, roles: int) -> tuple[str, ...]:
     try:
         content = json.loads(file.read_text(encoding="utf-8-sig"), object_pairs_hook=_Object)
     except (OSError, ValueError, RecursionError) as error:
-        raise AdapterError(f"role manifest {file}: not readable as JSON ({error}); it should be {_HELP}") from error
+        raise AdapterError(f"role manifest {file}: cannot be read as JSON ({error}); it must be {_HELP}") from error
     names = [key for key, _ in content] if isinstance(content, _Object) else content
     if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
-        raise AdapterError(f"role manifest {file}: it should be {_HELP}")
+        raise AdapterError(f"role manifest {file}: it must be {_HELP}")
     first: dict[str, int] = {}
     for number, name in enumerate(names):
         if first.setdefault(name, number) != number:
-            raise AdapterError(f"role manifest {file}: role {name!r} is there twice, as id {first[name]} and {number}")
+            raise AdapterError(f"role manifest {file}: role {name!r} is listed twice, as id {first[name]} and {number}")
     if len(names) != roles:
         raise AdapterError(
             f"role manifest {file}: it has {len(names)} roles and the checkpoint's role embedding has {roles};"

@@ -25,8 +25,8 @@ class HyCoraShape:
         rank: r.
         layers: L, decoder layers of the base.
         modules: the module types in the order of module ids.
-        norm_input: a layer norm in front of the encoder.
-        norm_output: a layer norm behind it.
+        norm_input: a layer norm before the encoder.
+        norm_output: a layer norm after it.
     """
 
     roles: int

@@ -1,4 +1,4 @@
-"""The tensors of a checkpoint file, one at a time: neither format is read into memory as a whole."""
+"""The tensors of a checkpoint file, one at a time: neither format is loaded completely."""
 
 import pickle
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ class TensorFile:
     def __init__(self, folder: Path) -> None:
         files = [folder / name for name in _FILES if (folder / name).is_file()]
         if not files:
-            raise AdapterError(f"checkpoint {folder}: no {' or '.join(_FILES)} there")
+            raise AdapterError(f"checkpoint {folder}: no {' or '.join(_FILES)} in it")
         self.file = files[0]
         self._read: _Safetensors | _Pickled = (
             _Safetensors(self.file) if self.file.suffix == ".safetensors" else _Pickled(self.file)
@@ -75,8 +75,8 @@ def _load_pickle(file: Path) -> dict[str, Any]:
             content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise AdapterError(
-            f"{file}: refused, it is not plain tensors and loading it could run code"
-            f" ({str(error).splitlines()[0]}); convert it to safetensors where you trust it"
+            f"{file}: refused, because it does not contain only tensors and loading it could run code"
+            f" ({str(error).splitlines()[0]}); if you trust it, convert it to safetensors"
         ) from error
     except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
         raise AdapterError(f"{file}: not a readable PyTorch file ({error})") from error

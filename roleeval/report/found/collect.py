@@ -1,6 +1,6 @@
-"""Finds result folders and reads what tables need of them: manifest.json and summary.json.
+"""Finds result folders and reads what tables need: manifest.json and summary.json.
 
-A folder that is unfinished, not scored or damaged is named in `Collection.not_shown` with the reason; it never stops
+A folder that is unfinished, not scored or damaged is listed in `Collection.not_shown` with the reason; it never stops
 a report.
 """
 
@@ -16,6 +16,7 @@ from typing import Any
 from roleeval.errors import ResultError
 from roleeval.metrics import MetricInfo
 from roleeval.results import ResultFolder, summary_infos
+from roleeval.results.integrity import require_sound
 from roleeval.results.manifest import JudgeRecord, Manifest, PanelRecord
 
 _SMALL_JUDGE = 1_000_000_000
@@ -53,7 +54,7 @@ class Entry:
         method: how the interval was made (see stats.Estimate); "" without one, and where an older version made it.
         statuses: status -> rows; empty for an average of groups.
         mean_of: the groups averaged; empty for a group of rows.
-        over_rows: their rows are pooled, in the place of a mean of their means.
+        over_rows: their rows are pooled, instead of a mean of their means.
         spread: over seeds, in a row that is the mean of several; None where a seed has no mean.
         bounds: the mean if all that judges left out were the worst, and the best, possible; None for other metrics.
         test: in a table of differences.
@@ -94,7 +95,7 @@ class Parameters:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a run was, for captions and for telling what may stand in one table."""
+    """Facts about a run, for captions and for deciding what may share a table."""
 
     data: str
     data_hash: str
@@ -205,6 +206,7 @@ def _read(folder: Path) -> RunResult | NotShown:
             return NotShown(folder, "unfinished: no manifest.json; run the same command again to finish it")
         if summary is None:
             return NotShown(folder, "not scored: no summary.json; run the same command with stages=[score]")
+        require_sound(result, manifest, quick=True)
         return _run(folder, manifest, summary)
     except (ResultError, OSError) as error:
         return NotShown(folder, f"damaged: {error}")
@@ -266,7 +268,7 @@ def _setup(named: Mapping[str, str], helpers: Mapping[str, Any]) -> dict[str, st
 
 
 def _judge(record: JudgeRecord | PanelRecord) -> str:
-    """Who judged, and how often in vain."""
+    """The judge, and how many questions failed."""
     if isinstance(record, PanelRecord):
         return f"mean over {', '.join(record.members)}"
     pack, source, parameters = record.pack, record.model.source, record.model.parameters

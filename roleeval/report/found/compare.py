@@ -1,8 +1,8 @@
-"""What may stand in one table, and what its caption says.
+"""Which runs may share a table, and what its caption says.
 
-Runs are comparable when they answered the same items put the same way: same data, prompt pack, set-up (a benchmark's
-protocol and the models it needs), limit and splits.
-Model, seed, decoding and engine may differ; the caption or the runs' table says how.
+Runs are comparable if they answered the same items, asked in the same way: same data, prompt pack, set-up (a
+benchmark's protocol and the models it needs), limit and splits. Model, seed, decoding and engine may differ; the
+caption or the runs' table says how.
 """
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
@@ -16,8 +16,8 @@ from roleeval.stats import FEW_CLUSTERS, LEVEL, RESAMPLES
 
 _HASH_DIGITS = 12
 _SEVERAL_SEEDS = (
-    "a row of several seeds holds their mean, an interval of the same kind over each sample's mean over seeds,"
-    " and the standard deviation and range of the seeds' means; its n counts the answers of all seeds"
+    "a row of several seeds has their mean, an interval of the same kind over each sample's mean over seeds, and the"
+    " standard deviation and range of the seeds' means; its n counts the answers of all seeds"
 )
 
 
@@ -28,7 +28,7 @@ class RunSet:
     Attributes:
         title: its heading.
         benchmark: whose runs they are.
-        rows: what tables show; a row may stand for runs with several seeds.
+        rows: what tables show; a row may represent runs with several seeds.
         difference: what sets them apart from the benchmark's other sets, "" for the only one.
     """
 
@@ -39,7 +39,7 @@ class RunSet:
 
     @property
     def runs(self) -> tuple[RunResult, ...]:
-        """Every single run behind the rows."""
+        """Every single run of the rows."""
         return tuple(run for row in self.rows for run in row.members or (row,))
 
     @property
@@ -49,7 +49,7 @@ class RunSet:
 
 
 def run_sets(runs: Sequence[RunResult]) -> list[RunSet]:
-    """Parts runs (or rows) into sets whose members may stand in one table; in order of benchmark, larger sets first."""
+    """Splits runs (or rows) into sets whose members may share a table; in order of benchmark, larger sets first."""
     sets = []
     for benchmark in sorted({run.benchmark for run in runs}):
         parts: dict[Hashable, list[RunResult]] = {}
@@ -104,7 +104,7 @@ def packs(facts: Facts) -> str:
 
 
 def setup(facts: Facts) -> str:
-    """A benchmark's protocol and the models that it needs beside the one under test; "" where it has none."""
+    """A benchmark's protocol and the models that it needs besides the one under test; "" where it has none."""
     return ", ".join(f"{name} {value}" for name, value in facts.setup.items())
 
 
@@ -170,7 +170,7 @@ def caption(run_set: RunSet, clusters: Iterable[int]) -> str:
 
     Args:
         run_set: the runs in the table.
-        clusters: numbers of clusters behind its intervals.
+        clusters: numbers of clusters of its intervals.
     """
     facts = [run.facts for run in run_set.runs]
     counts = sorted(set(clusters))
@@ -200,7 +200,7 @@ def _shared(facts: Sequence[Facts], value: Callable[[Facts], str]) -> str:
 def _warnings(facts: Sequence[Facts]) -> list[str]:
     found = []
     if bare := sorted({language for f in facts for language in f.bare_personas}):
-        found.append(f"no role descriptions for {', '.join(bare)}: the persona prompt holds the role's name alone")
+        found.append(f"no role descriptions for {', '.join(bare)}: the persona prompt has only the role's name")
     if skipped := max(f.rows_skipped for f in facts):
-        found.append(f"{skipped} malformed rows of the data left out")
+        found.append(f"{skipped} malformed rows of the data skipped")
     return found

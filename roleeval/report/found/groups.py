@@ -1,7 +1,7 @@
-"""Which groups of scores get a table, and which entry of a run stands in which cell.
+"""Which groups of scores get a table, and which entry of a run is in which cell.
 
 A group is "split" or "split/protocol", or an average of groups ("eng/AVG"). Metrics without references have one entry
-per split; they stand beside every protocol of it.
+per split; they are shown with every protocol of the split.
 """
 
 from collections.abc import Iterable, Sequence

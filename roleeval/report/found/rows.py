@@ -1,4 +1,4 @@
-"""scores.parquet as reports need it: the rows of one metric in one group, joined on the sample."""
+"""Reads scores.parquet for reports: the rows of one metric in one group, joined on the sample."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Runs that differ only in their seed become one row: the mean over seeds, with its interval and the seeds' spread."""
+"""Combines runs that differ only in their seed into one row: mean over seeds, interval, and the seeds' spread."""
 
 import statistics
 from collections import Counter
@@ -50,7 +50,7 @@ def _are_seeds_of_one(part: Sequence[RunResult]) -> bool:
 
 
 def member_rows(run: RunResult) -> MetricFrames:
-    """The score rows behind a table's row.
+    """The score rows of a table's row.
 
     Raises:
         ResultError: they cannot be read.

@@ -1,4 +1,4 @@
-"""Judge cards: how far a judge's verdicts in finished folders can be trusted.
+"""Judge cards: how reliable a judge's verdicts in finished folders are.
 
 DIR/
   card.json   everything, with full precision

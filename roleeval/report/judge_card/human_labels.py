@@ -1,14 +1,14 @@
-"""Human labels: what people say of the same answers, from a CSV or JSON Lines file.
+"""Human labels: people's ratings of the same answers, from a CSV or JSON Lines file.
 
 sample      as in transcripts.jsonl ("eng_general/1")
 model       the run's model, or MODEL/RUN
 criterion   a metric of the judge without its column ("overall", "character", "style"; "style/win" is "style")
-value       a number: points, or of comparisons 1 for a win, 0.5, 0
-rater       optional; several raters of one answer count as their mean
+value       a number: points, or for comparisons 1 (win), 0.5 (tie) or 0 (loss)
+rater       optional; several raters of one answer are averaged
 """
 
 import csv
-import json
+import io
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from roleeval.errors import DataError
+from roleeval.jsonfiles import parse_json
 
 _NEEDED = ("sample", "model", "criterion", "value")
 
 
 @dataclass(frozen=True, slots=True)
 class HumanLabel:
-    """One person's opinion of one answer; `line` is where it stands."""
+    """One person's rating of one answer; `line` is its line in the file."""
 
     sample: str
     model: str
@@ -53,18 +54,18 @@ def read_human_labels(file: Path) -> list[HumanLabel]:
         key = (label.sample, label.model, label.criterion, label.rater)
         if key in first:
             raise DataError(
-                f"{file}, line {line}: the same sample, model and criterion as line {first[key]}; name the raters in a"
-                " column rater, or leave one out"
+                f"{file}, line {line}: the same sample, model and criterion as line {first[key]}; give raters in a"
+                " column rater, or remove one"
             )
         first[key] = line
         labels.append(label)
     if not labels:
-        raise DataError(f"{file}: holds no labels")
+        raise DataError(f"{file}: contains no labels")
     return labels
 
 
 def _csv_rows(file: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    reader = csv.DictReader(text.splitlines(keepends=True))
+    reader = csv.DictReader(io.StringIO(text, newline=""))
     _check_columns(file, 1, reader.fieldnames or ())
     try:
         for row in reader:
@@ -78,9 +79,9 @@ def _json_rows(file: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = parse_json(line.encode(errors="surrogatepass"))
         except ValueError as error:
-            raise DataError(f"{file}, line {number}: not valid JSON ({error})") from error
+            raise DataError(f"{file}, line {number}: {error}") from error
         if not isinstance(row, dict):
             raise DataError(f"{file}, line {number}: not a JSON object")
         _check_columns(file, number, row)
@@ -102,6 +103,6 @@ def _label(file: Path, line: int, row: Mapping[str, Any]) -> HumanLabel:
     except (TypeError, ValueError):
         value = math.nan
     if not math.isfinite(value):
-        raise DataError(f"{file}, line {line}: value is {row['value']!r} and not a number")
+        raise DataError(f"{file}, line {line}: value is {row['value']!r}, not a number")
     sample, model, criterion = (str(row[name]).strip() for name in ("sample", "model", "criterion"))
     return HumanLabel(sample, model, criterion, value, str(row.get("rater") or "").strip(), line)

@@ -1,4 +1,4 @@
-"""What a judge card says: how often a judge fails, how stable and how biased it is, and with whom it agrees."""
+"""Measures a judge: failures, stability, biases, and agreement with other judges and people."""
 
 import re
 from collections import Counter
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-# Names that vendors give to all models of one origin, as they stand in model paths.
+# Names that vendors give to all models of one origin, as found in model paths.
 _FAMILIES = frozenset(
     (
         *("qwen", "llama", "gpt", "claude", "gemini", "gemma", "deepseek", "mistral", "mixtral", "chatglm", "glm"),
@@ -79,7 +79,7 @@ class Card:
         benchmark: whose samples it judged.
         judge, model, prompts: in words.
         parameters: of the judge model.
-        runs: whom it judged.
+        runs: the judged runs.
         questions: asked.
         coverage: share of them with a verdict.
         unusable: share of the replies that had no usable verdict; its n counts replies.
@@ -95,7 +95,7 @@ class Card:
         flip, first_slot: of comparisons.
         length: rank correlation of what was given with the answer's length.
         wins: run -> win rate as judged and at equal length.
-        same_family: run -> why judge and candidate may be kin.
+        same_family: run -> why judge and candidate may be related.
         controls: what the manifest holds of positive controls.
     """
 
@@ -244,7 +244,7 @@ def _kin(column: JudgeColumn, run_id: str) -> str:
     if mine == theirs:
         return "the same model path"
     shared = sorted(_family_names(mine) & _family_names(theirs))
-    return f"both are called {shared[0]}" if shared else ""
+    return f"both have {shared[0]} in their names" if shared else ""
 
 
 def _family_names(path: str) -> set[str]:
@@ -327,4 +327,6 @@ def _check_labels(columns: Sequence[JudgeColumn], labels: Sequence[HumanLabel], 
         if not any(label.sample in column.runs[run].items for column, run in runs):
             raise DataError(f"{where}: sample {label.sample!r} is not among the answers of {label.model}")
         if not any(_metric(column, label.criterion) for column in named):
-            raise DataError(f"{where}: criterion {label.criterion!r} is no judge's; there are: {', '.join(criteria)}")
+            raise DataError(
+                f"{where}: criterion {label.criterion!r} is not a judge's; there are: {', '.join(criteria)}"
+            )

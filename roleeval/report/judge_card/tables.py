@@ -73,12 +73,11 @@ def _habits(cards: Sequence[Card]) -> Table:
         ("judge", "flips", "first slot", "length", "same family"),
         rows,
         [
-            "Flips: comparisons whose two orders name different winners. First slot: verdicts for what is shown first;"
-            " of pairs 0.5 is even, of k ranked answers 1/k.",
-            "Length: rank correlation of what the judge gave with the answer's length in characters (of comparisons:"
-            " with the difference in length); long answers may also be better ones.",
-            "Same family: judge and candidate have the same weights, path or family name; what is not named may be kin"
-            " all the same.",
+            "Flips: comparisons whose two orders name different winners. First slot: verdicts for what is shown"
+            " first; unbiased is 0.5 for pairs, 1/k for k ranked answers.",
+            "Length: rank correlation of the judge's values with the answer's length in characters (of comparisons:"
+            " with the difference in length); long answers may also be better.",
+            "Same family: judge and candidate have the same weights, path or family name; others may still be related.",
         ],
     )
 
@@ -100,13 +99,13 @@ def _variances(cards: Sequence[Card]) -> Table:
     for card in cards:
         for model, split in card.variances.items():
             parts = (split.samples, split.seeds, split.answers, split.repeats)
-            counted = f"{split.used}" + (f", {split.dropped} left out" if split.dropped else "")
+            counted = f"{split.used}" + (f", {split.dropped} excluded" if split.dropped else "")
             rows.append(((card.column,), (model,), *((_number(part),) for part in parts), (counted,)))
         if not card.variances:
             rows.append(((card.column,), (NOTHING,), *([(NOT_MEASURED,)] * 4), ("0",)))
     notes = [
         "Variance of points: between samples, between seeds (whole runs), between the answers of one sample over seeds,"
-        " between repeats of one question. What was not repeated is part of the component before it."
+        " between repeats of one question. A source that was not repeated is included in the component before it."
     ]
     return _table("Variance", ("judge", "model", "samples", "seeds", "answers", "repeats", "n"), rows, notes)
 
@@ -126,7 +125,7 @@ def _agreements(cards: Sequence[Card]) -> Table:
         "Agreement between judges",
         _AGREEMENT,
         rows,
-        ["Measured where two judges have the same items. Intervals are 95 %, over the benchmark's clusters."],
+        ["Measured if two judges have judged the same items. Intervals are 95 %, over the benchmark's clusters."],
     )
 
 
@@ -148,8 +147,8 @@ def _people(cards: Sequence[Card]) -> Table:
     if not rows:
         rows = [((NOTHING,), (NOTHING,), (NOT_MEASURED,), (NOT_MEASURED,), (NOT_MEASURED,), ("0",))]
     notes = [
-        "Measured with --labels FILE. Alpha takes distances on the judge's scale and is left out where people use"
-        " another one; the rank correlations do not mind."
+        "Measured with --labels FILE. Alpha uses distances on the judge's scale and is omitted if people use another"
+        " scale; rank correlations do not depend on it."
     ]
     return _table("Agreement with people", ("judge", *_AGREEMENT[1:]), rows, notes)
 
@@ -175,7 +174,7 @@ def _controls(card: Card) -> Table:
         rows: list[tuple[Cell, ...]] = [(("all faults",), (NOT_MEASURED,))]
         return _table(f"Positive controls of {card.column}", ("fault", "verdict"), rows, [note])
     doses = list(next(iter(record["faults"].values()))["doses"])
-    what = "mean at dose" if record["kind"] == "points" else "unspoilt answer wins against dose"
+    what = "mean at dose" if record["kind"] == "points" else "unmodified answer wins against dose"
     rows = [
         (
             (name.replace("_", " "),),
@@ -186,9 +185,9 @@ def _controls(card: Card) -> Table:
         for name, fault in record["faults"].items()
     ]
     notes = [
-        f"{record['answers']} {_BASES[record.get('base', 'reference')]} with faults put into them; {record['metric']}.",
-        '"In order": means stand in the order of the doses, and the interval of dose 3 against none excludes no'
-        " difference. Ordered answers: share whose doses stand in order, with at least one step.",
+        f"{record['answers']} {_BASES[record.get('base', 'reference')]} with injected faults; {record['metric']}.",
+        '"In order": the means are in the order of the doses, and the interval of the difference between dose 3 and no'
+        " fault excludes 0. Ordered answers: share whose doses are in order, with at least one step.",
     ]
     columns = ("fault", "verdict", *(f"{what} {dose}" for dose in doses), "ordered answers")
     return _table(f"Positive controls of {card.column}", columns, rows, notes)

@@ -1,4 +1,4 @@
-"""What a judge's column says of each item, as arrays for statistics."""
+"""A judge's values for each item, as arrays for statistics."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ Values = Mapping[str, Mapping[tuple[str, ...], float]]
 
 
 def headline(column: JudgeColumn) -> str:
-    """The metric that stands for a judge."""
+    """The metric that represents a judge."""
     return primary([column.infos[name] for name in column.ranges]).name
 
 

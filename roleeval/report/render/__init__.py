@@ -1,1 +1,1 @@
-"""Formats: terminal, Markdown, CSV, picture."""
+"""Formats: terminal, Markdown, CSV, plot."""

@@ -1,6 +1,6 @@
-"""report.csv: one line per run, metric and group, with full precision, for whoever computes on.
+"""report.csv: one line per run, metric and group, with full precision, for further analysis.
 
-A mean over seeds has lines of its own after the runs: `seeds` lists what it is the mean of, and `seed` is empty.
+A mean over seeds has separate lines after the runs: `seeds` lists the averaged seeds, and `seed` is empty.
 """
 
 import csv

@@ -33,9 +33,9 @@ def markdown(collection: Collection, compared: Sequence[Comparison] = (), rating
 
 def _opening(collection: Collection) -> str:
     shown, left_out = len(collection.runs), len(collection.not_shown)
-    missing = f" {left_out} folder(s) are not shown; the last section says why." if left_out else ""
+    missing = f" {left_out} folder(s) are not shown; see the last section for the reasons." if left_out else ""
     return (
-        f"{shown} run(s), reported by roleeval {__version__}. A cell holds a mean and its interval; values are"
+        f"{shown} run(s), reported by roleeval {__version__}. A cell has a mean and its interval; values are"
         f" fractions except lengths, counts, ranks and points. Coverage is scored / planned answers.{missing}"
     )
 
@@ -61,7 +61,7 @@ def _set_section(run_set: RunSet, compared: Sequence[Comparison], ratings: Seque
 
 def _reported(benchmarks: Iterable[str]) -> list[str]:
     tables = published_tables(benchmarks)
-    lines = ["## Reported elsewhere", "", "Printed in papers, not measured here.", ""] if tables else []
+    lines = ["## Reported elsewhere", "", "Published numbers, not measured here.", ""] if tables else []
     for table in tables:
         lines += table_lines(table)
     return lines

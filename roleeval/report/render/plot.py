@@ -22,7 +22,7 @@ def png(collection: Collection) -> bytes:
 
 
 def _panels(run_set: RunSet) -> list[tuple[str, MetricInfo]]:
-    """Each headline group with the metric of its headline that stands for the others and that a run has there.
+    """Each headline group with the metric of its headline that represents the others and that a run has there.
 
     That is the first primary one, else the first whose higher values are better and that can be read alone.
     """

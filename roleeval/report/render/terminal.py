@@ -1,6 +1,6 @@
-"""The headline on the terminal: metrics downwards and models across while all models fit, else the other way round.
+"""The headline on the terminal: metrics as rows and models as columns if all models fit, otherwise transposed.
 
-80 columns are enough; the models of a table always stand together.
+80 columns are enough; the models of a table are never split up.
 """
 
 import re
@@ -64,10 +64,10 @@ def print_collection(
             console.print(Text(plain(line), style="dim"))
         console.print()
     if compared is None and any(len(run_set.rows) > 1 for run_set in sets):
-        hint = "Paired differences: roleeval report FOLDER --reference MODEL, MODEL being one of the above."
+        hint = "Paired differences: roleeval report FOLDER --reference MODEL, with one of the models above."
         console.print(Text(hint, style="dim"))
     if any(run.facts.judges for run in collection.runs):
-        console.print(Text("How far the judges can be trusted: roleeval judge-card FOLDER.", style="dim"))
+        console.print(Text("Reliability of the judges: roleeval judge-card FOLDER.", style="dim"))
     if collection.not_shown:
         console.print(Text("Not shown:", style="yellow"))
         for item in collection.not_shown:

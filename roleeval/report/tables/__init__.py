@@ -1,1 +1,1 @@
-"""Tables: what a report says, before it is written in any format."""
+"""Tables: the contents of a report, independent of the format."""

@@ -1,4 +1,4 @@
-"""What tables take from metrics' infos: the columns' order, which stand in the headline, and how a value is written."""
+"""What tables take from MetricInfo: the order of columns, which are in the headline, and how a value is written."""
 
 from collections.abc import Iterable, Mapping
 

@@ -1,6 +1,6 @@
-"""Paired differences against a reference model: what both have answered, sample by sample.
+"""Paired differences from a reference model, over the samples that both have answered.
 
-A difference is held as an Entry: n counts pairs, missing the samples that only one of the two (or none) has.
+A difference is stored as an Entry: n counts pairs, missing counts samples that only one of the two (or none) has.
 """
 
 import csv
@@ -75,7 +75,7 @@ def comparisons(collection: Collection, reference: str) -> list[Comparison]:
         same = [row for row in run_set.rows if reference in (row.model, f"{row.model}/{row.name}")]
         if len(same) > 1:
             names = ", ".join(f"{row.model}/{row.name}" for row in same)
-            raise ResultError(f"--reference {reference}: {run_set.title} has several such runs; give one of: {names}")
+            raise ResultError(f"--reference {reference}: {run_set.title} has several runs of it; give one of: {names}")
         if same:
             rows = member_rows(same[0])
             others = [other for other in run_set.rows if other is not same[0]]
@@ -224,7 +224,7 @@ def _caption(comparison: Comparison) -> str:
     one, several = clusters_word(comparison.run_set, 1), clusters_word(comparison.run_set)
     return (
         f"Model minus {comparison.reference.model} ({comparison.reference.name}), over the samples that both have;"
-        f" {interval_words(comparison.run_set, comparison.others)}; paired; p of a test that exchanges the two models"
+        f" {interval_words(comparison.run_set, comparison.others)}; paired; p of a test that swaps the two models"
         f" {one} by {one}, from {FEW_CLUSTERS} {several} on the larger one of its p and a bootstrap-t test's;"
         " Holm-corrected for the number of models."
     )
@@ -235,25 +235,23 @@ def _notes(comparison: Comparison, metrics: Sequence[str], entries: Sequence[Ent
     notes = [
         f'"not separable": p is above {1 - LEVEL:.2f} or the interval contains 0. p is corrected for the number of'
         " models, not for the number of metrics.",
-        '"detectable": the true difference that this comparison would find four times out of five, with p corrected for'
-        " the number of models; absent where no result could be called higher or lower.",
+        '"detectable": the true difference that this comparison would detect four times out of five, with p corrected'
+        " for the number of models; absent where no result could be called higher or lower.",
     ]
     if falling := lower_is_better(metrics, comparison.run_set.infos):
         notes.append(f"Lower is better, so a difference below 0 is an improvement: {', '.join(falling)}.")
     if any(entry.test and entry.test.conclusion == "too few clusters" for entry in entries):
-        notes.append(
-            f'"too few clusters": with so few {word} and so many models no result could bring p below the limit.'
-        )
+        notes.append(f'"too few clusters": with so few {word} and so many models no result could reach the limit of p.')
     if any(2 <= entry.clusters < _SKEW_MATTERS for entry in entries):
         notes.append(
             f"With fewer than {_SKEW_MATTERS} {word}, p is too small if the differences are strongly skewed"
             " (docs/statistics.md says by how much)."
         )
     if any(entry.missing for entry in entries):
-        notes.append("Unpaired samples lack a value in one of the two runs, or in both, and are in no difference.")
+        notes.append("Unpaired samples lack a value in one of the two runs, or in both, and are excluded.")
     notes += few_clusters_note(comparison.run_set, entries)
     if any(row.members for row in (comparison.reference, *comparison.others)):
-        notes.append("Of several seeds the per-sample means are compared.")
+        notes.append("With several seeds, per-sample means are compared.")
     return notes
 
 

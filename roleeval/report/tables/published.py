@@ -1,9 +1,9 @@
-"""Numbers that others reported (results/published/*.yaml): tables of their own, never among measured rows.
+"""Published numbers (results/published/*.yaml): in separate tables, never among measured rows.
 
 results/published/<paper>.yaml
   benchmark, title, source, judge, protocol, remarks
   columns     heading -> metric
-  units       heading -> unit of the metric, where it is no fraction
+  units       heading -> unit of the metric, if it is not a fraction
   times_100   headings whose printed values are 100 times the metric's
   rows        {model, <heading>: value as printed, remark}
 """
@@ -35,7 +35,7 @@ def published_tables(benchmarks: Iterable[str]) -> list[Table]:
 
 
 def reported(file: Path) -> Table:
-    """One file as a table; values stand in the metrics' own units, as measured ones do.
+    """One file as a table; values are in the metrics' own units, like measured ones.
 
     Raises:
         DataError: the file is not what the module's first lines show.
@@ -49,7 +49,9 @@ def reported(file: Path) -> Table:
     notes, rows = Notes(), []
     for row in data["rows"]:
         if unknown := set(row) - {"model", "remark", *columns}:
-            raise DataError(f"{file}: the row of {row.get('model')!r} has {sorted(unknown)[0]!r}, which is no column")
+            raise DataError(
+                f"{file}: the row of {row.get('model')!r} has {sorted(unknown)[0]!r}, which is not in columns"
+            )
         mark = notes.mark(row["remark"]) if row.get("remark") else ""
         cells = [
             (value_text(units.get(heading, "fraction"), row[heading] / scale[heading]),)
@@ -63,7 +65,7 @@ def reported(file: Path) -> Table:
         title=f"Reported elsewhere: {data['title']}",
         caption=(
             f"Not measured here. Source: {data['source']}; judge: {data['judge']}; protocol: {data['protocol']}."
-            " Other judges, prompts or protocols give other numbers: compare with care. Columns:"
+            " Other judges, prompts or protocols give other numbers: not directly comparable. Columns:"
             f" {', '.join(f'{heading} is {metric}' for heading, metric in columns.items())}{percent}."
         ),
         columns=("model", *columns),

@@ -1,6 +1,6 @@
 """Ratings of the models that a pairwise judge compared: one table for each judge's column and set of comparable runs.
 
-Beside the rating stand what it rests on: wins, places among the models, and the judge's habits.
+Next to the ratings: win rates, average ranks, and the judge's flips and first slots.
 """
 
 import csv
@@ -51,7 +51,7 @@ class Rated:
         wins: model -> its win rate.
         places: model -> its average place among all models, over samples where it met each of them.
         flip, first_slot: the judge's habits over all asked pairs.
-        absent: runs whose folders are not at hand.
+        absent: runs whose folders are not available.
     """
 
     run_set: RunSet
@@ -178,7 +178,7 @@ def ratings_table(found: Rated) -> Table:
     )
     habits = [
         f"flips {_inline(found.flip)} of {found.flip.n} comparisons",
-        f"first slot {_inline(found.first_slot)} of {found.first_slot.n} verdicts (0.5 is even)",
+        f"first slot {_inline(found.first_slot)} of {found.first_slot.n} verdicts (0.5 is unbiased)",
     ]
     over = "all criteria" if found.criterion == "overall" else found.criterion
     return Table(
@@ -234,14 +234,14 @@ def _notes(found: Rated) -> list[str]:
     word = clusters_word(found.run_set)
     notes = [
         "An outcome is one sample on one criterion in both orders; orders that disagree are a tie, and so are equal"
-        " answers; an answer that was not given loses.",
-        "A win rate counts a tie as half. An average rank (1 is the best) is over the outcomes of samples where the"
-        " model met all others.",
+        " answers; a missing answer loses.",
+        "A win rate counts a tie as half. An average rank (1 is the best) is over the samples in which the model was"
+        " compared with all others.",
     ]
     if found.absent:
         notes.append(
             f"Not among the folders shown: {', '.join(found.absent)}. Their samples that needed no judge (equal"
-            " answers, or one that was not given) are left out here; show their folders as well."
+            " answers, or a missing answer) are excluded here; include their folders to count them."
         )
     if found.ratings:
         notes.append(

@@ -1,6 +1,6 @@
-"""Tables as plain data, before anyone decides how they are printed.
+"""Tables as plain data, independent of the output format.
 
-A cell is a tuple of lines. Text that comes from models or files is raw here; the printers escape it.
+A cell is a tuple of lines. Text from models or files is raw here; the renderers escape it.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -92,7 +92,7 @@ def group_table(run_set: RunSet, group: str, *, title: str, short: bool, notes: 
     general = _general_notes(run_set, group, metrics, entries_shown)
     for name in hidden:
         companions = " and ".join(infos[name].read_with)
-        general.append(f"{name} is shown only beside {companions}: score with these as well.")
+        general.append(f"{name} is shown only next to {companions}: score with these as well.")
     return Table(
         title=title,
         caption=caption(run_set, clusters),
@@ -104,7 +104,7 @@ def group_table(run_set: RunSet, group: str, *, title: str, short: bool, notes: 
 
 
 def _named_columns(runs: Sequence[RunResult], *, short: bool) -> list[tuple[str, Callable[[RunResult], str]]]:
-    """What stands beside a row's name: its number of seeds, and in the headline what its adapters cost."""
+    """Cells next to a row's name: its number of seeds, and in the headline the parameters of its adapters."""
     columns: list[tuple[str, Callable[[RunResult], str]]] = []
     if any(run.members for run in runs):
         columns.append(("seeds", lambda run: str(len(run.members) or 1)))
@@ -133,14 +133,16 @@ def _metric_cells(
     for name, entries in found.items():
         absent = [other for other in infos[name].read_with if not found.get(other)]
         if entries and absent:
-            cells.append((NOTHING + notes.mark(f"Not shown: this run has no {absent[0]} to read it with."),))
+            cells.append(
+                (NOTHING + notes.mark(f"Not shown: this run has no {absent[0]}, which is needed to read it."),)
+            )
         else:
             cells.append(_values(run_set, infos[name], entries, base, notes))
     return cells
 
 
 def _base(found: Mapping[str, list[tuple[str, Entry]]], infos: Infos) -> Entry | None:
-    """The entry whose n stands for the row: that of the first metric with one value per answer."""
+    """The entry whose n is the row's: that of the first metric with one value per answer."""
     singles = (entries[0][1] for name, entries in found.items() if len(entries) == 1 and infos[name].per == "sample")
     return next(singles, None)
 
@@ -158,18 +160,20 @@ def _check(group: str, base: Entry | None, planned: int | None, notes: Notes) ->
         return NOTHING
     summed = f"{base.n} + {base.missing}"
     if planned is None:
-        return f"{summed} = {base.n + base.missing}" + notes.mark("The run does not say how many answers were planned.")
+        return f"{summed} = {base.n + base.missing}" + notes.mark(
+            "The run does not record how many answers were planned."
+        )
     if base.n + base.missing == planned:
         return f"{summed} = {planned}"
     if base.n + base.missing < planned and "/" in group:
         absent = planned - base.n - base.missing
-        mark = notes.mark("The data holds no reference for this many of the planned answers; they count as not scored.")
+        mark = notes.mark("The data has no reference for this many of the planned answers; they count as not scored.")
         return f"{summed} + {absent}{mark} = {planned}"
-    return f"{summed} ≠ {planned}" + notes.mark("The sum does not come out: do not use this row; score the run again.")
+    return f"{summed} ≠ {planned}" + notes.mark("The sum is wrong: do not use this row; score the run again.")
 
 
 def _not_ok(run: RunResult, found: Mapping[str, list[tuple[str, Entry]]]) -> str:
-    """Statuses other than ok, of the values that stand for the row."""
+    """Statuses other than ok, of the row's values."""
     base = _base(found, run.infos)
     if base is None:
         return NOTHING
@@ -268,17 +272,17 @@ def _stands(prefix: str, metrics: Sequence[str]) -> bool:
 
 
 def runs_table(run_set: RunSet) -> Table:
-    """Who is in a set: seed, parameters, decoding, engine, and what became of every planned answer."""
+    """The runs of a set: seed, parameters, decoding, engine, and the statuses of all planned answers."""
     notes, rows = Notes(), []
     for run in run_set.runs:
         facts = run.facts
         ended = sum(facts.statuses.values())
         check = f"{ended} = {facts.planned}" if ended == facts.planned else f"{ended} ≠ {facts.planned}"
         if ended != facts.planned:
-            check += notes.mark("Answers are lost: do not use this run; run it again.")
+            check += notes.mark("Answers are missing from the files: do not use this run; run it again.")
         uneven = uneven_groups(run)
         if uneven:
-            check += notes.mark("Scored + missing is not what was planned in: " + ", ".join(uneven) + ".")
+            check += notes.mark("Scored + missing differs from planned in: " + ", ".join(uneven) + ".")
         rows.append(
             (
                 (run.model,),

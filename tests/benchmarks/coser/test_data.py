@@ -39,7 +39,7 @@ def test_the_environment_can_always_speak(tmp_path: Path) -> None:
     ("change", "words"),
     [
         ({"speaking_characters_w_env": []}, ["speaking_characters_w_env", "no speaker"]),
-        ({"speaking_characters_w_env": ["Environment"]}, ["speaking_characters_w_env", "beside Environment"]),
+        ({"speaking_characters_w_env": ["Environment"]}, ["speaking_characters_w_env", "besides Environment"]),
         (
             {"speaking_characters_w_env": ["Mrs. Ames", "Bo Jr.", "Cyrus", "Nobody"]},
             ["speaking_characters_w_env", "'Nobody'", "nowhere else"],

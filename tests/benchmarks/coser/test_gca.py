@@ -231,8 +231,8 @@ def test_imported_prompts_are_used_to_the_letter(tmp_path: Path) -> None:
     [
         ("critic.json", "{", "import the prompts again"),
         ("critic.json", '{"template": "x", "dimensions": {"A": {"brief": "b"}}}', "'A' needs brief and criteria"),
-        ("dimensions.yaml", "Avg: {brief: b, criteria: c}", "'Avg' cannot name a dimension"),
-        ("other.yaml", "", "neither dimensions.yaml nor critic.json"),
+        ("dimensions.yaml", "Avg: {brief: b, criteria: c}", "'Avg' is not a valid name of a dimension"),
+        ("other.yaml", "", "no dimensions.yaml, and no critic.json"),
     ],
 )
 def test_a_damaged_pack_says_what_is_wrong(tmp_path: Path, file: str, text: str, words: str) -> None:

@@ -64,8 +64,8 @@ def test_prompts_are_copied_exactly_and_nothing_is_run(tmp_path: Path, official:
     ("text", "words"),
     [
         ("other = 1", "no critic_prompts"),
-        ("critic_prompts = build()", r"line 1.*more than a literal.*nothing of a clone is run"),
-        ("critic_prompts = {'a': open('x')}", "more than a literal"),
+        ("critic_prompts = build()", r"line 1.*not a literal.*code of a clone is never executed"),
+        ("critic_prompts = {'a': open('x')}", "not a literal"),
         ("critic_prompts = [1]", "not a dictionary"),
         ("critic_prompts = {'self-play-deduct-template': 'x'}", "lacks"),
         ("critic_prompts = {", "cannot be read as Python"),
@@ -84,5 +84,5 @@ def test_another_file_is_refused_with_a_reason(tmp_path: Path, text: str, words:
 
 
 def test_another_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no gca_evaluation/prompts\.py there"):
+    with pytest.raises(DataError, match=r"no gca_evaluation/prompts\.py in it"):
         import_prompts("coser", tmp_path, tmp_path / "pack")

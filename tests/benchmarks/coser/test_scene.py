@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +172,58 @@ def test_her_s_tags_are_her_own_memory_and_nobody_hears_a_thought(tmp_path: Path
     assert last is not None and last[2].content.startswith("Mrs. Ames: <role_thinking>hate</role_thinking>")
     others = [m.content for r in engine.requests for m in r.messages or () if m.role == "user"]
     assert not any("hate" in text or "plan" in text for text in others)
+    assert any(text.endswith("Mrs. Ames: <role_action>bows</role_action>Hi.") for text in others)
+    assert not any("(bows)" in text for text in others)
     assert "<system_thinking>" in system_of(engine.requests[0]) and "[square" not in system_of(engine.requests[0])
+
+
+@pytest.mark.parametrize("name", ["long_role_thinking", "inner_thinking", "systemthinking"])
+def test_a_thought_under_another_name_is_neither_heard_nor_visible(tmp_path: Path, name: str) -> None:
+    text = f"<{name}>hate</{name}><role_speech>Hi.</role_speech>"
+    for model in (Her(name="her", source=SOURCE, prefill=""), Base(name="base", source=SOURCE)):
+        script = by_speaker(Mrs_Ames=text, NSP="Bo Jr.")
+        transcript, engine = play(bench(tmp_path, protocol=Rules(rounds=2), output_format="tags"), script, model)
+        assert said(transcript)[0] == ("Mrs. Ames", "Hi.") and "hate" in transcript.turns[0].thoughts
+        heard = engine.requests[-1].messages
+        assert heard is not None and heard[-1].content.endswith("Mrs. Ames: Hi.")
+
+
+def test_another_model_that_is_told_to_write_her_s_tags_is_read_in_them(tmp_path: Path) -> None:
+    script = by_speaker(Mrs_Ames="<role_thinking>hate</role_thinking><role_action>bows</role_action>Hi.", NSP="Bo Jr.")
+    model = Base(name="base", source=SOURCE)
+    transcript, engine = play(bench(tmp_path, protocol=Rules(rounds=2), output_format="tags"), script, model)
+    assert said(transcript)[0] == ("Mrs. Ames", "(bows) Hi.") and transcript.turns[0].shown == "[hate] (bows) Hi."
+    heard = engine.requests[-1].messages
+    assert heard is not None and heard[-1].content.endswith("Mrs. Ames: <role_action>bows</role_action>Hi.")
+
+
+TAGGED = "<role_thinking>hate</role_thinking><role_action>bows</role_action>Hi."
+
+
+@pytest.mark.parametrize(
+    ("model", "heard", "own"),
+    [
+        (Her(name="her", source=SOURCE, prefill=""), "<role_action>bows</role_action>Hi.", TAGGED),
+        (Base(name="base", source=SOURCE), "(bows) Hi.", "[hate] (bows) Hi."),
+    ],
+)
+def test_a_reference_in_her_s_tags_is_clean_for_judges_and_heard_in_the_characters_form(
+    tmp_path: Path, model: Base, heard: str, own: str
+) -> None:
+    benchmark = bench(tmp_path, protocol=Rules(rounds=3), continue_from=1)
+    (scene,) = benchmark.scenes
+    lines = (replace(scene.lines[0], message=TAGGED), *scene.lines[1:])
+    benchmark.__dict__["scenes"] = (replace(scene, lines=lines),)
+    sample = next(iter(benchmark.samples(limit=None)))
+    name = scene.lines[0].speaker
+    assert sample.material["reference"].startswith(f"{name}: (bows) Hi.")
+    assert sample.material["reference_shown"].startswith(f"{name}: [hate] (bows) Hi.")
+    transcript, engine = play(benchmark, by_speaker(NSP=["Bo Jr.", name]), model)
+    given = transcript.turns[0]
+    assert (given.visible, given.shown, given.thoughts) == ("(bows) Hi.", "[hate] (bows) Hi.", "hate")
+    chats = [m.content for r in engine.requests for m in r.messages or ()]
+    assert any(text.endswith(f"{name}: {heard}") for text in chats)
+    assert any(text.endswith(own) for text in chats)
 
 
 def test_a_turn_without_a_word_is_counted_and_not_heard(tmp_path: Path) -> None:

@@ -192,7 +192,7 @@ def test_a_role_brings_its_adapter_and_its_system_prompt(
     plain = make(tmp_path, model, tasks=("local_choose",), role="Holmes", apply_chat_template=False, limit=2)
     (first, *_) = played(execute(plain).folder).values()
     assert "Holmes" in (first.turns[0].prompt or "") and "<|im_start|>" not in (first.turns[0].prompt or "")
-    with pytest.raises(ConfigError, match=r"benchmark\.role: not set, and independent_lora has an adapter for each"):
+    with pytest.raises(ConfigError, match=r"benchmark\.role: not set, but independent_lora has adapters for single"):
         execute(make(tmp_path, model, tasks=("local_choose",)))
     with pytest.raises(ConfigError, match=r"benchmark\.role: role 'Nobody' has no adapter"):
         execute(make(tmp_path, model, tasks=("local_choose",), role="Nobody"))
@@ -203,9 +203,9 @@ def test_what_cannot_be_asked_is_said_before_anything_is_loaded(model_folder: Pa
 
     api = Base(name="api", source=ModelSource("served"))
     endpoint = OpenAIOptions(("http://127.0.0.1:1/v1",))
-    with pytest.raises(ConfigError, match=r"benchmark\.tasks: local_choose asks how likely.*engine=vllm or engine=hf"):
+    with pytest.raises(ConfigError, match=r"benchmark\.tasks: local_choose asks for likelihoods.*engine=vllm"):
         execute(make(tmp_path, api, engine=endpoint, tasks=("local_choose",)))
-    with pytest.raises(ConfigError, match=r"no task 'local_chose' \(near it: .*local_choose"):
+    with pytest.raises(ConfigError, match=r"no task 'local_chose' \(similar: .*local_choose"):
         execute(make(tmp_path, base(model_folder), tasks=("local_chose",)))
     with pytest.raises(ConfigError, match=r"benchmark\.tasks: empty"):
         LmEval(tasks=())

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -104,10 +105,27 @@ def test_misnamed_independent_adapters_are_caught(base: Path, adapters: Path, tm
     assert {role["references"] for role in json.loads(results[0].stdout)["roles"]} == {2}
 
 
+def test_a_lead_of_zero_fails(base: Path, adapters: Path, tmp_path: Path) -> None:
+    """Two roles with copies of one adapter, as after a wrong copy: each "fits best", and neither is its own."""
+    sources = [adapters / f"adapter{number}" for number in (0, 1, 1)]
+    folders = [shutil.copytree(source, tmp_path / str(number)) for number, source in enumerate(sources)]
+    paths = {role: str(folder) for role, folder in zip(ROLES, folders, strict=True)}
+    model = IndependentLora(name="i", source=ModelSource(str(base)), adapters_map=paths)
+    data = write_references(model, tmp_path / "data")
+    common = ("--family", "independent_lora", "--checkpoint", tmp_path, "--base", base, "--data", data)
+    (tmp_path / "roles.json").write_text(json.dumps(paths))
+    result = check(*common, "--roles", tmp_path / "roles.json")
+    assert result.exit_code == 1
+    assert "2 of 3 roles have no lead" in result.stderr and f"{ROLES[1]!r} (as {ROLES[2]!r})" in result.stderr
+    found = json.loads(check(*common, "--roles", tmp_path / "roles.json", "--json").stdout)
+    assert (found["mismatched"], found["tied"]) == ([], [ROLES[1], ROLES[2]])
+    assert [role["tied_with"] for role in found["roles"]] == [[], [ROLES[2]], [ROLES[1]]]
+
+
 def test_what_cannot_be_checked_says_why(base: Path, network: Path, adapters: Path, tmp_path: Path) -> None:
     hycora = check("--family", "hycora", "--checkpoint", network, "--base", base)
     assert hycora.exit_code == 1 and "give its role manifest" in hycora.output
     nobody = check("--family", "independent_lora", "--checkpoint", adapters, "--base", base)
-    assert nobody.exit_code == 1 and "no answer of any of the roles adapter0" in nobody.output
+    assert nobody.exit_code == 1 and "no answers of the roles adapter0" in nobody.output
     empty = check("--family", "independent_lora", "--checkpoint", adapters, "--base", base, "--data", tmp_path)
-    assert empty.exit_code == 1 and "no split of RoleBench there" in empty.output
+    assert empty.exit_code == 1 and "no RoleBench split in it" in empty.output

@@ -49,10 +49,10 @@ def test_every_malformed_row_is_named_and_fails_the_command(tmp_path: Path) -> N
 
 def test_an_empty_file_is_malformed_and_no_file_an_error(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["data", "check", str(tmp_path)])
-    assert done.exit_code == 1 and "no RoleBench file there" in done.stderr
+    assert done.exit_code == 1 and "no RoleBench file in it" in done.stderr
     put(tmp_path, SPECIFIC)
     done = CliRunner().invoke(app, ["data", "check", str(tmp_path)])
-    assert done.exit_code == 1 and "holds no rows" in done.stderr
+    assert done.exit_code == 1 and "contains no rows" in done.stderr
 
 
 def test_the_embedded_data_is_clean() -> None:

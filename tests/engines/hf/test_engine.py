@@ -212,10 +212,10 @@ def test_too_long_a_prompt_is_refused_with_its_lengths(tiny_model: Path) -> None
     limit = ok.prompt_tokens + 10
     assert answers(tiny_model, [fits], max_model_len=limit)[0].text == ok.text
     with pytest.raises(
-        EngineError, match=rf"prompt of {ok.prompt_tokens} tokens and 10 new ones exceed the {limit - 1} "
+        EngineError, match=rf"prompt of {ok.prompt_tokens} tokens and 10 new tokens exceed the limit of {limit - 1} "
     ):
         answers(tiny_model, [fits], max_model_len=limit - 1)
-    with pytest.raises(EngineError, match="exceed the 1024 "):
+    with pytest.raises(EngineError, match="exceed the limit of 1024 "):
         answers(tiny_model, [ask(0, sampling=Sampling(max_tokens=1024))])
 
 

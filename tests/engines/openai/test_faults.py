@@ -46,7 +46,7 @@ def test_a_passing_fault_is_tried_again(name: str) -> None:
 def test_a_lasting_fault_is_an_engine_error_that_names_the_host(name: str) -> None:
     endpoint = Endpoint(*[BROKEN[name]] * 2)
     message = error_of(endpoint, timeout_s=0.2, max_retries=1)
-    assert "role-model: no answer in 2 attempts; the last: 127.0.0.1:" in message
+    assert "role-model: no answer in 2 attempts; last error: 127.0.0.1:" in message
     assert len(endpoint.bodies) == 2
 
 

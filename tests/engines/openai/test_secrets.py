@@ -29,7 +29,7 @@ CANARY = "sk-canary-0123456789abcdef"
     ],
 )
 def test_a_literal_key_is_refused_and_not_repeated(key: str) -> None:
-    with pytest.raises(ConfigError, match="takes the name of an environment variable") as caught:
+    with pytest.raises(ConfigError, match="is the name of an environment variable") as caught:
         options("http://127.0.0.1:8000/v1", api_key_env=key)
     text = "".join(traceback.format_exception_only(caught.value))
     assert not key or key not in text

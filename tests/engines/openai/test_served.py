@@ -71,10 +71,10 @@ def test_a_name_of_ones_own_keeps_texts_apart(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("before", "after", "words"),
     [
-        (card(), card(root="/models/june"), "root='/models/june', and said '/models/may'"),
-        (card(), card(max_model_len=2048), "max_model_len='2048', and said '1024'"),
-        (card(owned_by="a"), card(owned_by="b"), "owned_by='b', and said 'a'"),
-        (card(created=1_700_000_000), card(created=1_710_000_000), "created='1710000000', and said '1700000000'"),
+        (card(), card(root="/models/june"), "root='/models/june', but reported '/models/may'"),
+        (card(), card(max_model_len=2048), "max_model_len='2048', but reported '1024'"),
+        (card(owned_by="a"), card(owned_by="b"), "owned_by='b', but reported 'a'"),
+        (card(created=1_700_000_000), card(created=1_710_000_000), "created='1710000000', but reported '1700000000'"),
     ],
 )
 def test_other_weights_under_the_same_name_are_warned_of(
@@ -88,7 +88,7 @@ def test_other_weights_under_the_same_name_are_warned_of(
     assert warnings(caplog) == []
     stored(tmp_path / "s", Endpoint(models=listing(after)), questions=3)
     (warning,) = warnings(caplog)
-    assert warning.startswith(f"role-model: the server says {words} when earlier texts in the store were made")
+    assert warning.startswith(f"role-model: the server reports {words} for earlier texts in the store")
     assert "engine.served_as=NAME" in warning
     stored(tmp_path / "s", Endpoint(models=listing(before)), served_as="may")
     assert len(warnings(caplog)) == 1
@@ -100,7 +100,7 @@ def test_an_adapters_other_weights_are_warned_of(tmp_path: Path, caplog: pytest.
         stored(tmp_path / root[1:], Endpoint(models=listing(card(), lora)))
         stored(tmp_path / "s", Endpoint(models=listing(lora, card())), questions=2 if root == "/b" else 1)
     (warning,) = warnings(caplog)
-    assert "adapter holmes: root='/b', and said '/a'" in warning
+    assert "adapter holmes: root='/b', but reported '/a'" in warning
 
 
 def test_another_system_fingerprint_is_warned_of_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -108,7 +108,7 @@ def test_another_system_fingerprint_is_warned_of_once(tmp_path: Path, caplog: py
     _, facts = stored(tmp_path / "s", Endpoint(said("fp_2"), said("fp_2"), said(None)), questions=5)
     stored(tmp_path / "s", Endpoint(said("fp_1"), said("fp_2")), questions=7)
     (warning,) = warnings(caplog)
-    assert "system_fingerprint='fp_2', and said 'fp_1'" in warning
+    assert "system_fingerprint='fp_2', but reported 'fp_1'" in warning
     assert facts["server"]["system_fingerprints"] == ["fp_2"]
 
 
@@ -147,7 +147,7 @@ def test_a_server_that_says_nothing_gets_one_notice(
     caplog.set_level(logging.INFO, "roleeval")
     completions, facts = stored(tmp_path / "s", Endpoint(models=models), questions=3, timeout_s=0.5)
     assert [completion.text for completion in completions] == ["I am Holmes."] * 3
-    notices = [r.getMessage() for r in caplog.records if "does not say what it serves" in r.getMessage()]
+    notices = [r.getMessage() for r in caplog.records if "does not report what it serves" in r.getMessage()]
     assert len(notices) == 1
     assert notices[0].startswith("role-model: ")
     assert "engine.served_as=NAME" in notices[0]
@@ -167,7 +167,7 @@ def test_no_notice_where_something_is_said_or_named(
 ) -> None:
     caplog.set_level(logging.INFO, "roleeval")
     stored(tmp_path / "s", endpoint, questions=2, **fields)
-    assert "does not say what it serves" not in caplog.text
+    assert "does not report what it serves" not in caplog.text
 
 
 def test_the_list_is_asked_for_once_and_not_for_what_is_stored(tmp_path: Path) -> None:

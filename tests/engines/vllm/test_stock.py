@@ -47,8 +47,8 @@ def test_a_failed_probe_leaves_vllm_as_it_is_and_it_serves(
     assert not {"worker_cls", "distributed_executor_backend"} & given.keys()
     assert [r.getMessage() for r in caplog.records if r.name.startswith("roleeval")] == [
         f"{_compat.installed_vllm()} runs without roleeval's additions (usage context"
-        " (vllm.usage.usage_lib.UsageContext.NO_SUCH_CONTEXT) is missing); its texts are stored under a fingerprint of"
-        " their own"
+        " (vllm.usage.usage_lib.UsageContext.NO_SUCH_CONTEXT) is missing); its texts are stored under a separate"
+        " fingerprint"
     ]
     assert engine.describe()["decode_gap"] == pytest.approx(0, abs=0.01)
     _compat.decided.cache_clear()

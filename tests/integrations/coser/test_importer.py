@@ -183,10 +183,10 @@ def test_reports_show_an_import_with_its_judge(tmp_path: Path, results: dict[str
     write_report([tmp_path / "out"], tmp_path / "report")
     text = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
     assert "1 run(s)" in text and "83.25" in text and "judge model gpt-4o" in text and "1 of 8 failed" in text
-    assert "bounds" in text and "not what was planned" not in text and "Reported elsewhere" in text
+    assert "bounds" in text and "differs from planned" not in text and "Reported elsewhere" in text
     (card,) = judge_cards([tmp_path / "out"])
     assert (card.questions, card.judge, card.model) == (8, "official", "gpt-4o") and card.coverage.mean == 7 / 8
-    assert card.same_family == dict.fromkeys(card.runs, "both are called gpt")
+    assert card.same_family == dict.fromkeys(card.runs, "both have gpt in their names")
 
 
 def test_imports_with_other_judges_or_protocols_are_in_no_table_together(
@@ -230,8 +230,8 @@ CASE = ("cases", "Moby-Dick-70-0")
 @pytest.mark.parametrize(
     ("path", "value", "words"),
     [
-        (("cases",), None, "no 'cases'"),
-        (("cases",), {}, "no 'cases'"),
+        (("cases",), None, "'cases' is missing or empty"),
+        (("cases",), {}, "'cases' is missing or empty"),
         (("cases",), {"Moby-Dick": {}}, "'Moby-Dick' is not BOOK-I_P-I_C"),
         (("scores", "avg"), "83", "scores: 'avg' is not a number"),
         ((*CASE, "critique"), None, "'Moby-Dick-70-0': lacks 'critique'"),
@@ -271,7 +271,7 @@ def test_what_is_no_json_or_not_there_is_named(tmp_path: Path) -> None:
         ([{"book_title": "The Mill", "i_p": "x", "i_c": 1, "simulation": []}], "not BOOK-I_P-I_C"),
         (
             [{"book_title": "The Mill", "i_p": 1, "i_c": 12, "simulation": []}] * 2,
-            "'The Mill-1-12' comes a second time",
+            "'The Mill-1-12' appears twice",
         ),
         ([{"book_title": "Other", "i_p": 1, "i_c": 1, "simulation": []}], "has none of the cases"),
     ],

@@ -202,7 +202,7 @@ def test_no_text_ends_the_run(text: str | None) -> None:
 
 
 def test_a_split_that_is_not_in_the_data_says_where_to_look(tasks_folder: Path) -> None:
-    with pytest.raises(DataError, match=r"rolebench_rolegen_general.*splits found there.*ROLEEVAL_ROLEBENCH_DIR"):
+    with pytest.raises(DataError, match=r"rolebench_rolegen_general.*splits in the folder.*ROLEEVAL_ROLEBENCH_DIR"):
         lm_eval_tasks.dataset(rolebench_split="rolegen_general")
 
 

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ from roleeval.cli.adapters import adapters as adapters_app
 from roleeval.config import build_target
 from roleeval.engines import ModelSource, check_adapter
 from roleeval.errors import AdapterError, ConfigError, UnsupportedRoleError
-from roleeval.models import HyCora, lora_need
-from roleeval.models.hycora import _adapters, cached_adapter, default_cache, export, open_checkpoint
+from roleeval.models import Base, HyCora, lora_need
+from roleeval.models.hycora import _adapters, cached_adapter, default_cache, export, open_checkpoint, raw_prompt
 from roleeval.types import Message, Persona
 from tests.models.conftest import Files
 
@@ -178,6 +179,44 @@ def test_raw_prompts_hold_the_bare_question(files: Files, tmp_path: Path, name: 
     with pytest.raises(ConfigError, match=f"prompt_format={name}: defined for one question"):
         model.prompt("", (*history, Message("assistant", "I"), *history))
     assert model.prompt_special_tokens is (name == "chatglm2")
+
+
+@pytest.mark.parametrize(
+    ("name", "prompt"),
+    [
+        ("llama", "[INST] Who?\n[/INST]"),
+        ("qwen2", "User:  Who?\n\nAssistant:"),
+        ("chatglm2", "[Round 1]\n\n问：Who?\n\n答："),
+        ("llama_lora", "<<SYS>>\nYou are {question}. \n<</SYS>>\n\n[INST] Who?\n[/INST]"),
+        ("qwen2_lora", "System: You are {question}. \nUser:  Who?\n\nAssistant:"),
+        ("chatglm2_lora", "[Round 1]\n\n问：You are {question}.\nWho?\n\n答："),
+    ],
+)
+def test_raw_prompts_are_those_of_hycoras_evaluation(name: str, prompt: str) -> None:
+    """Its chatglm2 strips question and instruction; the others take them as they are."""
+    history = (Message("user", " Who?\n"),)
+    model = Base(name="b", source=ModelSource("m"), prompt_format=name)  # type: ignore[arg-type]
+    assert model.prompt("You are {question}. ", history) == prompt
+    assert model.prompt_special_tokens is name.startswith("chatglm2")
+    bare = replace(model, system_prompt="none")
+    if name.endswith("_lora"):
+        with pytest.raises(ConfigError, match=r"system_prompt=persona, or use prompt_format=(llama|qwen2|chatglm2)$"):
+            bare.prompt("You are Holmes.", history)
+    else:
+        assert bare.prompt("You are Holmes.", history) == prompt
+
+
+def test_chatglm2_strips_as_many_questions_as_its_evaluation_does(root: Path) -> None:
+    """517 of 1451 general and 12 of 239 specific Chinese questions: spec/hycora.md, corrections."""
+    shared = root.parent / "shared/data/rolebench/rolebench-zh"
+    if not shared.is_dir():
+        pytest.skip("RoleBench's Chinese files are not at hand")
+    for part, count, total in (("general", 517, 1451), ("role_specific", 12, 239)):
+        lines = (shared / part / "test.jsonl").read_text(encoding="utf-8").split("\n")
+        questions = [json.loads(line)["question"] for line in lines if line]
+        texts = [raw_prompt("chatglm2", (Message("user", question),)) for question in questions]
+        changed = [text != f"[Round 1]\n\n问：{q}\n\n答：" for text, q in zip(texts, questions, strict=True)]
+        assert (sum(changed), len(changed)) == (count, total)
 
 
 def test_the_chat_has_no_role_prompt(files: Files, tmp_path: Path) -> None:

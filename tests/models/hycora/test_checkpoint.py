@@ -111,7 +111,7 @@ def test_both_norms_missing_although_the_config_has_them(files: Files, tmp_path:
 BREAK: dict[str, tuple[Callable[[Tensors, dict[str, Any]], Any], str]] = {
     "alpha": (lambda t, c: c.pop("alpha"), "alpha is None"),
     "negative alpha": (lambda t, c: c.update(alpha=-1), "alpha is -1"),
-    "roles in config": (lambda t, c: c.update(roles_num=4), "roles_num is 4 and the tensors say 3"),
+    "roles in config": (lambda t, c: c.update(roles_num=4), "roles_num is 4 but the tensors have 3"),
     "rank in config": (lambda t, c: c.update(rank_dim=8), "rank_dim is 8"),
     "module ids": (
         lambda t, c: t.update({f"{SHARED}.layers_emb.weight": torch.zeros(13, 6)}),
@@ -131,7 +131,7 @@ BREAK: dict[str, tuple[Callable[[Tensors, dict[str, Any]], Any], str]] = {
     ),
     "architecture": (
         lambda t, c: t.update({"model.layers.0.attn.c_attn.lora_B": torch.zeros(4, 8)}),
-        r"unknown architecture, it adapts attn\.c_attn",
+        r"unknown architecture: it adapts attn\.c_attn",
     ),
     "full model": (
         lambda t, c: t.update({"model.embed_tokens.weight": torch.zeros(4, 8)}),
@@ -209,12 +209,12 @@ def test_chatglm2(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ('["a", "b"]', "2 roles and the checkpoint's role embedding has 3"),
-        ('["a", "b", "a"]', "role 'a' is there twice, as id 0 and 2"),
-        ('{"a": "x", "b": {"a": 1}, "a": "y"}', "role 'a' is there twice, as id 0 and 2"),
-        ('["a", "b", 3]', "it should be a JSON list"),
-        ('"abc"', "it should be a JSON list"),
-        ("[", "not readable as JSON"),
-        ('["a", "", "b"]', "it should be a JSON list"),
+        ('["a", "b", "a"]', "role 'a' is listed twice, as id 0 and 2"),
+        ('{"a": "x", "b": {"a": 1}, "a": "y"}', "role 'a' is listed twice, as id 0 and 2"),
+        ('["a", "b", 3]', "it must be a JSON list"),
+        ('"abc"', "it must be a JSON list"),
+        ("[", "cannot be read as JSON"),
+        ('["a", "", "b"]', "it must be a JSON list"),
     ],
 )
 def test_a_wrong_manifest_is_named(tmp_path: Path, content: str, message: str) -> None:

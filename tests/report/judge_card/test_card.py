@@ -121,7 +121,7 @@ def test_a_ranking_judge_has_a_card(tmp_path: Path) -> None:
 
 def test_kin_of_judge_and_candidate_is_flagged(tmp_path: Path) -> None:
     rubric(tmp_path / "a", by_length, model="org/Qwen2.5-7B".replace("/", "_"), source="Qwen3-32B")
-    assert list(the_card(tmp_path / "a").same_family.values()) == ["both are called qwen"]
+    assert list(the_card(tmp_path / "a").same_family.values()) == ["both have qwen in their names"]
     rubric(tmp_path / "b", by_length, model="same", source="same")
     assert list(the_card(tmp_path / "b").same_family.values()) == ["the same base model"]
     rubric(tmp_path / "c", by_length, model="llama-3", source="Qwen3-32B")
@@ -159,10 +159,10 @@ def test_people_and_the_judge_are_compared(tmp_path: Path, ending: str) -> None:
 @pytest.mark.parametrize(
     ("odd", "message"),
     [
-        ({"value": "good"}, r"line 2: value is 'good' and not a number"),
+        ({"value": "good"}, r"line 2: value is 'good', not a number"),
         ({"model": "nobody"}, r"line 2: model 'nobody' was not judged; there are: stub"),
         ({"sample": "nothing/1"}, r"line 2: sample 'nothing/1' is not among the answers of stub"),
-        ({"criterion": "beauty"}, r"line 2: criterion 'beauty' is no judge's; there are: character"),
+        ({"criterion": "beauty"}, r"line 2: criterion 'beauty' is not a judge's; there are: character"),
         ({"criterion": " "}, r"line 2: criterion is empty"),
     ],
 )
@@ -182,8 +182,8 @@ def test_labels_about_something_else_name_their_line(tmp_path: Path, odd: dict[s
             "sample,model,value\n1,2,3\n",
             r"line 1: the column 'criterion' is missing; there are: sample, model",
         ),
-        ("a.csv", "sample,model,criterion,value\n", "holds no labels"),
-        ("a.csv", "sample,model,criterion,value\na,b,c,1\na,b,c,2\n", r"line 3: the same sample.* as line 2; name"),
+        ("a.csv", "sample,model,criterion,value\n", "contains no labels"),
+        ("a.csv", "sample,model,criterion,value\na,b,c,1\na,b,c,2\n", r"line 3: the same sample.* as line 2; give"),
         ("a.jsonl", '{"sample": 1}\n', r"line 1: the column 'model' is missing"),
         ("a.jsonl", "\n[1]\n", r"line 2: not a JSON object"),
         ("a.jsonl", "{", r"line 1: not valid JSON"),

@@ -62,12 +62,12 @@ def test_what_is_read_only_with_another_is_not_shown_without_it(tmp_path: Path, 
     rewarding = info("reach", headline=True, read_with=("wit", "length"), caution="rewards length: read it with wit.")
     session(make_run, entry, "alpha", [rewarding, WIT, LENGTH])
     short, whole = table(tmp_path), table(tmp_path, short=False)
-    assert "reach" not in short.columns and any("reach is shown only beside wit and length" in n for n in short.notes)
+    assert "reach" not in short.columns and any("reach is shown only next to wit and length" in n for n in short.notes)
     assert "reach" in whole.columns and "reach rewards length: read it with wit." in whole.notes
     session(make_run, entry, "beta", [rewarding, WIT])
     alone = table(tmp_path, short=False)
     assert alone.rows[1][alone.columns.index("reach")] == ("–¹",)
-    assert "this run has no length to read it with" in alone.notes[0]
+    assert "this run has no length, which is needed to read it" in alone.notes[0]
 
 
 def test_a_habit_of_the_judge_is_no_lost_answer(tmp_path: Path, make_run: MakeRun, entry: Any) -> None:
@@ -76,7 +76,7 @@ def test_a_habit_of_the_judge_is_no_lost_answer(tmp_path: Path, make_run: MakeRu
     summary["metrics"]["judge/x@1-2/flip"]["sessions"]["n"] = 7
     (folder / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
     text = write_report([tmp_path], tmp_path / "out")[0].read_text(encoding="utf-8")
-    assert "Scored + missing is not what was planned" not in text
+    assert "Scored + missing differs from planned" not in text
 
 
 def test_any_benchmark_has_a_picture_and_a_csv(tmp_path: Path, make_run: MakeRun, entry: Any) -> None:

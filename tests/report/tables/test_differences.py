@@ -111,7 +111,7 @@ def test_a_reference_that_is_not_there_or_not_one_is_an_error(tree: Path, make_r
     with pytest.raises(ResultError, match=r"--reference bse.*base, better, same"):
         comparisons(with_rows(collect([tree])), "bse")
     model(make_run, "base", dict(HARD), run="other", sampling={"temperature": 0.5, "max_tokens": 9})
-    with pytest.raises(ResultError, match=r"several such runs.*base/seed1-0123abcd"):
+    with pytest.raises(ResultError, match=r"several runs of it.*base/seed1-0123abcd"):
         comparisons(with_rows(collect([tree])), "base")
     assert compared(tree, "base/other").reference.name == "other"
 

@@ -103,8 +103,8 @@ def test_models_that_no_verdict_links_are_named_and_not_rated(tmp_path: Path) ->
     collection = with_rows(collect([tmp_path]))
     assert len(run_sets(collection.rows)) == 1
     (table, *_), _ = rated(collection, None)
-    assert table.ratings is None and "no verdict links them: four, three; one, two" in table.trouble
-    assert "No ratings: no rating can compare" in ratings_table(table).caption and table.wins["one"].n == 40
+    assert table.ratings is None and "so they cannot be rated together: four, three; one, two" in table.trouble
+    assert "No ratings: no verdict links" in ratings_table(table).caption and table.wins["one"].n == 40
 
 
 def test_a_judge_without_a_usable_verdict_rates_nobody(tmp_path: Path) -> None:
@@ -148,4 +148,4 @@ def test_a_folder_that_cannot_be_rated_is_named_and_stops_no_report(tmp_path: Pa
     for file in (tmp_path / "results").rglob("transcripts.jsonl"):
         file.write_text(file.read_text().split("\n", 1)[1])
     files = {file.name: file for file in write_report([tmp_path / "results"], tmp_path / "out")}
-    assert "ratings.csv" not in files and "which transcripts.jsonl lacks; judge again" in files["report.md"].read_text()
+    assert "ratings.csv" not in files and "not in transcripts.jsonl; judge again" in files["report.md"].read_text()

@@ -95,7 +95,7 @@ def test_a_sum_that_does_not_come_out_is_shouted(tmp_path: Path, make_run: MakeR
     make_run("alpha", specific(0.3, n=190, missing=20), planned=200, statuses={"ok": 190})
     (table,) = tables(tmp_path, "eng_specific/SPE")
     assert column(table, "scored + missing = planned") == [("190 + 20 ≠ 200¹",)]
-    assert any("does not come out" in note for note in table.notes)
+    assert any("is wrong" in note for note in table.notes)
     runs = runs_table(run_sets(collect([tmp_path]).runs)[0])
     assert column(runs, "ended = planned")[0][0].startswith("190 ≠ 200")
     assert any("answer_words eng_specific" in note for note in runs.notes)
@@ -192,6 +192,27 @@ def test_an_average_of_the_splits_stands_beside_the_average_of_the_protocols(
     (table,) = tables(tmp_path, "eng/AVG")
     assert column(table, "answer_words") == [("50.0", "[50.0, 50.0]")]
     assert column(table, "scored + missing = planned") == [("600 + 0 = 600",)]
+
+
+def test_an_average_stands_whatever_it_is_called(
+    tmp_path: Path, make_run: MakeRun, averaged: Metrics, entry: Any
+) -> None:
+    """Of the protocols' groups, under a name without a slash."""
+    metrics = {
+        name: {group.replace("eng/AVG", "all"): value for group, value in groups.items()}
+        for name, groups in averaged().items()
+    }
+    make_run("alpha", metrics, splits={"eng_general": 200, "eng_specific": 200}, planned=400)
+    runs = collect([tmp_path]).runs
+    assert headline_groups(runs) == ["all"] and table_groups(runs)[-1] == "all"
+
+
+def test_the_side_that_is_better_is_said_where_less_is(
+    tmp_path: Path, make_run: MakeRun, specific: Metrics, entry: Any
+) -> None:
+    make_run("alpha", specific(0.3))
+    (table,) = tables(tmp_path, "eng_specific/SPE")
+    assert "Lower is better: empty_rate, refusal_rate, ai_self_reference_rate." in table.notes
 
 
 def test_values_per_role_say_their_own_n(tmp_path: Path, make_run: MakeRun, specific: Metrics, entry: Any) -> None:

@@ -1,4 +1,4 @@
-"""Arguments of vLLM's engine that are other ones on the CPU."""
+"""Arguments of vLLM's engine that differ on the CPU."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ def lora_slots(given: int | None, count: int) -> int:
     """
     if given is not None and given <= count:
         raise EngineError(
-            f"engine.max_loras={given}: on the CPU vLLM then answers base requests with an adapter's text;"
+            f"engine.max_loras={given}: with this value vLLM on the CPU answers base requests with an adapter's text;"
             f" leave it unset, or set it above the number of adapters ({count})"
         )
     return given or count + 1

@@ -2,7 +2,7 @@
 
 vLLM spawns it, and it then imports everything that this process has just imported: half of the start (docs/speed.md).
 Here a server process imports vLLM while this process does the same, on another core, and is forked for the engine. No
-Python code has threads there, unlike here, so that forking it is safe. On GPUs vLLM's own way is left as it is.
+Python code has threads there, unlike here, so that forking it is safe. On GPUs vLLM's own start is used.
 """
 
 import importlib.util
@@ -38,7 +38,7 @@ class _Process(ForkServerProcess):
 
 
 def _end_with_parent() -> None:
-    # vLLM's own process would go on with what it was asked, and hold its memory for ever.
+    # vLLM's own process would continue its requests, and keep its memory for ever.
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()

@@ -1,8 +1,8 @@
 """vLLM's CPU worker with batched LoRA products and fused norms; named in `worker_cls`, imported in vLLM's own process.
 
 The products are those of products.py; where a token has no adapter (index -1) vLLM's own operators add the last slot's
-delta (vLLM pull requests 48421, 49656). RMS norms are done by vLLM's own C++ kernels, which it has for the CPU and does
-not use there: one pass over the activations instead of eight.
+delta (vLLM pull requests 48421, 49656). RMS norms are done by vLLM's own C++ kernels, which vLLM compiles for the CPU
+but does not use there: one pass over the activations instead of eight.
 """
 
 from typing import Any

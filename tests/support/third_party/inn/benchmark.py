@@ -40,7 +40,7 @@ class Inn:
 
     def __post_init__(self) -> None:
         if self.rounds is not None and self.rounds < 2:
-            raise ConfigError(f"benchmark.rounds: {self.rounds} is not possible; give 2 or more, or null")
+            raise ConfigError(f"benchmark.rounds: {self.rounds} is invalid; give 2 or more, or null")
 
     @property
     def name(self) -> str:

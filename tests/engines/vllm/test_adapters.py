@@ -1,0 +1,142 @@
+"""Adapters on vLLM: they are PEFT's, whatever else is in the batch, and one that does nothing is reported."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from roleeval.engines import LoraNeed, ModelSource, load_adapter
+from roleeval.engines._adapter_effect import AdapterEffects
+from roleeval.engines.vllm import VllmOptions
+from roleeval.engines.vllm._adapters import Adapters, difference, lora_arguments, require_scoring
+from roleeval.engines.vllm._outer_layers import check_outer_layers
+from roleeval.errors import AdapterError, EngineError
+from roleeval.resources import zoo_path
+from roleeval.types import AdapterRef, LikelihoodRequest
+from tests.engines.test_adapter_check import SPOKEN, TEXT, plain_peft, tensors, valued, write
+
+
+def test_the_difference_of_two_lists_of_likely_tokens() -> None:
+    one = {1: -1.0, 2: -2.0}
+    assert difference(one, one) == 0
+    assert difference(one, {1: -1.5, 2: -2.0}) == 0.5
+    assert difference(one, {1: -1.0, 3: -5.0}) == 3.0  # token 2 fell from -2 to -5 or below
+
+
+def test_only_modules_that_adapters_are_on_are_wrapped() -> None:
+    need = LoraNeed(2, 8, frozenset({"q_proj"})).union(LoraNeed(1, 4, frozenset({"v_proj"})))
+    assert lora_arguments(need, rank=8, slots=None, held=None)["lora_target_modules"] == ["q_proj", "v_proj"]
+    assert LoraNeed(2, 8, frozenset({"q_proj"})).union(LoraNeed(1, 4)).modules == frozenset()  # one is not known: all
+    assert not LoraNeed(2, 8, frozenset({"q_proj"})).covers(LoraNeed(1, 4, frozenset({"v_proj"})))
+    assert LoraNeed(2, 8).covers(LoraNeed(1, 4, frozenset({"v_proj"}))) and need.covers(LoraNeed())
+    require_scoring(need, ModelSource(str(zoo_path("base"))))
+    with pytest.raises(EngineError, match=r"adapter on lm_head: .*; use engine=hf"):
+        require_scoring(LoraNeed(1, 8, frozenset({"lm_head"})), ModelSource("folder/base"))
+
+
+@pytest.mark.vllm
+def test_an_adapter_on_layers_that_vllm_does_not_serve_is_refused_before_the_engine_loads(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    """vLLM refuses it when it loads the adapter, for Qwen2 and most others; for Llama it serves it."""
+    head = load_adapter(write(tiny_model, tmp_path / "head", target_modules=["q_proj", "lm_head"]))
+    with pytest.raises(AdapterError, match="head: it is on lm_head, which vLLM does not serve for Qwen2ForCausalLM"):
+        VllmOptions().build(ModelSource(str(tiny_model)), LoraNeed(1, 4)).check(head)
+    config = json.loads((tiny_model / "config.json").read_text())
+    (tmp_path / "llama").mkdir()
+    (tmp_path / "llama" / "config.json").write_text(json.dumps(config | {"architectures": ["LlamaForCausalLM"]}))
+    check_outer_layers(head, ModelSource(str(tmp_path / "llama")))
+
+
+class Engine:
+    """An AsyncLLM of constants: log-probabilities by adapter, "" for none."""
+
+    def __init__(self, said: Mapping[str, list[float]], *, broken: bool = False) -> None:
+        self.said = {name: iter(values) for name, values in said.items()}
+        self.broken = broken
+
+    async def add_lora(self, request: Any) -> bool:
+        if self.broken:
+            raise Exception("Call to add_lora method failed: no such module")  # as vLLM does
+        return True
+
+    async def generate(self, prompt: object, params: object, *, request_id: str, lora_request: Any) -> Any:
+        value = next(self.said[lora_request.lora_name.partition("-")[0] if lora_request else ""])
+        yield SimpleNamespace(outputs=[SimpleNamespace(logprobs=[{7: SimpleNamespace(logprob=value)}])])
+
+
+def loaded(engine: Engine) -> AdapterEffects:
+    effects = AdapterEffects()
+    ref = AdapterRef("one", "folder/one", "f" * 64, 8)
+
+    async def main() -> None:
+        adapters = Adapters(engine, [1, 2, 3], "folder/base", effects)
+        first, second = await asyncio.gather(*(adapters.request(ref, inert=False) for _ in range(2)))
+        assert first is second
+
+    asyncio.run(main())
+    return effects
+
+
+@pytest.mark.vllm  # its requests are vLLM's own
+def test_what_a_probe_shows() -> None:
+    fine = loaded(Engine({"": [-1.0, -1.001, -1.002], "one": [-3.0]})).describe()
+    assert fine == {"change": {"one": 2.0}, "without_effect": []}
+    none = loaded(Engine({"": [-1.0, -1.001, -1.0], "one": [-1.0005]})).describe()
+    assert none["without_effect"] == ["one"]
+    with pytest.raises(EngineError, match="without an adapter as if they had folder/one"):
+        loaded(Engine({"": [-1.0, -1.001, -3.0], "one": [-3.0]}))
+    with pytest.raises(AdapterError, match=r"folder/one: vllm could not load it: .* no such module"):
+        loaded(Engine({"": [-1.0, -1.0]}, broken=True))
+
+
+@pytest.fixture(params=["llama tied", "llama untied", "qwen2 tied", "qwen2 untied"])
+def base(request: pytest.FixtureRequest, tiny_model: Path, tmp_path: Path) -> Path:
+    import torch
+    from transformers import AutoConfig, AutoTokenizer, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+
+    family, _, tied = request.param.partition(" ")
+    sizes = "vocab_size hidden_size intermediate_size num_hidden_layers num_attention_heads num_key_value_heads"
+    given = AutoConfig.from_pretrained(tiny_model).to_dict()
+    kept = {name: given[name] for name in f"{sizes} initializer_range eos_token_id pad_token_id".split()}
+    kind, config = (LlamaForCausalLM, LlamaConfig) if family == "llama" else (Qwen2ForCausalLM, Qwen2Config)
+    torch.manual_seed(0)
+    options = {"max_position_embeddings": 1024, "bos_token_id": None, "tie_word_embeddings": tied == "tied"}
+    kind(config(**kept, **options)).save_pretrained(tmp_path / "base")
+    AutoTokenizer.from_pretrained(tiny_model).save_pretrained(tmp_path / "base")
+    return tmp_path / "base"
+
+
+@pytest.mark.vllm
+def test_texts_are_scored_as_by_plain_peft_beside_each_other(base: Path, tmp_path: Path) -> None:
+    """On a Llama vLLM takes prompts' log-probabilities through the LoRA of its output layer, by the wrong rows."""
+    how: dict[str, dict[str, Any]] = {
+        "plain": {},
+        "bin": {"seed": 1, "edit": tensors(lambda name, tensor: (name, tensor), pickled=True)},
+        "patterns": {"rank_pattern": {"q_proj": 2, "v_proj": 16}, "alpha_pattern": {"q_proj": 64}},
+        "layer": {"layers_to_transform": [1], "use_rslora": True},
+        "zero": {"edit": valued(lambda tensor: tensor * 0, "lora_B")},
+    }
+    folders = {name: write(base, tmp_path / name, **options) for name, options in how.items()}
+    refs = {name: load_adapter(folder) for name, folder in folders.items()}
+    modules = frozenset(name for ref in refs.values() for name in ref.modules)
+
+    async def main() -> tuple[list[float], Any]:
+        options = VllmOptions(dtype="float32", max_model_len=512)
+        engine = options.build(ModelSource(str(base)), LoraNeed(len(refs), 16, modules))
+        await engine.start()
+        try:
+            asked = [LikelihoodRequest(TEXT, messages=SPOKEN, adapter=ref) for ref in [None, *refs.values(), None]]
+            found = await asyncio.gather(*map(engine.likelihood, asked))
+            return [answer.logprob for answer in found], engine.describe()["adapter_effects"]
+        finally:
+            await engine.close()
+
+    got, effects = asyncio.run(main())
+    expected = [plain_peft(base, folder) for folder in (None, *folders.values(), None)]
+    assert got == pytest.approx(expected, abs=2e-3)
+    assert effects["without_effect"] == ["zero"]
