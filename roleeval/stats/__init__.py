@@ -27,7 +27,6 @@ from roleeval.stats.comparisons import (
 from roleeval.stats.length_control import length_controlled
 from roleeval.stats.means import OPEN, Estimate, Method, Range, clustered_mean, mean_of_means
 from roleeval.stats.paired import (
-    TESTED_BY_BOOTSTRAP,
     Difference,
     conclusion,
     detectable,
@@ -43,7 +42,6 @@ __all__ = [
     "OPEN",
     "RATING_RESAMPLES",
     "RESAMPLES",
-    "TESTED_BY_BOOTSTRAP",
     "Aggregate",
     "Difference",
     "Estimate",

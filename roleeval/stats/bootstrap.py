@@ -66,11 +66,12 @@ class Studentised:
         return 2 / (len(self.distances) + 1)
 
 
-def studentised(table: ClusterTable) -> Studentised:
+def studentised(table: ClusterTable, *, resamples: int = RESAMPLES) -> Studentised:
     """Resamples the clusters of a mean of means, with each resample's own standard error (bootstrap-t).
 
     Args:
         table: whose every group has rows in at least two clusters.
+        resamples: how many.
 
     Source: Efron (1982), The Jackknife, the Bootstrap and Other Resampling Plans, section 10.10; of ratios with the
         linearised error: Davison & Hinkley (1997), Bootstrap Methods and their Application, sections 2.7.2 and 5.2.
@@ -92,7 +93,7 @@ def studentised(table: ClusterTable) -> Studentised:
         ]
     ).T
     distances = []
-    for draws in cluster_draws(k):
+    for draws in cluster_draws(k, resamples=resamples):
         found = draws @ columns
         with np.errstate(invalid="ignore", divide="ignore"):
             sizes = found[:, :groups]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from roleeval.stats.bootstrap import (
     CACHED_BYTES,
     CHUNK,
+    FEW_CLUSTERS,
     LEVEL,
     RESAMPLES,
     SEED,
@@ -19,7 +20,7 @@ from roleeval.stats.bootstrap import (
     studentised,
     t_quantile,
 )
-from roleeval.stats.clusters import effective_clusters, pooled
+from roleeval.stats.clusters import ClusterTable, effective_clusters, pooled
 from roleeval.stats.means import OPEN, ROUNDING, Estimate, Range, measured
 
 if TYPE_CHECKING:
@@ -32,10 +33,10 @@ Conclusion = Literal["higher", "lower", "not separable", "too few clusters", ""]
 
 ALPHA = 1 - LEVEL
 POWER = 0.8
-# From so many (effective) clusters on, a bootstrap-t test takes the sign-flip test's place: the latter's p is right for
-# differences that are as often above as below their mean, and too small for skewed ones.
-TESTED_BY_BOOTSTRAP = 25
-_SIMULATIONS = 600
+# Beyond so many clusters the two tests find what a t test finds.
+_MANY_CLUSTERS = 50
+_SIMULATIONS = 400
+_RESAMPLES = 2000
 _EXCHANGES = 1024
 
 
@@ -45,7 +46,8 @@ class Difference:
 
     Attributes:
         estimate: mean difference; n counts pairs, missing the samples that are no pair.
-        p: of the test of no difference; None with fewer than two clusters.
+        p: of no difference: of the sign-flip test; from FEW_CLUSTERS (effective) clusters on the larger one of it and
+            the bootstrap-t test; None with fewer than two clusters.
         smallest_p: the least that so few clusters could give.
         error: standard error of the mean difference; None as p, and where a group rests on one cluster.
         clusters: how many clusters of equal size would say as much.
@@ -78,11 +80,11 @@ def paired_difference(groups: "Sequence[Pairs]", *, over_rows: bool = False, wit
     if estimate.mean is None or table.clusters < 2:
         return Difference(estimate, None, None)
     error, effective = float(jackknife_error(table.means, table.clusters)), effective_clusters(table.shares)
-    if effective >= TESTED_BY_BOOTSTRAP and table.varies:
+    p, smallest = sign_flip_test(table.contributions)
+    if effective >= FEW_CLUSTERS and table.varies:
+        # The sign-flip test's p is too small for skewed differences, the bootstrap-t's for heavy tails.
         resampled = found.resampled or studentised(table)
-        p, smallest = resampled.p, resampled.smallest_p
-    else:
-        p, smallest = sign_flip_test(table.contributions)
+        p, smallest = max(p, resampled.p), max(smallest, resampled.smallest_p)
     return Difference(estimate, p, smallest, error if np.isfinite(error) else None, effective)
 
 
@@ -155,20 +157,20 @@ def detectable(difference: Difference, comparisons: int) -> float | None:
         None where no difference could be found, or nothing says how much clusters differ.
 
     Source: Bloom (1995), Evaluation Review 19: the sum of two t quantiles, those of the level and of the power, times
-        the standard error; of few clusters the power of the sign-flip test itself, on normal differences.
+        the standard error; of up to 50 clusters the simulated power of the tests themselves, on normal differences.
     """
     if difference.smallest_p is None or not difference.error or difference.smallest_p * comparisons > ALPHA:
         return None
     level, effective = ALPHA / comparisons, difference.clusters
     errors = t_quantile(1 - level / 2, effective) + t_quantile(POWER, effective)
-    if difference.clusters < TESTED_BY_BOOTSTRAP:
-        errors = max(errors, _found_by_flips(difference.estimate.clusters, level))
+    if difference.estimate.clusters <= _MANY_CLUSTERS:
+        errors = max(errors, _found_by_few(difference.estimate.clusters, level))
     return errors * difference.error
 
 
 @lru_cache(maxsize=64)
-def _found_by_flips(clusters: int, level: float) -> float:
-    """In standard errors, the difference of equal clusters that the sign-flip test finds with the power of POWER."""
+def _found_by_few(clusters: int, level: float) -> float:
+    """In standard errors, the difference of equal normal clusters that `paired_difference` finds with POWER."""
     import numpy as np
 
     # The exchange of all clusters mirrors that of none, so half of all exchanges say it all.
@@ -180,13 +182,26 @@ def _found_by_flips(clusters: int, level: float) -> float:
     noise = np.random.default_rng(SEED).standard_normal((_SIMULATIONS, clusters))
     allowed = int(level * len(signs) * (1 + 1e-9))
     of_noise, of_shift = noise @ signs.T, signs.sum(axis=1)
+    enough = np.full(_SIMULATIONS, -np.inf)
+    if clusters >= FEW_CLUSTERS:
+        enough = np.array([_enough(each, level) for each in noise])
     low, high = 0.0, 20.0
     for _ in range(12):
         shift = (low + high) / 2
         observed = np.abs(noise.sum(axis=1) + shift * clusters) * (1 - 1e-9)
         extreme = (np.abs(of_noise + shift * of_shift) >= observed[:, None]).sum(axis=1)
-        low, high = (shift, high) if (extreme <= allowed).mean() < POWER else (low, shift)
+        found = (extreme <= allowed) & (shift >= enough)
+        low, high = (shift, high) if found.mean() < POWER else (low, shift)
     return float(high * np.sqrt(clusters))
+
+
+def _enough(noise: "NDArray[np.float64]", level: float) -> float:
+    """By how much the mean must rise for the bootstrap-t test to find it; the resamples do not depend on that."""
+    import numpy as np
+
+    found = studentised(ClusterTable(noise[None], np.ones((1, len(noise))), 0), resamples=_RESAMPLES)
+    tail = max(1, int((len(found.distances) + 1) * level / 2))
+    return float(found.distances[-tail] * found.error - found.mean)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

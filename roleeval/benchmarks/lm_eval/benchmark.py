@@ -30,6 +30,8 @@ from roleeval.types import Language, Persona, Sample, Score, Status, Transcript,
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 # The seeds that lm-eval's own command line uses: few-shot examples are then the same.
 _RANDOM_SEED, _FEWSHOT_SEED = 0, 1234
+# lm-eval's metrics of one document that are fractions.
+_SHARES = frozenset({"acc", "acc_norm", "acc_bytes", "acc_mutual_info", "exact_match", "em", "f1"})
 
 
 @dataclass(frozen=True)
@@ -359,6 +361,8 @@ def _info(metric: str, higher_is_better: bool | None, *, per: Per) -> MetricInfo
         unit="number",
         recipe="As the task defines it, averaged over documents." if per == "sample" else "One value for the task.",
         source="lm-eval",
+        low=0.0 if metric in _SHARES else None,
+        high=1.0 if metric in _SHARES else None,
         higher_is_better=higher_is_better,
         headline=True,
         per=per,

@@ -262,10 +262,10 @@ def _with_judges(
         for criterion in mine:
             items = sorted(mine[criterion].keys() & theirs.get(criterion, {}).keys())
             if items:
-                both = [[values[criterion][item] for item in items] for values in (mine, theirs)]
+                one, two = ([values[criterion][item] for item in items] for values in (mine, theirs))
                 same_scale = column.ranges.get(criterion) == other.ranges.get(criterion)
                 of_items = [clusters.get(item, "") for item in items]
-                found.append(_agreement(other.name, criterion, both[0], both[1], of_items, same_scale=same_scale))
+                found.append(_agreement(other.name, criterion, one, two, of_items, same_scale=same_scale))
     return found
 
 

@@ -64,9 +64,9 @@ def item_clusters(column: JudgeColumn, compared: Pairs | None) -> dict[tuple[str
     for run_id in column.records:
         for name, (sample, _) in column.runs[run_id].items.items():
             found[run_id, name] = sample.cluster
-    if compared is not None:
-        for criterion in compared.verdicts:
-            found |= {(o.item, o.model_a, o.model_b): o.cluster for o in compared.settled(criterion)}
+    if compared:
+        settled = [outcome for criterion in compared.verdicts for outcome in compared.settled(criterion)]
+        found |= {(each.item, each.model_a, each.model_b): each.cluster for each in settled}
     return found
 
 

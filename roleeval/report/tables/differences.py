@@ -18,8 +18,8 @@ from roleeval.report.found.seeds import member_rows
 from roleeval.report.tables.columns import headline, lower_is_better, ordered, value_text
 from roleeval.report.tables.tables import NOTHING, Cell, Table, few_clusters_note
 from roleeval.stats import (
+    FEW_CLUSTERS,
     LEVEL,
-    TESTED_BY_BOOTSTRAP,
     Difference,
     Estimate,
     Range,
@@ -45,6 +45,8 @@ COLUMNS = (
         "ci_method",
     ),
 )
+# With fewer clusters, false alarms are more frequent than 5 % where differences are skewed: docs/statistics.md.
+_SKEW_MATTERS = 25
 # (metric, group) -> the difference, and the entry that it is of
 Differences = dict[tuple[str, str], tuple[Difference, Entry]]
 
@@ -219,11 +221,11 @@ def signed(unit: Unit, value: float) -> str:
 
 
 def _caption(comparison: Comparison) -> str:
-    one = clusters_word(comparison.run_set, 1)
+    one, several = clusters_word(comparison.run_set, 1), clusters_word(comparison.run_set)
     return (
         f"Model minus {comparison.reference.model} ({comparison.reference.name}), over the samples that both have;"
         f" {interval_words(comparison.run_set, comparison.others)}; paired; p of a test that swaps the two models"
-        f" {one} by {one} (from {TESTED_BY_BOOTSTRAP} {clusters_word(comparison.run_set)} on: of the bootstrap-t),"
+        f" {one} by {one}, from {FEW_CLUSTERS} {several} on the larger one of its p and a bootstrap-t test's;"
         " Holm-corrected for the number of models."
     )
 
@@ -240,10 +242,10 @@ def _notes(comparison: Comparison, metrics: Sequence[str], entries: Sequence[Ent
         notes.append(f"Lower is better, so a difference below 0 is an improvement: {', '.join(falling)}.")
     if any(entry.test and entry.test.conclusion == "too few clusters" for entry in entries):
         notes.append(f'"too few clusters": with so few {word} and so many models no result could reach the limit of p.')
-    if any(2 <= entry.clusters < TESTED_BY_BOOTSTRAP for entry in entries):
+    if any(2 <= entry.clusters < _SKEW_MATTERS for entry in entries):
         notes.append(
-            f"With fewer than {TESTED_BY_BOOTSTRAP} {word} p assumes differences that are as often above as below their"
-            " mean; skewed ones give up to three times as many false alarms (docs/statistics.md)."
+            f"With fewer than {_SKEW_MATTERS} {word}, p is too small if the differences are strongly skewed"
+            " (docs/statistics.md says by how much)."
         )
     if any(entry.missing for entry in entries):
         notes.append("Unpaired samples lack a value in one of the two runs, or in both, and are excluded.")
