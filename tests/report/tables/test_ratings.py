@@ -150,4 +150,4 @@ def test_a_folder_that_cannot_be_rated_is_named_and_stops_no_report(tmp_path: Pa
         file.write_text(file.read_text().split("\n", 1)[1])
         without_hashes(file.parent)
     files = {file.name: file for file in write_report([tmp_path / "results"], tmp_path / "out")}
-    assert "ratings.csv" not in files and "transcripts.jsonl: " in files["report.md"].read_text()
+    assert "ratings.csv" not in files and "is not in transcripts.jsonl" in files["report.md"].read_text()
