@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from roleeval.engines import ModelSource, load_adapter
 from roleeval.errors import ConfigError
@@ -35,7 +35,11 @@ class Base:
             are counted and warned of), "none", a name or a pair of marks (models/marks.py).
         always_reasons: every answer begins with reasoning, whose opening mark may be missing (a server's template
             writes it): a text that was cut off before a closing mark is reasoning.
+        reply_format: of the family's replies: "plain" is read by `reasoning_marks`; "tags" has inner thoughts and
+            actions in HER's tags, which CoSER's prompts then ask for; any other word is read by the family's `parse`.
     """
+
+    reply_format: ClassVar[str] = "plain"
 
     name: str
     source: ModelSource = field(metadata=OUTSIDE_IDENTITY)

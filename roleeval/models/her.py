@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from roleeval.identity import options
 from roleeval.models._her_reply import heard_her, parse_her
@@ -21,6 +21,8 @@ class Her(OptionalLora):
 
     Source: spec/coser.md, section 4.
     """
+
+    reply_format: ClassVar[str] = "tags"
 
     prefill: str = "<system_thinking>"
     history: Literal["no_system_thinking", "full"] = "no_system_thinking"

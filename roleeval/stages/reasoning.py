@@ -46,8 +46,8 @@ class ReasoningSeen:
     def warn(self, model: PersonaModel) -> None:
         """Warns of marks that the model's setting does not name, and of reasoning that may be scored as an answer."""
         setting = getattr(model, "reasoning_marks", None)
-        if setting is None or model.family == "her":  # a family with a reply format of its own
-            return
+        if setting is None or getattr(model, "reply_format", "plain") != "plain":
+            return  # the family reads its replies in another way
         for name, count in self.marks.items():
             if name in (THINK, setting) and setting in (AUTO, name):
                 continue

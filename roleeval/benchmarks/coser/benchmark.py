@@ -41,7 +41,8 @@ class Coser:
         nsp: who names the next speaker: a model, chance, or the reference's order (which also ends the scene).
         continue_from: so many turns of the reference are given.
         call_attempts: calls in all before one that failed makes its scene engine_failed.
-        output_format: how characters mark thoughts and actions; "auto" is tags for the family her, else brackets.
+        output_format: how characters mark thoughts and actions; "auto" is tags for families that reply in them (her),
+            brackets for all others.
         prompt_pack: folder of the prompts' templates.
         environment, next_speaker: the models that play them.
         retrieval: the characters' past in their prompts.
@@ -152,7 +153,8 @@ class Coser:
     async def episode(self, sample: Sample, actor: Actor) -> Transcript:
         """Plays one scene."""
         scene = self._by_id[sample.id]
-        tags = self.output_format == "tags" or (self.output_format == "auto" and actor.model.family == "her")
+        own = getattr(actor.model, "reply_format", "plain")
+        tags = self.output_format == "tags" or (self.output_format == "auto" and own == "tags")
         play = Play(
             scene=scene,
             rules=self.protocol,
