@@ -11,34 +11,29 @@ import math
 import multiprocessing
 import time
 from collections.abc import Mapping
-from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 from roleeval.engines._adapter_effect import PROBE, AdapterEffects
 from roleeval.engines._protocol import LoraNeed, ModelSource
 from roleeval.engines._replicas import Replicas
 from roleeval.engines._thread import in_own_thread
 from roleeval.engines.chat import (
-    check_first,
-    load_tokenizer,
     opened_prompt,
     scored_token_ids,
-    special_tokens,
     stop_token_ids,
 )
 from roleeval.engines.fingerprint import model_fingerprint, pinned
 from roleeval.engines.lora import Inspected, check_adapter, vllm_rank_limit
 from roleeval.engines.template import Prompts
 from roleeval.engines.vllm import _compat, _environment, _sampling
-from roleeval.engines.vllm._adapters import Adapters, lora_arguments, require_scoring
-from roleeval.engines.vllm._cache import Cache, cpu_cache
+from roleeval.engines.vllm._adapters import Adapters, require_scoring
 from roleeval.engines.vllm._cause import cause
 from roleeval.engines.vllm._decode_check import decode_gap, require_agreement
-from roleeval.engines.vllm._outer_layers import check_outer_layers, unserved_by
+from roleeval.engines.vllm._launch import Launch
+from roleeval.engines.vllm._outer_layers import check_outer_layers
 from roleeval.engines.vllm._output import Output
-from roleeval.engines.vllm.cpu import arguments as cpu_arguments
-from roleeval.engines.vllm.cpu import start as cpu_start
+from roleeval.engines.vllm._settings import VllmSettings
 from roleeval.errors import EngineDeadError, EngineError
 from roleeval.hashing import digest
 from roleeval.types import AdapterRef, Completion, Likelihood, LikelihoodRequest, Request
@@ -57,63 +52,8 @@ _STOCK = "stock 1"
 
 
 @dataclass(frozen=True)
-class VllmOptions:
-    """Options of the vllm engine (conf/engine/vllm.yaml).
-
-    Attributes:
-        dtype: of weights and activations; "auto" is the model's own, and float32 on the CPU, where texts in it do not
-            depend on what else is in the batch.
-        max_model_len: prompt and output tokens together; None is the model's own.
-        max_num_seqs: sequences in one batch at most.
-        enable_prefix_caching: reuse the KV cache of shared prefixes.
-        enforce_eager: no graph capture; None means yes on the CPU, where compiling costs more than it saves.
-        tensor_parallel_size: GPUs that one copy of the model is split over.
-        data_parallel_size: copies of the model, each in a process of its own; on the CPU each has its share of the
-            cores. What shares a prefix or an adapter stays on one copy.
-        quantization: vLLM's name of a quantisation method, or None.
-        gpu_memory_utilization: share of a GPU's memory; not used on the CPU.
-        cpu_kv_cache_gib: KV cache on the CPU in GiB; None: what one longest sequence needs, 1 at least, and a shorter
-            context where memory is short. Not used on GPUs.
-        scheduling: "priority" serves requests with a smaller priority first.
-        max_loras: adapters in one batch; None: what the run needs (on GPUs 16 at most).
-        max_cpu_loras: adapters held in main memory; None: all that the run needs.
-        max_lora_rank: None: the smallest that serves the run's adapters. A larger one slows every request.
-        check_decoding: on start, let the engine read what it wrote, and refuse it where the two disagree.
-        stock: True runs vLLM as it is: its own worker and its own start; False asks for roleeval's CPU operators and
-            faster start also outside the tested versions; None: as this vLLM allows (see _compat.py).
-        env: settings that vLLM takes from the environment (VLLM_...), for this engine alone. Those that may change a
-            text are part of the fingerprint.
-        extra: further arguments of vLLM's AsyncEngineArgs, passed as they are.
-        log_level: of vLLM's own log.
-    """
-
-    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
-    max_model_len: int | None = None
-    max_num_seqs: int = 256
-    enable_prefix_caching: bool = True
-    enforce_eager: bool | None = None
-    tensor_parallel_size: int = 1
-    data_parallel_size: int = 1
-    quantization: str | None = None
-    gpu_memory_utilization: float = 0.9
-    cpu_kv_cache_gib: int | None = None
-    scheduling: Literal["fcfs", "priority"] = "fcfs"
-    max_loras: int | None = None
-    max_cpu_loras: int | None = None
-    max_lora_rank: int | None = None
-    check_decoding: bool = True
-    stock: bool | None = None
-    env: dict[str, str | int | float | bool] = field(default_factory=dict)
-    extra: dict[str, Any] = field(default_factory=dict)
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "ERROR"
-
-    def __post_init__(self) -> None:
-        """Checks the settings for the environment.
-
-        Raises:
-            ConfigError: names the one that is not possible.
-        """
-        object.__setattr__(self, "env", _environment.checked(self.env))
+class VllmOptions(VllmSettings):
+    """The engine that these settings make; see VllmSettings for what they are."""
 
     def build(self, source: ModelSource, lora: LoraNeed) -> "VllmEngine":
         """Makes the engine without loading it.
@@ -145,7 +85,7 @@ class VllmEngine:
             model_fingerprint(source),
             *_text_options(options, self._env, stock=bool(self._stock)),
         )
-        self._in_force = _environment.in_force(self._env)
+        self._in_force: Mapping[str, str] = _environment.in_force(self._env)
         self._checked: dict[str, Inspected] = {}
         self._effects = AdapterEffects()
         self._adapters: Adapters | None = None
@@ -153,7 +93,6 @@ class VllmEngine:
         self._engine: Any = None
         self._starting = asyncio.Lock()
         self._unable = ""  # why it could not start; it is not tried again
-        self._context: int | None = options.max_model_len
         self._output: Output | None = None
         self._load_s = 0.0
         self._decode_gap: float | None = None
@@ -203,34 +142,16 @@ class VllmEngine:
             for child in set(multiprocessing.active_children()) - before:
                 child.kill()
 
-        self._engine = await in_own_thread(self._launched, name="vllm-start", stop=stop)
+        launch = Launch(self._options, self._source, self._lora, self._max_rank, self._vllm, self._stock)
+        launched = await in_own_thread(lambda: launch.run(self._prompts), name="vllm-start", stop=stop)
+        self._engine, self._tokenizer, self._special = launched.engine, launched.tokenizer, launched.special
+        self._output, self._in_force = launched.output, launched.in_force
         self._max_model_len = int(self._engine.model_config.max_model_len)
         probe = self._tokenizer(PROBE).input_ids[: self._max_model_len - 1]
         self._adapters = Adapters(self._engine, probe, self._source.path, self._effects)
         if self._options.check_decoding:
             await self._check_decoding()
         self._load_s = time.perf_counter() - begin
-
-    def _launched(self) -> Any:
-        options = self._options
-        defaults = {"VLLM_LOGGING_LEVEL": options.log_level, "VLLM_NO_USAGE_STATS": "1"}
-        if self._vllm.cpu:
-            given = options.cpu_kv_cache_gib
-            cache = Cache(given) if given else self._cache()
-            self._context = options.max_model_len or cache.max_model_len
-            defaults["VLLM_CPU_KVCACHE_SPACE"] = str(cache.gib)
-        with _environment.applied(self._env, defaults, copies=options.data_parallel_size):
-            self._in_force = _environment.in_force(self._env)
-            return self._loaded()
-
-    def _cache(self) -> Cache:
-        options = self._options
-        return cpu_cache(
-            self._source,
-            max_model_len=options.max_model_len,
-            dtype=options.dtype,
-            copies=options.data_parallel_size,
-        )
 
     def _announce(self) -> None:
         if self._stock:
@@ -248,53 +169,6 @@ class VllmEngine:
                 self._in_force[names[0]],
             )
 
-    def _loaded(self) -> Any:
-        """Loads the tokenizer and starts vLLM; what it needs is in the environment."""
-        options = self._options
-        # Not where several processes are to take their share of the cores from the environment that they are spawned
-        # with, or one is to read settings on its imports: what is imported ahead has seen the first engine's.
-        alone = options.data_parallel_size * options.tensor_parallel_size == 1
-        settings = any(map(_environment.may_change_texts, self._env))
-        ahead = self._vllm.cpu and not self._stock and alone and not settings
-        if ahead:
-            cpu_start.import_ahead()
-        self._tokenizer = load_tokenizer(self._source)
-        check_first(self._tokenizer, self._prompts)
-        self._special = special_tokens(self._tokenizer)
-        try:
-            _compat.require(self._vllm)
-            from vllm.engine.arg_utils import AsyncEngineArgs
-            from vllm.v1.engine.async_llm import AsyncLLM
-
-            arguments = AsyncEngineArgs(**self._arguments())
-            self._output = Output() if options.log_level == "ERROR" else None  # otherwise it is wanted on the terminal
-            with (
-                cpu_start.forked() if ahead else nullcontext(),
-                self._output.taken() if self._output else nullcontext(),
-            ):
-                return AsyncLLM.from_engine_args(arguments, **self._usage())
-        except Exception as error:  # whatever vLLM raises: there is no engine
-            raise EngineError(f"vllm could not load {self._source.path}: {self._cause(error)}") from error
-
-    def _cause(self, error: Exception) -> str:
-        said, self._output = self._output, None
-        if said is None:
-            return f"{cause('', raised=str(error), cpu=self._vllm.cpu)}{self._way_out()}"
-        found = cause(said.read(), raised=str(error), cpu=self._vllm.cpu)
-        return f"{found}. Its own log: {said.path}"
-
-    def _usage(self) -> dict[str, Any]:
-        """Says that this is batch work: a step then takes 16,384 tokens on large GPUs; vLLM's default is 2048."""
-        if self._stock:
-            return {}
-        from vllm.usage.usage_lib import UsageContext
-
-        return {"usage_context": UsageContext.LLM_CLASS}
-
-    def _way_out(self) -> str:
-        own = self._vllm.cpu and not self._stock
-        return " (its own log has the cause; engine.stock=true does without roleeval's CPU operators)" if own else ""
-
     async def _check_decoding(self) -> None:
         prompt = self._tokenizer(PROBE).input_ids
         if self._max_model_len < 2 * len(prompt):
@@ -307,41 +181,6 @@ class VllmEngine:
             if isinstance(error, EngineError) or not isinstance(error, Exception):
                 raise
             raise EngineError(f"vllm failed at the first request to {self._source.path}: {error}") from error
-
-    def _arguments(self) -> dict[str, Any]:
-        options = self._options
-        from vllm.platforms import current_platform
-
-        cpu = current_platform.is_cpu()
-        arguments: dict[str, Any] = {
-            "model": self._source.path,
-            "revision": self._source.revision,
-            "trust_remote_code": self._source.trust_remote_code,
-            "dtype": "float32" if cpu and options.dtype == "auto" else options.dtype,
-            "max_model_len": self._context,
-            "max_num_seqs": options.max_num_seqs,
-            "enable_prefix_caching": options.enable_prefix_caching,
-            "enforce_eager": cpu if options.enforce_eager is None else options.enforce_eager,
-            "tensor_parallel_size": options.tensor_parallel_size,
-            "data_parallel_size": options.data_parallel_size,
-            "quantization": options.quantization,
-            "gpu_memory_utilization": options.gpu_memory_utilization,
-            "scheduling_policy": options.scheduling,
-            "disable_log_stats": True,
-            "use_tqdm_on_load": False,
-            # No free white space between JSON tokens: small models fill it until the limit and never end the object.
-            "structured_outputs_config": {"backend": "xgrammar", "disable_any_whitespace": True},
-        }
-        if cpu:
-            arguments |= cpu_arguments.arguments(
-                tensor_parallel_size=options.tensor_parallel_size, stock=bool(self._stock)
-            )
-        if self._lora.count:
-            # Which modules are wrapped matters only where the output layer might be.
-            need = replace(self._lora, modules=frozenset()) if unserved_by(self._source) else self._lora
-            slots = cpu_arguments.lora_slots(options.max_loras, self._lora.count) if cpu else options.max_loras
-            arguments |= lora_arguments(need, rank=self._max_rank, slots=slots, held=options.max_cpu_loras)
-        return arguments | options.extra
 
     async def generate(self, request: Request) -> Completion:
         """See Engine.generate.
