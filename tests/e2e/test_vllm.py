@@ -284,7 +284,7 @@ def test_a_cut_answer_says_so(loaded: Loaded) -> None:
 
 
 def test_too_long_is_refused_and_never_trimmed(loaded: Loaded) -> None:
-    with pytest.raises(EngineError, match="exceed the 512"):
+    with pytest.raises(EngineError, match="exceed the limit of 512 "):
         loaded.ask(chat("word " * 600))
 
 

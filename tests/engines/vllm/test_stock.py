@@ -9,6 +9,7 @@ import pytest
 from roleeval.engines import LoraNeed, ModelSource, load_adapter
 from roleeval.engines.vllm import VllmOptions, _compat
 from roleeval.engines.vllm._compat import Probe
+from roleeval.engines.vllm._launch import Launch
 from roleeval.resources import zoo_path
 from roleeval.types import Completion, Message, Request, Sampling
 
@@ -25,8 +26,8 @@ def test_a_failed_probe_leaves_vllm_as_it_is_and_it_serves(
     source, adapter = ModelSource(str(zoo_path("base"))), load_adapter(zoo_path("shared_lora"))
     engine = VllmOptions(max_model_len=512).build(source, LoraNeed(1, adapter.rank))
     given: dict[str, Any] = {}
-    inner = engine._arguments
-    monkeypatch.setattr(engine, "_arguments", lambda: given.update(inner()) or given)
+    inner = Launch._arguments
+    monkeypatch.setattr(Launch, "_arguments", lambda launch, context: given.update(inner(launch, context)) or given)
     requests = [
         Request((Message("user", f"What do you think of the number {n}?"),), Sampling(max_tokens=24), 1, adapter=lora)
         for n in range(6)
