@@ -19,18 +19,20 @@ from urllib.parse import urlsplit
 
 from roleeval.engines._protocol import LoraNeed, ModelSource, Served
 from roleeval.engines.openai._checks import check_extra_body, check_key_variable, check_name, checked_url
-from roleeval.engines.openai._served import Servers, model_facts
-from roleeval.engines.openai._wire import (
+from roleeval.engines.openai._reply import (
     BrokenReplyError,
-    named_and_extra,
-    read_completion,
-    request_body,
+    ServerReply,
+    is_filtered,
+    read_reply,
     retry_after_s,
     server_message,
 )
+from roleeval.engines.openai._served import Servers, model_facts
+from roleeval.engines.openai._wire import field_hint, named_and_extra, request_body
 from roleeval.engines.turns import fitted, turns_hint
 from roleeval.errors import AdapterError, ConfigError, EngineError
 from roleeval.hashing import digest
+from roleeval.secrets import masked_text
 from roleeval.types import AdapterRef, Completion, Likelihood, LikelihoodRequest, Request
 
 if TYPE_CHECKING:
@@ -134,6 +136,10 @@ class _RetryableError(Exception):
         super().__init__(reason)
         self.elsewhere = elsewhere
         self.wait_s = wait_s
+
+
+class _FilteredError(Exception):
+    """The server's filter held the answer back."""
 
 
 @dataclass
@@ -251,11 +257,17 @@ class OpenAIEngine:
             for attempt in range(options.max_retries + 1):
                 endpoint = self._choose(request.affinity, avoid)
                 try:
-                    completion, said = read_completion(await self._send(endpoint, body), request)
-                    self._hear(said)
-                    return replace(completion, served_by=self._fingerprint)
+                    reply = read_reply(await self._send(endpoint, body), request)
+                    self._hear(reply, asked=str(body["model"]))
+                    return replace(reply.completion, served_by=self._fingerprint)
+                except _FilteredError:
+                    nothing = Completion(request.prefill, "content_filter", 0, 0)
+                    return replace(nothing, served_by=self._fingerprint)
                 except BrokenReplyError as broken:
-                    failure = _RetryableError(str(broken), elsewhere=True)
+                    said = self._scrub(str(broken))
+                    if broken.final:
+                        raise EngineError(f"{endpoint.host}: {said}{field_hint(said, body)}") from None
+                    failure = _RetryableError(said, elsewhere=True)
                 except _RetryableError as retryable:
                     failure = retryable
                 last = f"{endpoint.host}: {failure}"
@@ -266,8 +278,15 @@ class OpenAIEngine:
                     await asyncio.sleep(wait_s)
         raise EngineError(f"{self._source.path}: no answer in {options.max_retries + 1} attempts; last error: {last}")
 
-    def _hear(self, system_fingerprint: str) -> None:
-        self._servers.heard(self._scrub(system_fingerprint))
+    def _hear(self, reply: ServerReply, *, asked: str) -> None:
+        self._servers.heard(self._scrub(reply.system_fingerprint))
+        if self._servers.answered(asked, self._scrub(reply.model)):
+            _log.warning(
+                "%s: the server says that %r answers (in the manifest: engine.server.answered_by). Check the name, or"
+                " what the server gives out under it",
+                asked,
+                self._scrub(reply.model),
+            )
         if self._servers.silent and not self._noticed and self._options.served_as is None:
             _log.info(
                 "%s: the server does not report what it serves (no model list, no system_fingerprint), so a change of"
@@ -327,9 +346,10 @@ class OpenAIEngine:
             # The client's own time-out restarts with every byte; this one does not.
             async with asyncio.timeout(self._options.timeout_s):
                 reply = await resource.with_raw_response.create(**named, extra_body=extra)
-            return bytes(reply.content)
+            content = bytes(reply.content)
+            return content.replace(self._key.encode(), b"***") if self._key else content
         except openai.APIStatusError as error:
-            raise self._status_error(endpoint, error) from None
+            raise self._status_error(endpoint, error, body) from None
         except (openai.APITimeoutError, TimeoutError):
             raise _RetryableError(f"no answer within {self._options.timeout_s:g} s", elsewhere=True) from None
         except openai.APIConnectionError as error:
@@ -341,14 +361,16 @@ class OpenAIEngine:
         finally:
             endpoint.in_flight -= 1
 
-    def _status_error(self, endpoint: _Endpoint, error: "APIStatusError") -> Exception:
+    def _status_error(self, endpoint: _Endpoint, error: "APIStatusError", body: Mapping[str, Any]) -> Exception:
         status: int = error.status_code
-        message = self._scrub(server_message(error.body, error.response.text))[:500]
+        if is_filtered(status, error.body):
+            return _FilteredError()
+        message = server_message(self._scrubbed(error.body), self._scrub(error.response.text))
         transient = status in (408, 409, 429) or status >= 500
         if transient and error.code != "insufficient_quota":  # a 429 that no waiting heals
             wait_s = retry_after_s(error.response.headers)
             return _RetryableError(f"HTTP {status}: {message}", elsewhere=status >= 500, wait_s=wait_s)
-        hint = turns_hint(message)
+        hint = turns_hint(message) + field_hint(message, body)
         return EngineError(
             f"{endpoint.host} refused the request for {self._source.path}: HTTP {status}: {message}{hint}"
         )
@@ -359,13 +381,19 @@ class OpenAIEngine:
             return random.uniform(0.0, min(options.backoff_cap_s, options.backoff_base_s * 2.0 ** min(attempt, 32)))
         if failure.wait_s > options.max_retry_after_s:
             raise EngineError(
-                f"{endpoint.host} requests a wait of {failure.wait_s:.0f} s, longer than engine.max_retry_after_s="
+                f"{endpoint.host} requests a wait of {failure.wait_s:.15g} s, longer than engine.max_retry_after_s="
                 f"{options.max_retry_after_s:g} ({failure})"
             )
         return failure.wait_s + random.uniform(0.0, options.backoff_base_s)  # or all who wait come back at once
 
     def _scrub(self, text: str) -> str:
-        return text.replace(self._key, "***") if self._key else text
+        return masked_text(text.replace(self._key, "***") if self._key else text)
+
+    def _scrubbed(self, body: object) -> object:
+        """An error's body with its message scrubbed before it is cut."""
+        if isinstance(body, Mapping) and isinstance(body.get("message"), str):
+            return {**body, "message": self._scrub(body["message"])}
+        return body
 
     async def close(self) -> None:
         endpoints, self._endpoints = self._endpoints, []
