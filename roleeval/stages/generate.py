@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from roleeval.benchmarks import Actor, SelfScored
-from roleeval.config import RunConfig, as_config, masked
+from roleeval.config import RunConfig, as_config
 from roleeval.engines import Engine, Usage
 from roleeval.errors import ConfigError, EngineError, cause_of, concerns_one_item
 from roleeval.models import base_parameters
@@ -17,6 +17,7 @@ from roleeval.results import ResultFolder
 from roleeval.results.folder import TranscriptWriter
 from roleeval.results.manifest import FORMAT, Manifest, read_manifest
 from roleeval.results.provenance import provenance
+from roleeval.secrets import masked
 from roleeval.stages import cast
 from roleeval.stages.ahead import JudgingAhead
 from roleeval.stages.outcome import RunOutcome

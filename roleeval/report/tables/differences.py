@@ -3,9 +3,7 @@
 A difference is stored as an Entry: n counts pairs, missing counts samples that only one of the two (or none) has.
 """
 
-import csv
-import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from roleeval.errors import ResultError
@@ -16,6 +14,7 @@ from roleeval.report.found.groups import cell_entries, splits_of
 from roleeval.report.found.rows import MetricFrames, cluster_numbers
 from roleeval.report.found.seeds import member_rows
 from roleeval.report.tables.columns import headline, lower_is_better, ordered, value_text
+from roleeval.report.tables.csv_lines import csv_lines
 from roleeval.report.tables.tables import NOTHING, Cell, Table, few_clusters_note
 from roleeval.stats import (
     FEW_CLUSTERS,
@@ -257,16 +256,15 @@ def _notes(comparison: Comparison, metrics: Sequence[str], entries: Sequence[Ent
 
 def differences_csv(found: Sequence[Comparison]) -> str:
     """One line per model, metric and group, with full precision."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    return csv_lines(COLUMNS, _lines(found))
+
+
+def _lines(found: Sequence[Comparison]) -> Iterator[dict[str, str | float | None]]:
     for comparison in found:
         for row in comparison.others:
             for metric in ordered(row.entries, row.infos):
                 for group, entry in sorted(row.entries[metric].items()):
-                    values = _line(comparison.reference, row, entry) | {"metric": metric, "group": group}
-                    writer.writerow("" if values[name] is None else values[name] for name in COLUMNS)
-    return stream.getvalue()
+                    yield _line(comparison.reference, row, entry) | {"metric": metric, "group": group}
 
 
 def _line(reference: RunResult, row: RunResult, entry: Entry) -> dict[str, str | float | None]:
