@@ -4,7 +4,7 @@ A third-party judge needs `Judge`, `Case`, `Question` and `View`; candidates' te
 `read_verdict`; `judge_messages` and `criteria_schema` fill a pack of prompts and criteria.
 """
 
-from roleeval.judging._calls import ask
+from roleeval.judging._calls import TOO_LONG, ask
 from roleeval.judging._controls import Control, control_record, controls
 from roleeval.judging._faults import Fault, load_faults, spoil
 from roleeval.judging._fence import disarmed, echoes, fence_token, fenced, quoted
@@ -32,6 +32,7 @@ from roleeval.judging.voice import VoiceJudge
 
 __all__ = [
     "REFERENCES",
+    "TOO_LONG",
     "Answer",
     "Attempt",
     "Case",
