@@ -12,6 +12,7 @@ from roleeval.benchmarks import Actor, SelfScored
 from roleeval.config import RunConfig, RunOptions, as_config
 from roleeval.engines import Engine, Usage
 from roleeval.errors import ConfigError, EngineError, cause_of, concerns_one_item
+from roleeval.identity import places
 from roleeval.models import base_parameters
 from roleeval.results import ResultFolder
 from roleeval.results.folder import TranscriptWriter
@@ -241,6 +242,7 @@ def _manifest(
                 "family": model.family,
                 "source": masked(asdict(model.source)),
                 "adapters": {a.name: a.fingerprint for a in model.adapters()},
+                "places": masked(places(model)),
                 "sampling": asdict(model.sampling),
                 "parameters": parameters,
                 **tally.reasoning.facts(),
