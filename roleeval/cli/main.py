@@ -81,7 +81,9 @@ def report(
     out: Annotated[Path | None, typer.Option(help="Also write report.md and report.csv into this folder.")] = None,
     reference: Annotated[
         str | None,
-        typer.Option(help="A model (or MODEL/RUN): also show the paired difference of every other model from it."),
+        typer.Option(
+            help="A row's name in tables, or MODEL/RUN: also show the paired difference of every other model from it."
+        ),
     ] = None,
 ) -> None:
     """Compare finished runs: prints headline metrics; report.md and report.csv have all metrics."""

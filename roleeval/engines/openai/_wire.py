@@ -30,6 +30,12 @@ _KEYS = {
     "continue_final_message": "set model.prefill='': the server does not continue a reply",
     "add_generation_prompt": "set model.prefill='': the server does not continue a reply",
 }
+_TOO_LONG_CODES = ("context_length_exceeded", "exceed_context_size_error")
+_TOO_LONG = re.compile(
+    r"context[ _-]?(?:length|size|window)|(?:prompt|input|request) is too long|too many (?:input |total )?tokens"
+    r"|max_model_len|maximum (?:sequence|input|model) length",
+    re.IGNORECASE,
+)
 
 
 def request_body(
@@ -114,3 +120,8 @@ def field_hint(message: str, sent: Mapping[str, Any]) -> str:
         named = ["max_completion_tokens", *(name for name in named if name != "max_tokens")]
     ways = dict.fromkeys(_KEYS[name] for name in named)
     return "".join(f". {way[0].upper()}{way[1:]}" for way in ways)
+
+
+def too_long(status: int, code: object, message: str) -> bool:
+    """Whether an error says that prompt and answer exceed the model's context, in the words of servers and vendors."""
+    return code in _TOO_LONG_CODES or (400 <= status < 500 and bool(_TOO_LONG.search(message)))

@@ -59,7 +59,7 @@ def _line(run: RunResult, metric: str, group: str, entry: Entry) -> dict[str, st
     planned = None if run.infos[metric].per == "cluster" else planned_rows(run, group, entry)
     return {
         "benchmark": run.benchmark,
-        "model": run.model,
+        "model": run.label,
         "family": run.family,
         "run": run.name,
         "metric": metric,

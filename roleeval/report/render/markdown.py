@@ -50,7 +50,7 @@ def _set_section(run_set: RunSet, compared: Sequence[Comparison], ratings: Seque
         lines += table_lines(ratings_table(each))
     for comparison in compared:
         for group in table_groups(run_set.runs) if comparison.others else ():
-            title = f"Differences from {comparison.reference.model}: {group}"
+            title = f"Differences from {comparison.reference.label}: {group}"
             lines += table_lines(difference_table(comparison, group, title=title, short=False))
     lines += table_lines(runs_table(run_set))
     lines += table_lines(legend(run_set))

@@ -89,7 +89,7 @@ def _print_differences(comparison: Comparison, console: "Console") -> None:
 
     said: list[str] = []
     for group in headline_groups(comparison.run_set.runs) if comparison.others else ():
-        title = f"{comparison.run_set.title}: {group}, differences from {comparison.reference.model}"
+        title = f"{comparison.run_set.title}: {group}, differences from {comparison.reference.label}"
         table = difference_table(comparison, group, title=title, short=True)
         print_table(table, console)
         said += [table.caption, *table.notes]

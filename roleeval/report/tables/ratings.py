@@ -96,10 +96,11 @@ def with_ratings(collection: Collection, reference: str | None) -> tuple[Collect
 
 def _of_set(run_set: RunSet, reference: str | None) -> Iterator[Rated]:
     words = {prefix: said for run in run_set.runs for prefix, said in run.facts.judges.items()}
+    names = {ResultFolder(run.path).run_id: run.label for run in run_set.runs}
     for column in judge_columns(ResultFolder(run.path) for run in run_set.runs):
         if not column.is_pairwise:
             continue
-        compared = pairs(column)
+        compared = pairs(column, names)
         judge = next((said for prefix, said in words.items() if prefix.startswith(column.name)), "")
         criteria = list(compared.verdicts) if len(compared.verdicts) > 1 else []
         for criterion in (None, *criteria):
