@@ -8,9 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from roleeval.errors import OptionError
-from roleeval.ranges import check_range
-
 ChatRole = Literal["system", "user", "assistant"]
 Language = Literal["en", "zh"]
 # What a turn's speaker is in its episode: a word that the benchmark chooses. MODEL alone means the same everywhere.
@@ -60,19 +57,6 @@ class Sampling:
     repetition_penalty: float = 1.0
     max_tokens: int = 256
     stop: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        """Refuses what no engine can decode with.
-
-        Raises:
-            OptionError: names the parameter.
-        """
-        check_range(self, "temperature", "top_k", low=0)
-        check_range(self, "top_p", low=0, high=1, above=True)
-        check_range(self, "repetition_penalty", low=0, above=True)
-        check_range(self, "max_tokens", low=1)
-        if not all(self.stop):
-            raise OptionError("stop", "contains an empty string, which would end every text at once; leave it out")
 
 
 @dataclass(frozen=True, slots=True)

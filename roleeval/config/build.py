@@ -10,6 +10,8 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from roleeval.errors import ConfigError, OptionError
 from roleeval.identity import class_name
+from roleeval.ranges import check_range
+from roleeval.types import Sampling
 
 T = TypeVar("T")
 
@@ -68,7 +70,10 @@ def build(cls: type[T], values: Mapping[str, Any], key: str) -> T:
             raise ConfigError(f"{_join(key, name)}: {error}") from error
         _check_finite(arguments[name], _join(key, name))
     try:
-        return cls(**arguments)
+        thing = cls(**arguments)
+        if isinstance(thing, Sampling):
+            _check_sampling(thing)
+        return thing
     except OptionError as error:
         raise ConfigError(f"{_join(key, error.option)}: {error.reason}") from error
 
@@ -99,6 +104,16 @@ def _of_protocol(thing: Any, hint: Any, key: str) -> Any:
     """An option's object, if it is what its type asks for: a Helper's model, a judge's engine."""
     protocol = next((part for part in (hint, *get_args(hint)) if getattr(part, "_is_protocol", False)), None)
     return thing if protocol is None else checked(thing, protocol, f"{key}._target_")
+
+
+def _check_sampling(sampling: Sampling) -> None:
+    """Refuses what no engine can decode with."""
+    check_range(sampling, "temperature", "top_k", low=0)
+    check_range(sampling, "top_p", low=0, high=1, above=True)
+    check_range(sampling, "repetition_penalty", low=0, above=True)
+    check_range(sampling, "max_tokens", low=1)
+    if not all(sampling.stop):
+        raise OptionError("stop", "contains an empty string, which would end every text at once; leave it out")
 
 
 def _is_bool_for_number(value: Any, hint: Any) -> bool:
