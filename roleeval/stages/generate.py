@@ -21,6 +21,7 @@ from roleeval.results.provenance import provenance
 from roleeval.secrets import masked
 from roleeval.stages import cast
 from roleeval.stages.ahead import JudgingAhead
+from roleeval.stages.judge_check import check_judges
 from roleeval.stages.outcome import RunOutcome
 from roleeval.stages.progress import make_progress
 from roleeval.stages.reasoning import ReasoningSeen
@@ -97,6 +98,8 @@ async def generate(job: Job) -> RunOutcome:
     """
     config, begin = job.config, time.perf_counter()
     tally = _Tally(_planned(config), config.options)
+    if not isinstance(config.benchmark, SelfScored):
+        check_judges(config)
     parameters = {"base": base_parameters(config.model.source), "adapters": asdict(config.model.adapter_parameters())}
     scoring = Scoring(config, tally.planned)
     async with _actor(job) as (actor, usage):
