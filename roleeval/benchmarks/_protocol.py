@@ -82,7 +82,8 @@ class Foreseen(Protocol):
         """The participants' first calls; the episode needs all of them. A model is not asked."""
         ...
 
-    def calls(self, sample: Sample) -> int:
+    @property
+    def longest(self) -> int:
         """Calls of an episode at most."""
         ...
 

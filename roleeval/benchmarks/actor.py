@@ -151,6 +151,11 @@ class Actor:
             prefill=model.prefill,
         )
 
+    @property
+    def measures(self) -> bool:
+        """Whether its engine knows its context before anything is asked."""
+        return bool(getattr(self.engine, "measures", isinstance(self.engine, Measures)))
+
     def foreseen(self, persona: Persona, system: str, history: Sequence[Message], *, part: Part = MODEL) -> Turn | None:
         """The turn of a call that can never be made, because of its length alone; None for all others. Asks nothing."""
         asked = _Asked(0)

@@ -339,6 +339,11 @@ class StoredEngine:
     def _prompt_key(self, request: Request | LikelihoodRequest) -> tuple[str, ...]:
         return self._engine.prompt_key(request) if isinstance(self._engine, Renders) else ()
 
+    @property
+    def measures(self) -> bool:
+        """Whether the engine knows its context before it is loaded (`Measures`)."""
+        return isinstance(self._engine, Measures)
+
     def require_room(self, request: Request) -> None:
         """See Measures; an engine that does not know its context refuses nothing."""
         if isinstance(self._engine, Measures):

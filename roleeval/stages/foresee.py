@@ -1,4 +1,4 @@
-"""What is known of a run before anything is asked: samples that cannot fit into a context, and how much there is to do.
+"""What is known of a run before anything is asked: samples that cannot fit into a context.
 
 Reads the samples once more than the run itself, and calls no model.
 """
@@ -21,11 +21,9 @@ class Foresight:
 
     Attributes:
         misfits: sample id -> the call that can never be made.
-        calls: of all episodes, at most; None where the benchmark does not say.
     """
 
     misfits: Mapping[str, Turn] = field(default_factory=dict)
-    calls: int | None = None
 
     def not_played(self, sample: Sample) -> Transcript | None:
         """The transcript of an episode that cannot be played; None of all others."""
@@ -40,13 +38,12 @@ def foresee(config: RunConfig, actor: Actor) -> Foresight:
         ConfigError: none of the samples can be asked.
     """
     benchmark = config.benchmark
-    if not isinstance(benchmark, Foreseen):
+    if not isinstance(benchmark, Foreseen) or not any(each.measures for each in (actor, *actor.helpers.values())):
         return Foresight()
     misfits: dict[str, Turn] = {}
-    samples = calls = 0
+    samples = 0
     for sample in benchmark.samples(limit=config.options.limit):
         samples += 1
-        calls += benchmark.calls(sample)
         if (turn := _misfit(benchmark, sample, actor)) is not None:
             misfits[sample.id] = turn
     if misfits:
@@ -60,7 +57,7 @@ def foresee(config: RunConfig, actor: Actor) -> Foresight:
             samples,
             first,
         )
-    return Foresight(misfits, calls)
+    return Foresight(misfits)
 
 
 def _misfit(benchmark: Foreseen, sample: Sample, actor: Actor) -> Turn | None:

@@ -164,7 +164,8 @@ class Coser:
         for someone in self._play(sample, actor).people().values():
             yield Opening(someone.actor, someone.persona, someone.system, someone.history, someone.part, growth)
 
-    def calls(self, sample: Sample) -> int:
+    @property
+    def longest(self) -> int:
         """See Foreseen: a speaker and, but for the last round, a predictor for each round that is not given."""
         rounds = self.protocol.rounds - self.continue_from
         return 2 * rounds - 1 if self.nsp == "model" else rounds

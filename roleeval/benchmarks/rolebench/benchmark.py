@@ -141,7 +141,8 @@ class RoleBench:
         """See Foreseen."""
         yield Opening(actor, sample.persona, self.system_prompt(sample.persona), (Message("user", sample.question),))
 
-    def calls(self, sample: Sample) -> int:
+    @property
+    def longest(self) -> int:
         """See Foreseen."""
         return 1
 
