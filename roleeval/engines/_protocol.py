@@ -166,6 +166,19 @@ class Renders(Protocol):
 
 
 @runtime_checkable
+class Measures(Protocol):
+    """An engine that knows a model's context before it loads it."""
+
+    def require_room(self, request: Request) -> None:
+        """Refuses a request that cannot fit; loads a tokenizer at most.
+
+        Raises:
+            ContextOverflowError: it does not fit.
+        """
+        ...
+
+
+@runtime_checkable
 class EngineOptions(Protocol):
     """The options of one kind of engine: a frozen dataclass that Hydra reaches by `_target_`."""
 

@@ -23,7 +23,7 @@ from typing import Any
 import orjson
 
 from roleeval.engines._entries import Answer, checksum_of, decoded, encoded
-from roleeval.engines._protocol import Engine, Renders, ServedElsewhere
+from roleeval.engines._protocol import Engine, Measures, Renders, ServedElsewhere
 from roleeval.errors import EngineDeadError, StoreError, cause_of
 from roleeval.types import AdapterRef, Completion, Likelihood, LikelihoodRequest, Message, Request
 
@@ -338,6 +338,16 @@ class StoredEngine:
 
     def _prompt_key(self, request: Request | LikelihoodRequest) -> tuple[str, ...]:
         return self._engine.prompt_key(request) if isinstance(self._engine, Renders) else ()
+
+    @property
+    def measures(self) -> bool:
+        """Whether the engine knows its context before it is loaded (`Measures`)."""
+        return isinstance(self._engine, Measures)
+
+    def require_room(self, request: Request) -> None:
+        """See Measures; an engine that does not know its context refuses nothing."""
+        if isinstance(self._engine, Measures):
+            self._engine.require_room(request)
 
     @property
     def likelihoods(self) -> bool:

@@ -21,6 +21,7 @@ from roleeval.results.provenance import provenance
 from roleeval.secrets import masked
 from roleeval.stages import cast
 from roleeval.stages.ahead import JudgingAhead
+from roleeval.stages.foresee import Foresight, foresee
 from roleeval.stages.outcome import RunOutcome
 from roleeval.stages.progress import make_progress
 from roleeval.stages.reasoning import ReasoningSeen
@@ -100,7 +101,7 @@ async def generate(job: Job) -> RunOutcome:
     parameters = {"base": base_parameters(config.model.source), "adapters": asdict(config.model.adapter_parameters())}
     scoring = Scoring(config, tally.planned)
     async with _actor(job) as (actor, usage):
-        await _play(job, actor, usage, tally, scoring)
+        await _play(job, actor, usage, tally, scoring, foresee(config, actor))
     tally.reasoning.warn(config.model)
     tally.warn()
     job.folder.judgements.unlink(missing_ok=True)  # of older answers
@@ -137,7 +138,7 @@ async def _actor(job: Job) -> AsyncIterator[tuple[Actor, Usage]]:
             await each.close()
 
 
-async def _play(job: Job, actor: Actor, usage: Usage, tally: _Tally, scoring: Scoring) -> None:
+async def _play(job: Job, actor: Actor, usage: Usage, tally: _Tally, scoring: Scoring, foresight: Foresight) -> None:
     """Plays all episodes, with judges of single answers asked meanwhile, and writes config.yaml and the transcripts."""
     config = job.config
     ahead = await JudgingAhead.of(config, job.runtime)
@@ -156,14 +157,14 @@ async def _play(job: Job, actor: Actor, usage: Usage, tally: _Tally, scoring: Sc
                 progress.done(transcript, usage)
                 ahead.add(sample, transcript)
 
-            await _episodes(config, actor, finished)
+            await _episodes(config, actor, foresight, finished)
             writer.finish()
         await ahead.close()
     finally:
         await ahead.cancel()
 
 
-async def _episodes(config: RunConfig, actor: Actor, finished: Finished) -> None:
+async def _episodes(config: RunConfig, actor: Actor, foresight: Foresight, finished: Finished) -> None:
     benchmark, limit, most = config.benchmark, config.options.limit, config.options.max_in_flight
     if isinstance(benchmark, SelfScored):
         async for played in benchmark.evaluate(actor, limit=limit, in_flight=most):
@@ -172,7 +173,7 @@ async def _episodes(config: RunConfig, actor: Actor, finished: Finished) -> None
 
     async def play(sample: Sample) -> None:
         try:
-            transcript = await benchmark.episode(sample, actor)
+            transcript = foresight.not_played(sample) or await benchmark.episode(sample, actor)
         except Exception as error:
             if not concerns_one_item(error):
                 raise

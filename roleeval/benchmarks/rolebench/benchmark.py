@@ -6,12 +6,13 @@ their plain answers, SPE with answers to role-specific questions; AVG is the pla
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from roleeval.benchmarks._protocol import Opening
 from roleeval.benchmarks._spread import spread
 from roleeval.benchmarks.actor import Actor
 from roleeval.benchmarks.rolebench.data import (
@@ -135,6 +136,15 @@ class RoleBench:
         history = (Message("user", sample.question),)
         turn = await actor.say(sample.persona, system, history, sample_id=sample.id, turn=0)
         return Transcript(sample.id, turn.status, (turn,))
+
+    def openings(self, sample: Sample, actor: Actor) -> Iterable[Opening]:
+        """See Foreseen."""
+        yield Opening(actor, sample.persona, self.system_prompt(sample.persona), (Message("user", sample.question),))
+
+    @property
+    def longest(self) -> int:
+        """See Foreseen."""
+        return 1
 
     def averages(self) -> Mapping[str, tuple[tuple[str, ...], ...]]:
         """AVG of CUS, RAW and SPE for each pair of a general and a role-specific split.

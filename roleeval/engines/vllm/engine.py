@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from roleeval.engines._adapter_effect import PROBE, AdapterEffects
 from roleeval.engines._protocol import LoraNeed, ModelSource
 from roleeval.engines._replicas import Replicas
-from roleeval.engines._room import require_room
+from roleeval.engines._room import Room, require_room
 from roleeval.engines._thread import in_own_thread
 from roleeval.engines.chat import (
     opened_prompt,
@@ -74,6 +74,7 @@ class VllmEngine:
         self._options = options
         self._source = source = pinned(source)
         self._prompts = Prompts(source)
+        self._room = Room(source, options.max_model_len)
         self._lora = lora
         self._env = _environment.checked(options.env)
         self._vllm = _compat.installed_vllm(self._env)
@@ -227,6 +228,10 @@ class VllmEngine:
             prompt_tokens=len(prompt),
             served_by=self._fingerprint,
         )
+
+    def require_room(self, request: Request) -> None:
+        """See Measures."""
+        self._room.require(request, self._prompts)
 
     def _require_room(self, prompt: int, new: int, *, less: int = 0, what: str = "new tokens") -> None:
         """`less`: vLLM generates one token after what it scores."""
