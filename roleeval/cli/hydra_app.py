@@ -38,9 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(help_page())
         return 0
     try:
+        from roleeval.cli.quoting import quoted
         from roleeval.config import refuse_secret_arguments
 
         refuse_secret_arguments(arguments)
+        commands = [quoted(command) for command in _commands(arguments)]
     except RoleEvalError as error:
         print(f"roleeval: {error}", file=sys.stderr)
         return 2
@@ -48,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     terminated = _route_sigterm(here)
     here.leads = True
     try:
-        code = _all(_commands(arguments), here)
+        code = _all(commands, here)
     except KeyboardInterrupt:
         print(
             "\nroleeval: interrupted; all finished answers are stored. Run the same command again to resume.",
