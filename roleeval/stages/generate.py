@@ -22,6 +22,7 @@ from roleeval.secrets import masked
 from roleeval.stages import cast
 from roleeval.stages.ahead import JudgingAhead
 from roleeval.stages.foresee import Foresight, foresee
+from roleeval.stages.notices import notices
 from roleeval.stages.outcome import RunOutcome
 from roleeval.stages.progress import make_progress
 from roleeval.stages.reasoning import ReasoningSeen
@@ -100,6 +101,8 @@ async def generate(job: Job) -> RunOutcome:
     tally = _Tally(_planned(config), config.options)
     parameters = {"base": base_parameters(config.model.source), "adapters": asdict(config.model.adapter_parameters())}
     scoring = Scoring(config, tally.planned)
+    for notice in notices(config):
+        log.warning("%s", notice)
     async with _actor(job) as (actor, usage):
         await _play(job, actor, usage, tally, scoring, foresee(config, actor))
     tally.reasoning.warn(config.model)
