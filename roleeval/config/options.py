@@ -12,12 +12,12 @@ from typing import Any, Literal
 
 from roleeval.benchmarks import Benchmark, SelfScored
 from roleeval.config.build import as_node, build, build_target, checked
-from roleeval.config.secrets import refuse_secrets
 from roleeval.engines import EngineOptions
 from roleeval.errors import ConfigError
 from roleeval.judging import Judge, Panel, members
 from roleeval.metrics import CorpusMetric, Metric
 from roleeval.models import PersonaModel
+from roleeval.secrets import refuse_secrets
 
 Stage = Literal["generate", "score", "judge"]
 _GROUPS = ("benchmark", "model", "engine", "metrics")

@@ -9,18 +9,21 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from roleeval.benchmarks import Actor, Foreseen, SelfScored
-from roleeval.config import RunConfig, RunOptions, as_config, masked
+from roleeval.config import RunConfig, RunOptions, as_config
 from roleeval.engines import Engine, Usage
 from roleeval.errors import ConfigError, EngineError, cause_of, concerns_one_item
+from roleeval.identity import places
 from roleeval.metrics import was_written
 from roleeval.models import base_parameters
 from roleeval.results import ResultFolder
 from roleeval.results.folder import TranscriptWriter
 from roleeval.results.manifest import FORMAT, Manifest, read_manifest
 from roleeval.results.provenance import provenance
+from roleeval.secrets import masked
 from roleeval.stages import cast
 from roleeval.stages.ahead import JudgingAhead
 from roleeval.stages.foresee import Foresight, foresee
+from roleeval.stages.notices import notices
 from roleeval.stages.outcome import RunOutcome
 from roleeval.stages.progress import make_progress
 from roleeval.stages.reasoning import ReasoningSeen
@@ -133,6 +136,8 @@ async def generate(job: Job) -> RunOutcome:
     tally = _Tally(_planned(config), config.options)
     parameters = {"base": base_parameters(config.model.source), "adapters": asdict(config.model.adapter_parameters())}
     scoring = Scoring(config, tally.planned)
+    for notice in notices(config):
+        log.warning("%s", notice)
     async with _actor(job) as (actor, usage):
         await _play(job, actor, usage, tally, scoring, foresee(config, actor))
     tally.warn(actor)
@@ -276,6 +281,7 @@ def _manifest(
                 "family": model.family,
                 "source": masked(asdict(model.source)),
                 "adapters": {a.name: a.fingerprint for a in model.adapters()},
+                "places": masked(places(model)),
                 "sampling": asdict(model.sampling),
                 "parameters": parameters,
                 **tally.reasoning.facts(),

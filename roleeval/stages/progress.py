@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from roleeval.engines import Usage
+from roleeval.plain import plain
 from roleeval.types import Transcript
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def make_progress(
         usage: of the run's engines; read whenever something is shown.
         longest: calls of an episode at most, where that is known.
     """
-    pace = Pace(total, usage, longest)
+    pace, title = Pace(total, usage, longest), plain(title)
     if kind == "bar":
         from rich.console import Console
 

@@ -11,11 +11,13 @@ from typing import Any, TypeVar
 
 from roleeval.config import RunOptions, checked
 from roleeval.engines import CompletionStore, Engine, EngineOptions, LoraNeed, ModelSource, StoredEngine, Usage
+from roleeval.errors import AdapterError
 from roleeval.hashing import digest
 from roleeval.identity import class_name
 from roleeval.models import PersonaModel, lora_need
 
 T = TypeVar("T")
+NAMED = 5  # adapters that one error names
 
 
 class Runtime:
@@ -82,11 +84,21 @@ class Runtime:
         """The engine for a model, after every adapter was checked: it may be asked. Loads nothing.
 
         Raises:
-            AdapterError: the engine cannot serve one of the model's adapters.
+            AdapterError: the engine cannot serve one of the model's adapters; several are named together.
         """
         engine = await self.engine(options, model)
-        for adapter in model.adapters():
-            engine.check(adapter)
+        adapters, refused = model.adapters(), []
+        for adapter in adapters:
+            try:
+                engine.check(adapter)
+            except AdapterError as error:
+                refused.append(str(error))
+        if len(refused) > 1:
+            more = f"; and {len(refused) - NAMED} more" if len(refused) > NAMED else ""
+            named = "; ".join(refused[:NAMED])
+            raise AdapterError(f"{len(refused)} of {len(adapters)} adapters cannot be served: {named}{more}")
+        if refused:
+            raise AdapterError(refused[0])
         return engine
 
     async def stored(

@@ -28,6 +28,7 @@ from roleeval.benchmarks.rolebench.data import (
 from roleeval.errors import ConfigError, DataError
 from roleeval.hashing import digest, file_hash
 from roleeval.identity import OUTSIDE_IDENTITY, options
+from roleeval.models import nfc
 from roleeval.prompts import PromptPack, fill, load_prompt_pack
 from roleeval.resources import resource
 from roleeval.types import Language, Message, Persona, Sample, Transcript
@@ -206,7 +207,7 @@ class _SampleMaker:
         labels = {"type": row.type} if row.type else {}
         if self._train is not None:
             labels["seen_in_training"] = str((row.role, row.question) in self._train).lower()
-        persona = Persona(row.role, self._descriptions.get(row.role, ""), self._spec.language)
+        persona = Persona(row.role, self._descriptions.get(nfc(row.role), ""), self._spec.language)
         return Sample(
             id=f"{self._split}/{position:05d}",
             index=index,
