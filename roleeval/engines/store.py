@@ -24,7 +24,7 @@ from typing import Any
 import orjson
 
 from roleeval.engines._entries import Answer, checksum_of, decoded, encoded
-from roleeval.engines._protocol import Engine, Measures, Renders, ServedElsewhere
+from roleeval.engines._protocol import Engine, Holds, Measures, Renders, ServedElsewhere
 from roleeval.errors import EngineDeadError, StoreError, cause_of
 from roleeval.types import AdapterRef, Completion, Likelihood, LikelihoodRequest, Message, Request
 
@@ -351,6 +351,10 @@ class StoredEngine:
 
     def _prompt_key(self, request: Request | LikelihoodRequest) -> tuple[str, ...]:
         return self._engine.prompt_key(request) if isinstance(self._engine, Renders) else ()
+
+    def hold(self, tokens: int) -> int | None:
+        """See Holds; an engine that needs no room says nothing."""
+        return self._engine.hold(tokens) if isinstance(self._engine, Holds) else None
 
     @property
     def measures(self) -> bool:

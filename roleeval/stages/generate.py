@@ -203,7 +203,8 @@ async def _play(job: Job, actor: Actor, usage: Usage, tally: _Tally, scoring: Sc
 
 
 async def _episodes(config: RunConfig, actor: Actor, foresight: Foresight, finished: Finished) -> None:
-    benchmark, limit, most = config.benchmark, config.options.limit, config.options.max_in_flight
+    benchmark, limit = config.benchmark, config.options.limit
+    most = min(config.options.max_in_flight, foresight.in_flight or config.options.max_in_flight)
     if isinstance(benchmark, SelfScored):
         async for played in benchmark.evaluate(actor, limit=limit, in_flight=most):
             finished(*played)
