@@ -1,6 +1,6 @@
 """The rules of a scene: one set for each published protocol (conf/benchmark/protocol/)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from roleeval.errors import ConfigError
@@ -22,6 +22,8 @@ class Rules:
         word_limit: words that characters are told to keep to.
         average: "groups" is the mean of the id and ood means, "cases" the mean over all cases.
         sampling: of the environment and the next-speaker predictor.
+        next_speaker_tokens: new tokens of the predictor at most, where it is `sampling` that it has; None is
+            sampling.max_tokens. What is wanted is a name; a base model would fill any limit.
 
     Source: spec/coser.md, sections 2 to 4.
     """
@@ -36,8 +38,14 @@ class Rules:
     word_limit: int = 60
     average: Literal["groups", "cases"] = "groups"
     sampling: Sampling = field(default_factory=lambda: Sampling(max_tokens=512))
+    next_speaker_tokens: int | None = None
 
     def __post_init__(self) -> None:
-        for key in ("rounds", "word_limit"):
-            if getattr(self, key) < 1:
+        for key in ("rounds", "word_limit", "next_speaker_tokens"):
+            if getattr(self, key) is not None and getattr(self, key) < 1:
                 raise ConfigError(f"benchmark.protocol.{key}: {getattr(self, key)} is invalid; give 1 or more")
+
+    def for_predictor(self, sampling: Sampling) -> Sampling:
+        """A predictor's sampling within `next_speaker_tokens`."""
+        most = self.next_speaker_tokens
+        return sampling if most is None else replace(sampling, max_tokens=min(sampling.max_tokens, most))
