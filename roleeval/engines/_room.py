@@ -1,7 +1,8 @@
 """Whether a prompt and what is asked for after it fit into a model's context; the same for all local engines."""
 
 import json
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from roleeval.types import Request
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-_MARKS = 64  # tokens that a chat template may write around one message
+_MARKS = 64  # bytes that a chat template may write around one message
 
 
 def require_room(prompt: int, new: int, *, context: int, model: str, limited: bool, what: str = "new tokens") -> None:
@@ -41,17 +42,19 @@ def require_room(prompt: int, new: int, *, context: int, model: str, limited: bo
     )
 
 
-@dataclass(frozen=True)
+@dataclass
 class Room:
     """What is known of a model's context before it is loaded.
 
     Attributes:
         source: the model.
         max_model_len: the engine's option; None is the model's own.
+        density: the fewest bytes that a token of a prompt had.
     """
 
     source: ModelSource
     max_model_len: int | None
+    density: float = field(default=math.inf, init=False)
 
     @cached_property
     def _tokenizer(self) -> "PreTrainedTokenizerBase":
@@ -65,19 +68,23 @@ class Room:
     def require(self, request: Request, prompts: Prompts) -> None:
         """Refuses a request that does not fit; loads nothing but a tokenizer, and that for long prompts only.
 
+        Long is what would not fit if it had half a token more for each byte than the densest prompt so far (and at
+        first a token for every two bytes). A prompt that is denser still is refused when it is asked.
+
         Raises:
             ContextOverflowError: it does not fit.
         """
-        new = request.sampling.max_tokens
-        if self.context is None or _most_tokens(request) + new <= self.context:
+        new, size = request.sampling.max_tokens, _bytes(request)
+        each = self.density / 1.5 if self.density < math.inf else 2.0
+        if self.context is None or size / each + new <= self.context:
             return
         tokens = len(prompt_token_ids(self._tokenizer, request, prompts=prompts))
+        self.density = min(self.density, size / max(tokens, 1))
         limited = self.max_model_len is not None
         require_room(tokens, new, context=self.context, model=self.source.path, limited=limited)
 
 
-def _most_tokens(request: Request) -> int:
-    """No prompt has more tokens than bytes, and what a template writes."""
+def _bytes(request: Request) -> int:
     texts = [message.content for message in request.messages or ()] or [request.prompt or ""]
     return sum(len(text.encode("utf-8", "surrogatepass")) + _MARKS for text in (*texts, request.prefill))
 

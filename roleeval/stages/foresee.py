@@ -1,18 +1,20 @@
-"""What is known of a run before anything is asked: samples that cannot fit into a context.
+"""What is known of a run before anything is asked: samples that cannot fit, and how many may be in flight.
 
 Reads the samples once more than the run itself, and calls no model.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from roleeval.benchmarks import Actor, Foreseen
+from roleeval.benchmarks import Actor, Foreseen, Opening
 from roleeval.config import RunConfig
+from roleeval.engines import Holds
 from roleeval.errors import ConfigError, concerns_one_item
 from roleeval.types import Sample, Transcript, Turn
 
 log = logging.getLogger("roleeval")
+_BYTES_PER_TOKEN = 3  # roughly, of English and Chinese
 
 
 @dataclass(frozen=True)
@@ -21,9 +23,11 @@ class Foresight:
 
     Attributes:
         misfits: sample id -> the call that can never be made.
+        in_flight: episodes at once that the engine has memory for; None is any number.
     """
 
     misfits: Mapping[str, Turn] = field(default_factory=dict)
+    in_flight: int | None = None
 
     def not_played(self, sample: Sample) -> Transcript | None:
         """The transcript of an episode that cannot be played; None of all others."""
@@ -41,10 +45,11 @@ def foresee(config: RunConfig, actor: Actor) -> Foresight:
     if not isinstance(benchmark, Foreseen) or not any(each.measures for each in (actor, *actor.helpers.values())):
         return Foresight()
     misfits: dict[str, Turn] = {}
+    need = _Need()
     samples = 0
     for sample in benchmark.samples(limit=config.options.limit):
         samples += 1
-        if (turn := _misfit(benchmark, sample, actor)) is not None:
+        if (turn := _misfit(benchmark, sample, actor, need)) is not None:
             misfits[sample.id] = turn
     if misfits:
         name, turn = next(iter(misfits.items()))
@@ -57,13 +62,66 @@ def foresee(config: RunConfig, actor: Actor) -> Foresight:
             samples,
             first,
         )
-    return Foresight(misfits)
+    return Foresight(misfits, need.in_flight(config, actor, samples - len(misfits)))
 
 
-def _misfit(benchmark: Foreseen, sample: Sample, actor: Actor) -> Turn | None:
-    """The first of an episode's calls that cannot be made."""
+@dataclass
+class _Need:
+    """How many tokens episodes take in an engine's memory.
+
+    Attributes:
+        chat: of the longest chat of one participant, at its usual end.
+        chats: of all chats of all episodes together.
+    """
+
+    chat: int = 0
+    chats: int = 0
+
+    def add(self, openings: Sequence[Opening]) -> None:
+        lengths = [_tokens(opening) for opening in openings if opening.growth]
+        self.chat, self.chats = max([self.chat, *lengths]), self.chats + sum(lengths)
+
+    def in_flight(self, config: RunConfig, actor: Actor, episodes: int) -> int | None:
+        """Episodes at once for which there is memory; asks the engine for as much as all of them need."""
+        most = min(config.options.max_in_flight, episodes)
+        if not (self.chat and episodes) or not isinstance(actor.engine, Holds):
+            return None
+        chats = self.chats * most // episodes
+        room = actor.engine.hold(chats)
+        if room is None:
+            return None
+        fits = max(1, room // self.chat)
+        if fits < most:
+            log.warning(
+                "max_in_flight is %d instead of %d: the KV cache holds %d tokens, and each episode's calls need up to"
+                " %d. Raise engine.cpu_kv_cache_gib for more",
+                fits,
+                most,
+                room,
+                self.chat,
+            )
+        elif chats > room:
+            log.info(
+                "the KV cache holds %d tokens, and the chats of %d episodes need about %d: a part of them is read again"
+                " with each call; a smaller max_in_flight or a larger engine.cpu_kv_cache_gib avoids that",
+                room,
+                most,
+                chats,
+            )
+        return fits
+
+
+def _tokens(opening: Opening) -> int:
+    texts = [opening.system, *(message.content for message in opening.history)]
+    return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts) // _BYTES_PER_TOKEN + opening.growth
+
+
+def _misfit(benchmark: Foreseen, sample: Sample, actor: Actor, need: _Need) -> Turn | None:
+    """The first of an episode's calls that cannot be made; counts what the episode needs."""
     try:
-        for opening in benchmark.openings(sample, actor):
+        openings = list(benchmark.openings(sample, actor))
+        need.add(openings)
+        for opening in openings:
             turn = opening.actor.foreseen(opening.persona, opening.system, opening.history, part=opening.part)
             if turn is not None:
                 return turn

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from coser_scenes import case, write
+from coser_scenes import case, cases, write
 from judge_stubs import scripted
 from judged import points
 from roleeval_stubs import StubEngine, StubOptions
@@ -161,6 +161,53 @@ def test_a_scene_with_a_prompt_that_cannot_fit_asks_nobody(tmp_path: Path) -> No
     assert statuses == ["context_overflow", "ok"]
     (turn,) = next(t for t in found.values() if t.status != "ok").turns
     assert (turn.speaker, turn.part, turn.error) == ("Cyrus", "model", "the system prompt is too long")
+
+
+class CrampedEngine(StubEngine):
+    """Has memory for a number of tokens, and counts the calls that are in flight together."""
+
+    def __init__(self, options: "CrampedOptions", source: ModelSource) -> None:
+        super().__init__(StubOptions(delay_s=0.001), source, LoraNeed())
+        self.room, self.wanted = options.room, 0
+        self.now = self.most = 0
+
+    def require_room(self, request: Request) -> None: ...
+
+    def hold(self, tokens: int) -> int:
+        self.wanted = tokens
+        return self.room
+
+    async def generate(self, request: Request) -> Completion:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        try:
+            return await super().generate(request)
+        finally:
+            self.now -= 1
+
+    def describe(self) -> Mapping[str, Any]:
+        return {"kind": "stub", "most": self.most, "wanted": self.wanted}
+
+
+@dataclass(frozen=True)
+class CrampedOptions:
+    room: int
+
+    def build(self, source: ModelSource, lora: LoraNeed) -> CrampedEngine:
+        return CrampedEngine(self, source)
+
+
+@pytest.mark.parametrize(("room", "most"), [(100, 1), (3000, 4), (10**6, 6)])
+def test_no_more_scenes_are_in_flight_than_the_cache_has_room_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, room: int, most: int
+) -> None:
+    benchmark = Coser(data_file=str(write(tmp_path, cases(6))), protocol=Rules(rounds=4))
+    with caplog.at_level(logging.WARNING, "roleeval"):
+        folder = execute(replace(config(tmp_path / "r", CrampedOptions(room)), benchmark=benchmark, metrics={})).folder
+    manifest = folder.manifest()
+    assert manifest is not None and manifest.samples.statuses == {"ok": 6}
+    assert manifest.engine["most"] == most and manifest.engine["wanted"] > 6 * 5 * 4 * 60
+    assert (f"max_in_flight is {most} instead of 6" in caplog.text) == (most < 6)
 
 
 @pytest.mark.parametrize(

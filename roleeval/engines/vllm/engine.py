@@ -99,6 +99,7 @@ class VllmEngine:
         self._load_s = 0.0
         self._decode_gap: float | None = None
         self._prompt_tokens = self._cached_tokens = 0
+        self._wanted = 0  # tokens that the KV cache should hold
         self._replicas = Replicas(options.data_parallel_size)
 
     @property
@@ -134,6 +135,18 @@ class VllmEngine:
                     self._unable = str(error)
                     raise EngineDeadError(self._unable) from error
 
+    def _launch(self) -> Launch:
+        return Launch(
+            self._options, self._source, self._lora, self._max_rank, self._vllm, self._stock, wanted=self._wanted
+        )
+
+    def hold(self, tokens: int) -> int | None:
+        """See Holds. On GPUs vLLM takes all the memory it may, and how much that is it says when it has started."""
+        if self._engine is None and self._vllm.cpu:
+            self._wanted = max(self._wanted, tokens)
+            return self._launch().cache().tokens
+        return None
+
     async def _start(self) -> None:
         begin = time.perf_counter()
         self._announce()
@@ -144,7 +157,7 @@ class VllmEngine:
             for child in set(multiprocessing.active_children()) - before:
                 child.kill()
 
-        launch = Launch(self._options, self._source, self._lora, self._max_rank, self._vllm, self._stock)
+        launch = self._launch()
         launched = await in_own_thread(lambda: launch.run(self._prompts), name="vllm-start", stop=stop)
         self._engine, self._tokenizer, self._special = launched.engine, launched.tokenizer, launched.special
         self._output, self._in_force = launched.output, launched.in_force
