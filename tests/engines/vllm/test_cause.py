@@ -89,8 +89,6 @@ def test_the_cache_grows_with_what_is_in_flight_up_to_half_of_the_memory(
     assert each is not None and 41_000 < each < 44_000  # 24 KiB a token, in whole blocks
     given = [cache(source, given=3, wanted=wanted).tokens for wanted in (0, 10**9)]
     assert given == [pytest.approx(3 * each, abs=3)] * 2
-        cache(source, given=3).tokens == pytest.approx(3 * each, abs=3) == cache(source, given=3, wanted=10**9).tokens
-    )
 
 
 def test_where_memory_is_short_the_context_is_cut_and_that_is_said(
