@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from roleeval.errors import ConfigError
+from roleeval.ranges import check_range
 from roleeval.types import Sampling
 
 
@@ -41,9 +41,10 @@ class Rules:
     next_speaker_tokens: int | None = None
 
     def __post_init__(self) -> None:
-        for key in ("rounds", "word_limit", "next_speaker_tokens"):
-            if getattr(self, key) is not None and getattr(self, key) < 1:
-                raise ConfigError(f"benchmark.protocol.{key}: {getattr(self, key)} is invalid; give 1 or more")
+        check_range(self, "rounds", "word_limit", low=1, owner="benchmark.protocol")
+        check_range(self, "end_from", low=0, owner="benchmark.protocol")
+        if self.next_speaker_tokens is not None:
+            check_range(self, "next_speaker_tokens", low=1, owner="benchmark.protocol")
 
     def for_predictor(self, sampling: Sampling) -> Sampling:
         """A predictor's sampling within `next_speaker_tokens`."""

@@ -1,11 +1,11 @@
 """The options of the openai engine, checked."""
 
-import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from roleeval.engines.openai._checks import check_extra_body, check_key_variable, check_name, checked_url
 from roleeval.errors import ConfigError
+from roleeval.ranges import check_range
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,6 @@ class OpenAISettings:
         check_extra_body(self.extra_body)
         if needed := {"model", "messages", "prompt"} & {*self.omit}:
             raise ConfigError(f"engine.omit: every server needs {sorted(needed)}")
-        if self.max_concurrency < 1 or self.max_retries < 0:
-            raise ConfigError("engine: max_concurrency must be positive, max_retries not negative")
-        for name in ("timeout_s", "backoff_base_s", "backoff_cap_s", "max_retry_after_s"):
-            seconds = getattr(self, name)
-            if not (math.isfinite(seconds) and (seconds > 0 or (seconds == 0 and name != "timeout_s"))):
-                raise ConfigError(f"engine.{name}: {seconds} is invalid; give a number of seconds, such as 600")
+        check_range(self, "max_concurrency", low=1, owner="engine")
+        check_range(self, "timeout_s", low=0, above=True, owner="engine")
+        check_range(self, "max_retries", "backoff_base_s", "backoff_cap_s", "max_retry_after_s", low=0, owner="engine")

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from roleeval.engines.vllm import _environment
+from roleeval.ranges import check_range
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,12 @@ class VllmSettings:
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "ERROR"
 
     def __post_init__(self) -> None:
-        """Checks the settings for the environment.
+        """Checks numbers, and the settings for the environment.
 
         Raises:
             ConfigError: names the one that is not possible.
         """
+        counts = ("max_model_len", "max_num_seqs", "tensor_parallel_size", "data_parallel_size", "cpu_kv_cache_gib")
+        check_range(self, *counts, "max_loras", "max_cpu_loras", "max_lora_rank", low=1, owner="engine")
+        check_range(self, "gpu_memory_utilization", low=0, high=1, above=True, owner="engine")
         object.__setattr__(self, "env", _environment.checked(self.env))
