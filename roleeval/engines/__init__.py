@@ -12,7 +12,8 @@ from roleeval.engines._protocol import (
 )
 from roleeval.engines.fingerprint import adapter_fingerprint, model_fingerprint
 from roleeval.engines.lora import check_adapter, load_adapter
-from roleeval.engines.store import CompletionStore, StoredEngine, Usage, likelihood_key, request_key
+from roleeval.engines.store import CompletionStore, likelihood_key, request_key
+from roleeval.engines.stored import StoredEngine, Usage
 
 __all__ = [
     "CompletionStore",
