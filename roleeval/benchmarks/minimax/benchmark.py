@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from roleeval.benchmarks._spread import spread
 from roleeval.benchmarks.actor import Actor, Helper
-from roleeval.benchmarks.minimax.data import Seed, read_seeds, seeds_file
+from roleeval.benchmarks.minimax.data import Seed, read_seeds, table_file
 from roleeval.benchmarks.minimax.session import Session, SessionPrompts
 from roleeval.errors import ConfigError
 from roleeval.hashing import digest, file_hash
@@ -79,7 +79,7 @@ class Minimax:
     @cached_property
     def _files(self) -> dict[Language, Path]:
         folder = Path(self.data_dir) if self.data_dir else resource(_EMBEDDED)
-        return {language: seeds_file(folder, language) for language in self.languages}
+        return {language: table_file(folder, language, "seeds") for language in self.languages}
 
     @cached_property
     def seeds(self) -> dict[Language, tuple[Seed, ...]]:

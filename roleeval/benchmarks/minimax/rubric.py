@@ -1,6 +1,6 @@
 """What the errors judge looks for: the six dimensions and their subtypes, from a judge pack.
 
-    dimensions.yaml   dimension -> {brief, brief_zh, subtypes: {name: text}, subtypes_zh: {name: text}}
+dimensions.yaml   dimension -> {brief, brief_zh, subtypes: {name: text}, subtypes_zh: {name: text}}
 """
 
 from collections.abc import Mapping, Sequence
