@@ -127,14 +127,24 @@ class Minimax:
         return {"user": self.user} if self.mode == "fixed_user" else {}
 
     async def episode(self, sample: Sample, actor: Actor) -> Transcript:
-        """Plays one session."""
+        """Plays one session.
+
+        Raises:
+            ConfigError: all sessions of a seed would be the same one.
+        """
+        user = actor.helpers.get("user")
+        if self.runs > 1 and not any(someone.model.sampling.temperature for someone in (actor, user or actor)):
+            raise ConfigError(
+                f"benchmark.runs={self.runs} with greedy decoding of both sides asks for the same session; set"
+                " benchmark.runs=1 or a temperature (model.sampling.temperature, benchmark.user.sampling.temperature)"
+            )
         session = Session(
             id=sample.id,
             seed=self._by_id[sample.cluster],
             messages=self.messages,
             prompts=self._prompts,
             character=actor,
-            user=actor.helpers.get("user"),
+            user=user,
             call_attempts=self.call_attempts,
             reply_attempts=self.reply_attempts,
             ask_again=_AGAIN,
