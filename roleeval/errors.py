@@ -25,6 +25,34 @@ class EngineError(RoleEvalError):
     """An engine could not load, or a request failed in every attempt."""
 
 
+class ContextOverflowError(EngineError):
+    """A prompt and the new tokens that were asked for do not fit into a model's context: an outcome, not a fault.
+
+    Attributes:
+        what: how many tokens of which model, in words.
+        longer: the engine's option that allows more; "" where nothing does.
+        shorter: whether fewer new tokens would fit.
+    """
+
+    def __init__(self, what: str, *, longer: str = "", shorter: bool = False) -> None:
+        super().__init__(what)
+        self.what, self.longer, self.shorter = what, longer, shorter
+
+    def __str__(self) -> str:
+        return self.said()
+
+    def said(self, *, engine: str = "engine", tokens: str = "max_tokens") -> str:
+        """The whole sentence, with the keys of whoever asked.
+
+        Args:
+            engine: the key of its engine's options.
+            tokens: the key of its limit of new tokens.
+        """
+        ways = [f"raise {engine}.{self.longer}"] if self.longer else []
+        ways += [f"lower {tokens}"] if self.shorter else []
+        return f"{self.what}; {' or '.join(ways)}" if ways else self.what
+
+
 class EngineDeadError(EngineError):
     """The engine is gone, or could not start; no further request of it will be answered."""
 

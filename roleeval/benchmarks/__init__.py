@@ -2,17 +2,20 @@
 
 from roleeval.benchmarks._protocol import Benchmark, Scored, SelfScored, Staged
 from roleeval.benchmarks._spread import spread
-from roleeval.benchmarks.actor import Actor, Helper
+from roleeval.benchmarks.actor import Actor, Helper, Keys, status_of, told
 from roleeval.benchmarks.participant import Participant, given_turn
 
 __all__ = [
     "Actor",
     "Benchmark",
     "Helper",
+    "Keys",
     "Participant",
     "Scored",
     "SelfScored",
     "Staged",
     "given_turn",
     "spread",
+    "status_of",
+    "told",
 ]

@@ -1,12 +1,12 @@
 """roleeval data: checks and fetches benchmark data."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from roleeval.cli._columns import OPTIONS, print_columns
+from roleeval.cli._say import say, show
 from roleeval.errors import DataError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def data_check(path: Annotated[Path, typer.Argument(help="A folder in RoleBench'
     _print_check(check)
     if check.malformed:
         for reason in check.malformed[:_MALFORMED_LISTED]:
-            print(reason, file=sys.stderr)
+            say(reason)
         raise DataError(f"{path}: {len(check.malformed)} malformed rows; fix them, or run with benchmark.on_error=skip")
 
 
@@ -41,7 +41,7 @@ def _print_check(check: "FolderCheck") -> None:
     for name, counted in (("role descriptions", check.descriptions), ("RAW references", check.raw_references)):
         print(f"{name}: " + ", ".join(f"{language} {count or 'none'}" for language, count in counted.items()))
     if check.absent:
-        print(f"missing splits: {', '.join(check.absent)}")
+        show(f"missing splits: {', '.join(check.absent)}")
 
 
 @data.command("fetch")
@@ -52,4 +52,4 @@ def data_fetch(
     """Download a pinned revision of RoleBench from the Hugging Face hub."""
     from roleeval.benchmarks.rolebench import fetch
 
-    print(f"fetched: {fetch(address, to=to)}")
+    show(f"fetched: {fetch(address, to=to)}")

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from roleeval.cli._say import show
+
 if TYPE_CHECKING:
     from roleeval.integrations.coser.importer import Difference
 
@@ -59,10 +61,10 @@ def import_coser(
         file, out, model=model, simulation=simulation, data=data, judge=judge, protocol=protocol.value
     )
     for remark in done.remarks:
-        print(f"severity: {remark.case}, {remark.dimension}, {remark.text}")
+        show(f"severity: {remark.case}, {remark.dimension}, {remark.text}")
     for difference in done.differences:
-        print(_line(difference))
-    print(
+        show(_line(difference))
+    show(
         f"imported: {done.cases} cases, {done.verdicts} verdicts; {len(done.differences)} stored scores differ,"
         f" {len(done.remarks)} severities read with a remark, {done.missing} dimension scores missing; {out}"
     )

@@ -12,12 +12,12 @@ from typing import Any, Literal
 
 from roleeval.benchmarks import Benchmark, SelfScored
 from roleeval.config.build import as_node, build, build_target, checked
-from roleeval.config.secrets import refuse_secrets
 from roleeval.engines import EngineOptions
 from roleeval.errors import ConfigError
 from roleeval.judging import Judge, Panel, members
 from roleeval.metrics import CorpusMetric, Metric
 from roleeval.models import PersonaModel
+from roleeval.secrets import refuse_secrets
 
 Stage = Literal["generate", "score", "judge"]
 _GROUPS = ("benchmark", "model", "engine", "metrics")
@@ -35,7 +35,7 @@ class RunOptions:
         results_dir: where result folders go.
         run_name: the last part of the result folder; None: the seed and a hash of the configuration.
         max_in_flight: parallel episodes.
-        fail_on_error: share of samples whose engine call may fail; above it the run stops.
+        fail_on_error: share of samples whose engine call may fail; above it the run stops (`failures_allowed`).
         store: the completion store's file; None: <results_dir>/.store/completions.sqlite.
         progress: "bar", "quiet" (errors and the final table), or "log" (a line every few seconds).
         log_file: also write the log there.
@@ -66,6 +66,16 @@ class RunOptions:
             raise ConfigError("stages: empty; allowed values: generate, score, judge")
         if self.run_name is not None and not re.fullmatch(r"[\w.=-]+", self.run_name):
             raise ConfigError(f"run_name: {self.run_name!r} is not a folder name; use letters, digits and . - _ =")
+
+    def failures_allowed(self, total: int) -> int:
+        """How many of `total` items may fail before a run stops: the share `fail_on_error` of them.
+
+        One failure is always allowed where any is (a share above 0), for one is no share of a few samples; all of
+        them never are.
+        """
+        if not self.fail_on_error:
+            return 0
+        return min(max(1, int(self.fail_on_error * total)), max(0, total - 1))
 
 
 def _check_seeds(seeds: Sequence[int], run_name: str | None) -> None:

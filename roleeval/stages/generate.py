@@ -9,14 +9,16 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from roleeval.benchmarks import Actor, SelfScored
-from roleeval.config import RunConfig, as_config, masked
+from roleeval.config import RunConfig, RunOptions, as_config
 from roleeval.engines import Engine, Usage
 from roleeval.errors import ConfigError, EngineError, cause_of, concerns_one_item
+from roleeval.identity import places
 from roleeval.models import base_parameters
 from roleeval.results import ResultFolder
 from roleeval.results.folder import TranscriptWriter
 from roleeval.results.manifest import FORMAT, Manifest, read_manifest
 from roleeval.results.provenance import provenance
+from roleeval.secrets import masked
 from roleeval.stages import cast
 from roleeval.stages.ahead import JudgingAhead
 from roleeval.stages.outcome import RunOutcome
@@ -24,7 +26,7 @@ from roleeval.stages.progress import make_progress
 from roleeval.stages.reasoning import ReasoningSeen
 from roleeval.stages.runtime import Runtime
 from roleeval.stages.score import Scoring, metrics_hash
-from roleeval.types import Sample, Score, Transcript, Turn
+from roleeval.types import WITHOUT_REPLY, Sample, Score, Transcript, Turn
 from roleeval.workers import in_flight
 
 log = logging.getLogger("roleeval")
@@ -46,13 +48,14 @@ class Job:
 
 @dataclass
 class _Tally:
-    """Counts the episodes' outcomes; raises if more calls failed than `fail_on_error` allows."""
+    """Counts the episodes' outcomes; raises if more failed than are allowed (RunOptions.failures_allowed)."""
 
     planned: int
-    fail_on_error: float
+    options: RunOptions
     statuses: Counter[str] = field(default_factory=Counter)
     tokens: Counter[str] = field(default_factory=Counter)
     reasoning: ReasoningSeen = field(default_factory=ReasoningSeen)
+    overflow: str = ""  # the first sample that outgrew the context, and by how much
 
     def add(self, transcript: Transcript) -> None:
         self.statuses[transcript.status] += 1
@@ -61,8 +64,28 @@ class _Tally:
             self.tokens["prompt"] += turn.prompt_tokens
             self.tokens["output"] += turn.output_tokens
         failed = self.statuses["engine_failed"]
-        if transcript.status == "engine_failed" and failed > int(self.fail_on_error * self.planned):
-            raise EngineError(_too_many(failed, self.planned, self.fail_on_error, transcript))
+        if transcript.status == "engine_failed" and failed > self.options.failures_allowed(self.planned):
+            raise EngineError(self._too_many(failed, transcript))
+        if transcript.status == "context_overflow" and not self.overflow:
+            self.overflow = f"{transcript.sample_id}: {_error(transcript)}"
+
+    def _too_many(self, failed: int, transcript: Transcript) -> str:
+        kept = "What was generated is kept; fix" if self.statuses.total() > failed else "Fix"
+        return (
+            f"{failed} of {self.planned} samples failed, more than fail_on_error={self.options.fail_on_error} allows;"
+            f" the last one: {_error(transcript)}. {kept} the cause and run the same command again"
+        )
+
+    def warn(self) -> None:
+        """Says what a reader of the scores has to know of the answers."""
+        if self.overflow:
+            log.warning(
+                "%d of %d samples outgrew the model's context (context_overflow): what was played is kept, their scores"
+                " are missing. The first: %s",
+                self.statuses["context_overflow"],
+                self.planned,
+                self.overflow,
+            )
 
 
 async def generate(job: Job) -> RunOutcome:
@@ -73,12 +96,13 @@ async def generate(job: Job) -> RunOutcome:
         RoleEvalError: an engine is dead, too many samples failed, a file could not be written.
     """
     config, begin = job.config, time.perf_counter()
-    tally = _Tally(_planned(config), config.options.fail_on_error)
+    tally = _Tally(_planned(config), config.options)
     parameters = {"base": base_parameters(config.model.source), "adapters": asdict(config.model.adapter_parameters())}
     scoring = Scoring(config, tally.planned)
     async with _actor(job) as (actor, usage):
         await _play(job, actor, usage, tally, scoring)
     tally.reasoning.warn(config.model)
+    tally.warn()
     job.folder.judgements.unlink(missing_ok=True)  # of older answers
     stages = {"generate": "done"}
     if "score" in config.options.stages:
@@ -102,9 +126,10 @@ async def _actor(job: Job) -> AsyncIterator[tuple[Actor, Usage]]:
     config, usage = job.config, Usage()
     model = await job.runtime.stored(config.engine, config.model, config.options, usage)
     helpers: dict[str, Actor] = {}
+    keys = cast.helper_keys(config)
     for name, (options, helper) in cast.helpers(config).items():
         engine = await job.runtime.stored(options, helper, config.options, usage)
-        helpers[name] = Actor(helper, engine, config.options.seed)
+        helpers[name] = Actor(helper, engine, config.options.seed, keys=keys[name])
     try:
         yield Actor(config.model, model, config.options.seed, helpers), usage
     finally:
@@ -124,8 +149,8 @@ async def _play(job: Job, actor: Actor, usage: Usage, tally: _Tally, scoring: Sc
 
             def finished(sample: Sample, transcript: Transcript, scores: tuple[Score, ...] | None = None) -> None:
                 transcript = _kept(writer, sample, transcript)
-                if transcript.status == "engine_failed":
-                    scores = None if scores is None else tuple(map(_missing, scores))
+                if transcript.status in WITHOUT_REPLY and scores is not None:
+                    scores = tuple(replace(score, value=None, status=transcript.status) for score in scores)
                 scoring.add(sample, transcript, scores)
                 tally.add(transcript)
                 progress.done(transcript, usage)
@@ -203,10 +228,6 @@ def _not_played(sample: Sample, error: Exception) -> Transcript:
     return Transcript(sample.id, "engine_failed", (turn,))
 
 
-def _missing(score: Score) -> Score:
-    return replace(score, value=None, status="engine_failed")
-
-
 def _manifest(
     job: Job, tally: _Tally, parameters: Mapping[str, Any], session: Mapping[str, Any], stages: Mapping[str, str]
 ) -> Manifest:
@@ -221,6 +242,7 @@ def _manifest(
                 "family": model.family,
                 "source": masked(asdict(model.source)),
                 "adapters": {a.name: a.fingerprint for a in model.adapters()},
+                "places": masked(places(model)),
                 "sampling": asdict(model.sampling),
                 "parameters": parameters,
                 **tally.reasoning.facts(),
@@ -247,9 +269,5 @@ def _session(tally: _Tally, usage: Usage, seconds: float) -> dict[str, Any]:
     }
 
 
-def _too_many(failed: int, total: int, share: float, transcript: Transcript) -> str:
-    why = transcript.turns[-1].error if transcript.turns else ""
-    return (
-        f"{failed} of {total} samples failed, more than fail_on_error={share} allows; the last one: {why}."
-        " What was generated is kept; fix the cause and run the same command again"
-    )
+def _error(transcript: Transcript) -> str:
+    return transcript.turns[-1].error if transcript.turns else ""

@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Literal, Protocol
 
 from roleeval.engines import Usage
+from roleeval.plain import plain
 from roleeval.types import Transcript
 
 log = logging.getLogger("roleeval")
@@ -26,6 +27,7 @@ class Progress(Protocol):
 
 def make_progress(kind: Literal["bar", "quiet", "log"], title: str, total: int) -> Progress:
     """A progress display for `total` episodes."""
+    title = plain(title)
     if kind == "bar":
         return _Bar(title, total)
     return _Lines(title, total, quiet=kind == "quiet")

@@ -5,7 +5,7 @@ spec/coser.md. docs/coser.md lists the differences from them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -144,7 +144,9 @@ class Coser:
     def helpers(self) -> Mapping[str, Helper]:
         """See Staged."""
         helpers = {"environment": self.environment}
-        return helpers | ({"next_speaker": self.next_speaker} if self.nsp == "model" else {})
+        helpers |= {"next_speaker": self.next_speaker} if self.nsp == "model" else {}
+        key = "benchmark.protocol.sampling.max_tokens"
+        return {name: replace(helper, tokens_key=helper.tokens_key or key) for name, helper in helpers.items()}
 
     def prompts(self, *, tags: bool) -> ScenePrompts:
         """What participants are told; with HER's tags for thoughts and actions, or with brackets."""

@@ -25,7 +25,7 @@ from roleeval.identity import OUTSIDE_IDENTITY, options
 from roleeval.metrics import MetricInfo, Per
 from roleeval.models import PersonaModel
 from roleeval.prompts import load_prompt_pack
-from roleeval.types import Language, Persona, Sample, Score, Status, Transcript, Turn
+from roleeval.types import WITHOUT_REPLY, Language, Persona, Sample, Score, Status, Transcript, Turn
 
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 # The seeds that lm-eval's own command line uses: few-shot examples are then the same.
@@ -205,7 +205,7 @@ class LmEval:
         finally:
             bridge.close()
         self._results.clear()
-        self._results.update(results=found["results"], failed=set())
+        self._results.update(results=found["results"], failed={})
         index = 0
         for name, task in tasks.items():
             for rows in _by_document(found["samples"][name]):
@@ -228,8 +228,8 @@ class LmEval:
             labels={"doc_hash": rows[0]["doc_hash"]},
         )
         status = _status(turns)
-        if status == "engine_failed":
-            self._results["failed"].add(name)
+        if status in WITHOUT_REPLY:
+            self._results["failed"].setdefault(name, status)
         scores = tuple(_scores(task, rows, status))
         return sample, Transcript(sample_id, status, turns), scores
 
@@ -241,8 +241,8 @@ class LmEval:
                 metric, comma, way = key.partition(",")
                 if not comma or metric in means or metric.endswith("_stderr") or metric not in task.aggregation():
                     continue
-                failed = name in self._results["failed"]
-                yield name, name, _score(metric, way, None if failed else value, "engine_failed" if failed else "ok")
+                failed = self._results["failed"].get(name)
+                yield name, name, _score(metric, way, None if failed else value, failed or "ok")
 
     def infos(self) -> Sequence[MetricInfo]:
         """See SelfScored: every metric of every task, with the direction that lm-eval gives."""
@@ -331,9 +331,11 @@ def _by_document(rows: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 
 
 def _status(turns: tuple[Turn, ...]) -> Status:
+    """How a document ended: a call without a reply decides, first of all one that is to be asked again."""
     statuses = [turn.status for turn in turns]
-    if "engine_failed" in statuses:
-        return "engine_failed"
+    worst = next((status for status in statuses if status in WITHOUT_REPLY), None)
+    if worst is not None:
+        return "engine_failed" if "engine_failed" in statuses else worst
     return next((status for status in statuses if status != "ok"), "ok")
 
 
@@ -342,7 +344,7 @@ def _scores(task: Any, rows: list[dict[str, Any]], status: Status) -> Iterator[S
     for row in rows:
         for metric in row["metrics"]:
             if metric in means:
-                yield _score(metric, row["filter"], None if status == "engine_failed" else row[metric], status)
+                yield _score(metric, row["filter"], None if status in WITHOUT_REPLY else row[metric], status)
 
 
 def _score(metric: str, way: str, value: Any, status: Status) -> Score:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from roleeval.engines._protocol import Served
-from roleeval.engines._secrets import shown
+from roleeval.secrets import shown
 
 _FACTS = ("root", "owned_by", "max_model_len", "created")
 _LENGTH = 200

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -13,6 +14,13 @@ from roleeval.types import Completion, FinishReason, Request
 # What the client library takes as named arguments; all else travels in its extra_body.
 _NAMED = frozenset(
     ("model", "messages", "prompt", "temperature", "top_p", "max_tokens", "max_completion_tokens", "stop", "seed")
+)
+
+_TOO_LONG_CODES = ("context_length_exceeded", "exceed_context_size_error")
+_TOO_LONG = re.compile(
+    r"context[ _-]?(?:length|size|window)|(?:prompt|input|request) is too long|too many (?:input |total )?tokens"
+    r"|max_model_len|maximum (?:sequence|input|model) length",
+    re.IGNORECASE,
 )
 
 
@@ -104,6 +112,11 @@ def server_message(body: object, text: str) -> str:
     """What a server says of an error: the message in its JSON, or its text as it is."""
     message = body.get("message") if isinstance(body, Mapping) else None
     return str(message or text).strip() or "no message"
+
+
+def too_long(status: int, code: str | None, message: str) -> bool:
+    """Whether an error says that prompt and answer exceed the model's context, in the words of servers and vendors."""
+    return code in _TOO_LONG_CODES or (400 <= status < 500 and bool(_TOO_LONG.search(message)))
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:

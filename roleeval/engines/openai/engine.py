@@ -27,9 +27,10 @@ from roleeval.engines.openai._wire import (
     request_body,
     retry_after_s,
     server_message,
+    too_long,
 )
 from roleeval.engines.turns import fitted, turns_hint
-from roleeval.errors import AdapterError, ConfigError, EngineError
+from roleeval.errors import AdapterError, ConfigError, ContextOverflowError, EngineError
 from roleeval.hashing import digest
 from roleeval.types import AdapterRef, Completion, Likelihood, LikelihoodRequest, Request
 
@@ -348,6 +349,9 @@ class OpenAIEngine:
         if transient and error.code != "insufficient_quota":  # a 429 that no waiting heals
             wait_s = retry_after_s(error.response.headers)
             return _RetryableError(f"HTTP {status}: {message}", elsewhere=status >= 500, wait_s=wait_s)
+        if too_long(status, error.code, message):
+            what = f"{endpoint.host}: prompt and answer do not fit into the context of {self._source.path}"
+            return ContextOverflowError(f"{what} (HTTP {status}: {message})", shorter=True)
         hint = turns_hint(message)
         return EngineError(
             f"{endpoint.host} refused the request for {self._source.path}: HTTP {status}: {message}{hint}"

@@ -33,6 +33,7 @@ class Launched:
         special: name -> id of its special tokens.
         output: what vLLM's processes write, if it is kept from the terminal.
         in_force: vLLM's settings in the environment while it started.
+        limited: its context is shorter than the model's own may be, by an option or for want of memory.
     """
 
     engine: Any
@@ -40,6 +41,7 @@ class Launched:
     special: Mapping[str, int]
     output: Output | None
     in_force: Mapping[str, str]
+    limited: bool
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ class Launch:
                 engine = AsyncLLM.from_engine_args(arguments, **self._usage())
         except Exception as error:  # whatever vLLM raises: there is no engine
             raise EngineError(f"vllm could not load {self.source.path}: {self._cause(error, output)}") from error
-        return Launched(engine, tokenizer, special, output, in_force)
+        return Launched(engine, tokenizer, special, output, in_force, limited=context is not None)
 
     def _imports_ahead(self) -> bool:
         # Not where several processes are to take their share of the cores from the environment that they are spawned

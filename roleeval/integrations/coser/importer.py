@@ -10,8 +10,9 @@ Points are recomputed from the flaws; the stored ones are only compared. BLEU an
 spec/coser.md, section 3.
 """
 
+import asyncio
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -48,6 +49,7 @@ from roleeval.results.manifest import (
     SampleCounts,
 )
 from roleeval.results.provenance import provenance
+from roleeval.stages.lock import locked
 from roleeval.types import MODEL, Part, Persona, Sample, Score, Transcript, Turn
 
 Protocol = Literal["paper", "feb25", "head", "her"]
@@ -73,7 +75,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """A flaw whose severity is not a whole number from 1 to 5, and how it was read."""
+    """A flaw whose severity is not a whole number from 1 to 10, and how it was read."""
 
     case: str
     dimension: str
@@ -134,9 +136,6 @@ def import_coser(
         ResultError: the folder holds another run, or cannot be written.
     """
     folder = ResultFolder(out)
-    there = folder.manifest()
-    if there is not None and "imported" not in there.more:
-        raise ResultError(f"{out}: contains a run that was not imported; choose another folder")
     found = read_evaluation(evaluation, simulation)
     benchmark = None if data is None else Coser(data_file=str(data), on_error="skip")
     samples = _samples(found, benchmark)
@@ -156,7 +155,8 @@ def import_coser(
         "remarks": [asdict(remark) for remark in remarks],
     }
     manifest = replace(_manifest(samples, benchmark, model, who), judges={column: record}, more={"imported": imported})
-    _write(folder, samples, scenes, manifest, averages={"all": (_GROUPS if protocol == "paper" else _CASES,)})
+    averages = {"all": (_GROUPS if protocol == "paper" else _CASES,)}
+    asyncio.run(_write_alone(folder, lambda: _write(folder, samples, scenes, manifest, averages=averages)))
     return Imported(
         cases=len(scenes),
         verdicts=sum(len(scene.case.verdicts) for scene in scenes),
@@ -280,6 +280,15 @@ def _manifest(samples: Sequence[Sample], benchmark: Coser | None, model: str, wh
         provenance=provenance(),
         stages={"generate": "imported", "score": "imported"},
     )
+
+
+async def _write_alone(folder: ResultFolder, write: Callable[[], None]) -> None:
+    """Writes the folder when no other process works on it, unless it holds a run."""
+    async with locked(folder.path):
+        there = folder.manifest()
+        if there is not None and "imported" not in there.more:
+            raise ResultError(f"{folder.path}: contains a run that was not imported; choose another folder")
+        write()
 
 
 def _write(

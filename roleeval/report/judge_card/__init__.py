@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from roleeval.plain import plain
 from roleeval.report.judge_card.human_labels import HumanLabel, read_human_labels
 from roleeval.report.judge_card.measure import Agreement, Card, measure
 from roleeval.report.judge_card.tables import card_tables
@@ -50,7 +51,7 @@ def print_cards(cards: Sequence[Card], console: "Console | None" = None) -> None
     for table in card_tables(cards):
         print_table(table, console)
         for note in table.notes:
-            console.print(Text(note, style="dim"))
+            console.print(Text(plain(note), style="dim"))
         console.print()
 
 
