@@ -6,7 +6,7 @@ Source: spec/minimax.md, "Judging"; what is MiniMax's and what is roleeval's own
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from roleeval.benchmarks.minimax.errors import (
     CHUNK,
@@ -77,6 +77,17 @@ class MinimaxErrors(Judge):
     max_errors: int = 60
     messages: int = 100
 
+    hits: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "repeats_itself": ("basics", "diversity"),
+        "wrong_language": ("basics",),
+        "swaps_names": ("logic",),
+        "forgets": ("logic",),
+        "out_of_character": ("content_logic", "knowledge"),
+        "reveals_ai": ("content_logic", "knowledge"),
+        "speaks_for_user": ("interaction",),
+        "refuses": ("interaction",),
+    }
+
     def __post_init__(self) -> None:
         Judge.__post_init__(self)
         if self.max_errors < 1 or self.messages < 2:
@@ -143,6 +154,10 @@ class MinimaxErrors(Judge):
         earlier = [turn for turn in answer.turns if turn.number < chunk.first]
         start = {"all": 0, "previous": chunk.first - CHUNK, "none": chunk.first}[self.context]
         return [turn for turn in earlier if turn.number < FIRST or turn.number >= start]
+
+    def excerpt(self, answer: Answer) -> Answer:
+        """The first chunk: a control of a whole session would be asked about five times."""
+        return replace(answer, turns=tuple(turn for turn in answer.turns if turn.number < FIRST + CHUNK))
 
     def numbers(self, verdict: Mapping[str, Any]) -> Mapping[str, float]:
         """The severities of each dimension, summed."""
