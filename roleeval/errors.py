@@ -9,6 +9,21 @@ class ConfigError(RoleEvalError):
     """A key, value or combination of the configuration is not possible."""
 
 
+class OptionError(ConfigError):
+    """A value is not possible for an option of a class; whoever knows the option's key puts it in front.
+
+    Attributes:
+        option: its name in the class.
+        reason: what is wrong, and what is allowed.
+    """
+
+    def __init__(self, option: str, reason: str, *, owner: str = "") -> None:
+        """`owner` is the key that objects of the class usually have ("engine"), for messages without another."""
+        super().__init__(f"{owner}.{option}: {reason}" if owner else f"{option}: {reason}")
+        self.option = option
+        self.reason = reason
+
+
 class DataError(RoleEvalError):
     """A data file is missing, malformed, or not what it should be; names file and line."""
 

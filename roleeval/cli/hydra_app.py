@@ -44,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from roleeval.config import refuse_secret_arguments
 
         refuse_secret_arguments(arguments)
+        commands = _commands(arguments)
     except RoleEvalError as error:
         say(f"roleeval: {error}")
         return 2
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     terminated = _route_sigterm(here)
     here.leads = True
     try:
-        code = _all(_commands(arguments), here)
+        code = _all(commands, here)
     except KeyboardInterrupt:
         say("\nroleeval: interrupted; all finished answers are stored. Run the same command again to resume.")
         code = 143 if terminated else 130
@@ -74,8 +75,21 @@ def _route_sigterm(here: Invocation) -> list[bool]:
 
 
 def _commands(arguments: list[str]) -> list[list[str]]:
+    """The commands of a command line, as Hydra can read and run them.
+
+    Raises:
+        ConfigError: see `quoted`.
+    """
+    from roleeval.cli.quoting import quoted
+    from roleeval.cli.sweeps import split_sweep
+
     ends = [number for number, argument in enumerate(arguments) if argument == _THEN]
-    return [arguments[a + 1 : b] for a, b in pairwise([-1, *ends, len(arguments)])]
+    found = []
+    for a, b in pairwise([-1, *ends, len(arguments)]):
+        commands, notes = split_sweep(quoted(arguments[a + 1 : b]))
+        print(*(f"roleeval: {note}" for note in notes), sep="\n", end="\n" if notes else "", file=sys.stderr)
+        found += commands
+    return found
 
 
 def _all(commands: list[list[str]], here: Invocation) -> int:

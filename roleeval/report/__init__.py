@@ -97,11 +97,10 @@ class Report:
 
     def show(self, console: "Console | None" = None, *, published: bool = True) -> int:
         """See `print_report`."""
-        from rich.console import Console as RichConsole
-
+        from roleeval.report.render.console import standard_output
         from roleeval.report.render.terminal import print_collection
 
-        console = console or RichConsole(highlight=False)
+        console = console or standard_output()
         print_collection(self._collection, console, self._compared, self._ratings, published=published)
         return len(self._collection.runs)
 

@@ -1,7 +1,7 @@
 """Checks the openai engine's options: they may not contain a secret, and no message repeats one."""
 
 from collections.abc import Iterator, Mapping
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from roleeval.errors import ConfigError
 from roleeval.secrets import literal_key, secret_name, secret_value
@@ -13,15 +13,29 @@ def checked_url(url: str) -> str:
     Raises:
         ConfigError: it is none, or carries credentials or a query.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError("engine.base_urls: expected http(s)://host[:port]/path, for example http://127.0.0.1:8000/v1")
+    parts = _split(url)
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigError(
+            "engine.base_urls: expected http(s)://host[:port]/path with a port from 1 to 65535, for example"
+            " http://127.0.0.1:8000/v1"
+        )
+    if " " in url or not url.isprintable():
+        raise ConfigError(f"engine.base_urls: the URL of {parts.hostname} holds white space or control characters")
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
         raise ConfigError(
             f"engine.base_urls: the URL of {parts.hostname} carries credentials or a query; keys go in the environment"
             " variable that engine.api_key_env names"
         )
     return url.rstrip("/")
+
+
+def _split(url: str) -> SplitResult | None:
+    """The parts of a URL; None where it has none, or a port that is none."""
+    try:
+        parts = urlsplit(url)
+        return parts if parts.port != 0 else None
+    except ValueError:
+        return None
 
 
 def check_key_variable(name: str) -> None:
