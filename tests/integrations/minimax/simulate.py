@@ -7,7 +7,6 @@ The figures stand in docs/minimax.md. `rules` takes a minute, `intervals` some t
 """
 
 import sys
-from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,12 +23,12 @@ _MANY_SEEDS = 3000  # what stands for all seeds of a kind
 KINDS = ("sessions", "within models", "models")
 
 
-def recovered(rule: Rule, sets: int, *, seed: int = 0) -> int:
+def recovered(rule: Rule, sets: int, *, spread: float = 1.0, seed: int = 0) -> int:
     """How many synthetic sets with this rule a calibration finds it in."""
     rng = np.random.default_rng([seed, CANDIDATES.index(rule)])
     found = 0
     for number in range(sets):
-        known = synthetic_set(rng, rule, WEIGHTS[number % len(WEIGHTS)])
+        known = synthetic_set(rng, rule, WEIGHTS[number % len(WEIGHTS)], spread=spread)
         fitted = fit_rule(known.languages, known.published)
         found += fitted is not None and fitted.chosen == rule
     return found
@@ -54,9 +53,11 @@ def _correlations(found: Ranks) -> list[float]:
     return [float("nan") if value is None else value for value in values]
 
 
-def truth_of(world: World, rng: np.random.Generator, language: str, score: str) -> list[float]:
+def truth_of(
+    world: World, rng: np.random.Generator, language: str, score: str, *, seeds: int = _MANY_SEEDS
+) -> list[float]:
     """The three correlations over so many seeds that noise is gone."""
-    official = world.official(rng, world.seeds(rng, language, _MANY_SEEDS))
+    official = world.official(rng, world.seeds(rng, language, seeds))
     one, other = _points(official, score), _points(world.ours(rng, official), score)
     return rank_truth(one, other)
 
@@ -70,7 +71,9 @@ def rank_truth(one: np.ndarray, other: np.ndarray) -> list[float]:
     return [float(spearmanr(one.ravel(), other.ravel()).statistic), float(np.mean(within)), float(means)]
 
 
-def intervals(score: str, language: str, sets: int, *, noise: float = 10.0, seed: int = 0) -> dict[str, Held]:
+def intervals(
+    score: str, language: str, sets: int, *, noise: float = 10.0, seed: int = 0, seeds: int = _MANY_SEEDS
+) -> dict[str, Held]:
     """Of one score in sets of the real size; every SETS_A_WORLD sets have models and a judge of their own."""
     from tests.support.minimax_synthetic import SEEDS
 
@@ -79,7 +82,7 @@ def intervals(score: str, language: str, sets: int, *, noise: float = 10.0, seed
     for number in range(sets):
         if number % SETS_A_WORLD == 0:
             world = World.draw(rng, noise=noise)
-            truth = truth_of(world, rng, language, score)
+            truth = truth_of(world, rng, language, score, seeds=seeds)
         official = world.official(rng, world.seeds(rng, language, SEEDS[language]))
         found = rank_agreement(score, _points(official, score), _points(world.ours(rng, official), score))
         ends = found.sessions.spearman_ci, found.within.spearman_ci, found.models.ci
@@ -95,9 +98,9 @@ def main() -> None:
     kind, *rest = sys.argv[1:] or ["rules"]
     sets = int(rest[0]) if rest else {"rules": 100, "intervals": 1000}[kind]
     if kind == "rules":
-        counts = Counter({rule: recovered(rule, sets) for rule in CANDIDATES})
-        for rule in CANDIDATES:
-            print(f"{rule}: {counts[rule]} of {sets}", flush=True)
+        for spread in (1.0, 2.0):
+            for rule in CANDIDATES:
+                print(f"noise x {spread:g}, {rule}: {recovered(rule, sets, spread=spread)} of {sets}", flush=True)
         return
     for score, language in (("overall", "en"), ("interaction", "zh")):
         for noise in (10.0, 25.0):

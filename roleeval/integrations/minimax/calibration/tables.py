@@ -86,7 +86,7 @@ def _sessions(findings: Findings, each: LanguageFindings) -> Table:
     missing_share = sum(asked.missing for asked in scores.asked.values()) / planned if planned else None
     notes = [f"{scores.sessions} sessions of {len(scores.seeds)} seeds and {len(scores.models)} models."]
     if missing_share is None:
-        notes.append(_NO_JUDGE if not findings.judge else "What our judge was asked is not in these folders.")
+        notes.append(_NO_JUDGE if scores.ours is None else "What our judge was asked is not in these folders.")
     else:
         good = "below" if missing_share < _MOST_MISSING else "not below"
         p = f"; p of an even rate over models {each.missing_p:.3f}" if each.missing_p is not None else ""
