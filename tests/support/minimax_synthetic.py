@@ -2,9 +2,9 @@
 
 A session has six dimensions of five chunks, whole points each; what a model loses differs by model, seed, their
 combination and run, and grows with the chunk. Noise is such that 80 to 115 paired sessions find a difference of 2
-points in the overall score; on the real set 30 to 95 do (spec/minimax.md). Our judge sees what was lost with an error of its
-own: a slope, a bias for each model and noise for each session. Published numbers come from other sessions on the same
-seeds.
+points in the overall score; on the real set 30 to 95 do (spec/minimax.md). Our judge sees what was lost with an error
+of its own: a slope, a bias for each model and noise for each session. Published numbers come from other sessions on
+the same seeds.
 """
 
 from collections.abc import Mapping
