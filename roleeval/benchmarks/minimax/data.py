@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
+from roleeval.benchmarks.hub import fetch_pinned
 from roleeval.benchmarks.minimax.scores import DIMENSIONS
 from roleeval.errors import DataError, cause_of
 from roleeval.jsonfiles import json_lines, parse_json
@@ -29,6 +30,10 @@ TABLES: tuple[Table, ...] = get_args(Table)
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 RUN_IDS = ("run_1", "run_2", "run_3")
 ROUNDS = 102  # the prologue, the user's first message, and 100 generated ones
+# The revision that the project's facts are about. Source: spec/minimax.md.
+RELEASE = "hf://MiniMaxAI/role-play-bench@3c1be2a56afbcaab19ae6b40b8a24429eae792f5"
+# What of the data set is downloaded.
+FILES = tuple(f"data/*/{table}.{suffix}" for table in TABLES for suffix in ("jsonl", "parquet"))
 _SUFFIXES = ("jsonl", "parquet")
 _ROLES: tuple[Literal["ai", "user"], ...] = ("ai", "user")
 _BATCH = 16  # rows of a parquet file that are held at a time
@@ -101,6 +106,20 @@ class Evaluation:
 
 
 _SEED_TEXTS = ("id", "ai_name", "ai_setting", "user_name", "user_setting", "ai_prologue", "initial_user_input")
+
+
+def fetch(address: str, *, to: Path | None = None) -> Path:
+    """Downloads a pinned revision of the tables from the Hugging Face hub and returns its folder.
+
+    Args:
+        address: as RELEASE, with all 40 digits of a commit.
+        to: where to put the files; None is the hub's own cache.
+
+    Raises:
+        ConfigError: the address does not pin a commit.
+        DataError: the hub did not deliver.
+    """
+    return fetch_pinned(address, FILES, to=to, example=RELEASE)
 
 
 def table_files(data_dir: Path, language: Language, table: Table) -> list[Path]:
