@@ -3,25 +3,31 @@
 Source: MiniMaxAI/role-play-bench (Hugging Face), its card; spec/minimax.md.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from roleeval.benchmarks._protocol import Opening
 from roleeval.benchmarks._spread import spread
 from roleeval.benchmarks.actor import Actor, Helper
-from roleeval.benchmarks.minimax.data import Seed, read_seeds, table_file
-from roleeval.benchmarks.minimax.session import Session, SessionPrompts
-from roleeval.errors import ConfigError
+from roleeval.benchmarks.minimax.data import RELEASE, Seed, fetch, read_seeds, table_file
+from roleeval.benchmarks.minimax.session import USER, Session, SessionPrompts
+from roleeval.errors import ConfigError, DataError
 from roleeval.hashing import digest, file_hash
 from roleeval.identity import OUTSIDE_IDENTITY
 from roleeval.prompts import load_prompt_pack
 from roleeval.resources import resource
-from roleeval.types import Language, Persona, Sample, Status, Transcript
+from roleeval.types import Language, Message, Persona, Sample, Status, Transcript
 
 _EMBEDDED = "tasks/minimax/embedded"
 FULL = 100  # messages of a session, as published
+_USUAL_TOKENS = 100  # of a message; the released models' average from 26 to 950
+_WAY_OUT = (
+    "the new tokens are those of the longest possible session; lower benchmark.messages, or play what fits with"
+    " benchmark.may_overflow=true"
+)
 _AGAIN: tuple[Status, ...] = ("no_answer", "truncated_reasoning", "refused")
 
 
@@ -36,8 +42,11 @@ class Minimax:
         user: the model that plays the user.
         user_sees_card: the user simulator is told the character's description.
         languages: splits; they are never pooled.
-        data_dir: a folder with data/LANGUAGE/seeds.jsonl (or .parquet); None is the embedded set.
+        data_dir: a folder with data/LANGUAGE/seeds.jsonl (or .parquet); None is the embedded set;
+            "hf://OWNER/NAME@COMMIT" is a pinned revision from the Hugging Face hub.
         on_error: what a malformed row does: "raise" stops, "skip" leaves it out and counts it.
+        may_overflow: sessions are played although their longest possible length exceeds a model's context; one that
+            runs out of it ends there (context_overflow).
         call_attempts: calls in all before one that failed makes its session engine_failed.
         reply_attempts: replies in all to one message that is empty or refused, each with a seed of its own; the last
             one is taken. 1 takes the first.
@@ -52,6 +61,7 @@ class Minimax:
     languages: tuple[Language, ...] = ("en", "zh")
     data_dir: str | None = field(default=None, metadata=OUTSIDE_IDENTITY)
     on_error: Literal["raise", "skip"] = "raise"
+    may_overflow: bool = False
     call_attempts: int = 3
     reply_attempts: int = 1
     character_prompts: str = field(default="tasks/minimax/prompts/character", metadata=OUTSIDE_IDENTITY)
@@ -78,8 +88,18 @@ class Minimax:
 
     @cached_property
     def _files(self) -> dict[Language, Path]:
-        folder = Path(self.data_dir) if self.data_dir else resource(_EMBEDDED)
-        return {language: table_file(folder, language, "seeds") for language in self.languages}
+        return {language: table_file(self._folder, language, "seeds") for language in self.languages}
+
+    @cached_property
+    def _folder(self) -> Path:
+        if self.data_dir is None:
+            return resource(_EMBEDDED)
+        if self.data_dir.startswith("hf://"):
+            return fetch(self.data_dir)
+        folder = Path(self.data_dir)
+        if not folder.is_dir():
+            raise DataError(f"benchmark.data_dir: {folder} is not a folder; give one, or {RELEASE}")
+        return folder
 
     @cached_property
     def seeds(self) -> dict[Language, tuple[Seed, ...]]:
@@ -138,18 +158,43 @@ class Minimax:
                 f"benchmark.runs={self.runs} with greedy decoding of both sides asks for the same session; set"
                 " benchmark.runs=1 or a temperature (model.sampling.temperature, benchmark.user.sampling.temperature)"
             )
-        session = Session(
+        return await self._session(sample, actor).play()
+
+    def _session(self, sample: Sample, actor: Actor) -> Session:
+        return Session(
             id=sample.id,
             seed=self._by_id[sample.cluster],
             messages=self.messages,
             prompts=self._prompts,
             character=actor,
-            user=user,
+            user=actor.helpers.get("user"),
             call_attempts=self.call_attempts,
             reply_attempts=self.reply_attempts,
             ask_again=_AGAIN,
         )
-        return await session.play()
+
+    def openings(self, sample: Sample, actor: Actor) -> Iterable[Opening]:
+        """See Foreseen: both hear everything; the user after the character's first message."""
+        user = actor.helpers.get("user", actor)
+        each = self.messages // 2
+        most = each * (actor.model.sampling.max_tokens + user.model.sampling.max_tokens)
+        for someone in self._session(sample, actor).opened():
+            yield Opening(
+                someone.actor,
+                someone.persona,
+                someone.system,
+                # somebody answers before the user's first call
+                [*someone.history, Message("user", someone.silence)] if someone.part == USER else someone.history,
+                someone.part,
+                growth=self.messages * _USUAL_TOKENS,
+                most=0 if self.may_overflow else most - someone.actor.model.sampling.max_tokens,
+                way_out="" if self.may_overflow else _WAY_OUT,
+            )
+
+    @property
+    def longest(self) -> int:
+        """See Foreseen: a call for each message."""
+        return self.messages
 
     def averages(self) -> Mapping[str, tuple[tuple[str, ...], ...]]:
         """None: rankings do not carry over between the languages."""

@@ -95,9 +95,9 @@ class Session:
     async def play(self) -> Transcript:
         """Plays it to its last message, or to the first call that brought nothing in every attempt."""
         seed = self.seed
-        character, user = self._participant(user=False), self._participant(user=True)
-        self._give(seed.ai_name, seed.ai_prologue, speaker=character, listener=user)
-        self._give(seed.user_name, seed.initial_user_input, speaker=user, listener=character)
+        character, user = self.opened()
+        self.turns.append(given_turn(seed.ai_name, seed.ai_prologue, part=GIVEN))
+        self.turns.append(given_turn(seed.user_name, seed.initial_user_input, part=GIVEN))
         for number in range(self.messages):
             speaker, listener = (character, user) if number % 2 == 0 else (user, character)
             turn = await speaker.speak(
@@ -116,6 +116,16 @@ class Session:
         said = any(turn.visible for turn in self.turns if turn.part == MODEL)
         return self._ended("ok" if said else "no_answer")
 
+    def opened(self) -> tuple[Participant, Participant]:
+        """The character and the user, with rounds 0 and 1 in their memories."""
+        seed = self.seed
+        character, user = self._participant(user=False), self._participant(user=True)
+        character.remember(seed.ai_prologue)
+        user.hear(seed.ai_prologue)
+        user.remember(seed.initial_user_input)
+        character.hear(seed.initial_user_input)
+        return character, user
+
     def _ended(self, status: Status) -> Transcript:
         return Transcript(self.id, status, tuple(self.turns))
 
@@ -133,8 +143,3 @@ class Session:
             merge=False,
             silence=self.prompts.silence_of(seed, user=user),
         )
-
-    def _give(self, name: str, text: str, *, speaker: Participant, listener: Participant) -> None:
-        self.turns.append(given_turn(name, text, part=GIVEN))
-        speaker.remember(text)
-        listener.hear(text)

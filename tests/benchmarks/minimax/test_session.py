@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,8 +11,9 @@ import pytest
 from roleeval.benchmarks import Actor, Helper
 from roleeval.benchmarks.minimax import Minimax
 from roleeval.engines import ModelSource
-from roleeval.errors import ConfigError, EngineError
+from roleeval.errors import ConfigError, ContextOverflowError, EngineError
 from roleeval.models import Base, Her
+from roleeval.stages.foresee import foresee
 from roleeval.types import Completion, Message, Request, Sample, Sampling, Transcript
 
 SOURCE = ModelSource("stub-model")
@@ -217,3 +219,48 @@ def test_what_may_not_share_a_table_is_in_the_setup() -> None:
     ]
     assert len({str(setup) for setup in setups}) == 5
     assert setups[1]["messages"] == "20 (published: 100)"
+
+
+class Measured(Scripted):
+    """An engine that knows its context: a character of text is a token."""
+
+    context = 10_000
+
+    def require_room(self, request: Request) -> None:
+        prompt = sum(len(message.content) for message in request.messages or ())
+        if prompt + request.sampling.max_tokens > self.context:
+            raise ContextOverflowError(f"{prompt} and {request.sampling.max_tokens} tokens", longer="max_model_len")
+
+
+@pytest.mark.parametrize(
+    ("messages", "may_overflow", "fits"), [(20, False, True), (60, False, False), (60, True, True)]
+)
+def test_the_longest_possible_session_is_compared_with_the_context_before_it_starts(
+    messages: int, may_overflow: bool, fits: bool
+) -> None:
+    """60 messages of 256 tokens do not fit into 10,000; 20 do."""
+    benchmark = Minimax(messages=messages, languages=("en",), user=Helper(MODEL), may_overflow=may_overflow)
+    engine: Any = Measured(counted)
+    actor = Actor(MODEL, engine, run_seed=1, helpers={"user": Actor(MODEL, engine, run_seed=1)})
+    config: Any = SimpleNamespace(benchmark=benchmark, options=SimpleNamespace(limit=1, max_in_flight=4))
+    if fits:
+        assert foresee(config, actor).misfits == {}
+    else:
+        with pytest.raises(ConfigError, match=r"none of the 3 samples fits .* benchmark.may_overflow=true"):
+            foresee(config, actor)
+    assert not engine.requests
+
+
+def test_a_session_that_runs_out_of_context_ends_there_and_is_kept() -> None:
+    class Short(Scripted):
+        async def generate(self, request: Request) -> Completion:
+            if len(request.messages or ()) > 5:
+                raise ContextOverflowError("too long", longer="max_model_len")
+            return await super().generate(request)
+
+    benchmark = Minimax(messages=6, runs=1, languages=("en",), user=Helper(MODEL))
+    engine: Any = Short(counted)
+    actor = Actor(MODEL, engine, run_seed=5, helpers={"user": Actor(MODEL, engine, run_seed=5)})
+    transcript = asyncio.run(benchmark.episode(first(benchmark), actor))
+    assert (transcript.status, len(transcript.turns)) == ("context_overflow", 6)
+    assert [turn.visible != "" for turn in transcript.turns] == [True] * 5 + [False]
