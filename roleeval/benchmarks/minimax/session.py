@@ -107,8 +107,8 @@ class Session:
                 reply_attempts=self.reply_attempts,
                 ask_again=self.ask_again,
             )
-            turn = replace(turn, speaker=seed.ai_name if speaker is character else seed.user_name)
-            self.turns.append(turn)
+            name = seed.ai_name if speaker is character else seed.user_name
+            self.turns.append(turn if turn.speaker == name else replace(turn, speaker=name))
             if not happened(turn.status):
                 return self._ended(turn.status)
             speaker.remember(turn.own_history or turn.visible)
