@@ -1,4 +1,4 @@
-"""What a session is like beside its errors: repetition, languages, labels, cut and empty messages.
+"""What a session is like beside its errors: repetition, languages, labels, empty messages.
 
 Shares of the character's generated messages; rounds 0 and 1 are given and never counted.
 Source: spec/minimax.md, "Side metrics"; the recipes are roleeval's own.
@@ -14,7 +14,7 @@ from roleeval.types import MODEL, Language, Sample, Score, Transcript, Turn
 _ORDER = 4  # of the n-grams that repetition counts
 _TOO_MUCH_LATIN = 0.3  # of a Chinese message's letters
 _EAST_ASIAN = re.compile(r"[぀-ヿ㐀-䶿一-鿿가-힯]")
-_LATIN = re.compile(r"[A-Za-z]")
+_LATIN = re.compile(r"[A-Za-z]+")
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
 
@@ -42,7 +42,7 @@ _INFOS = (
     _share(
         "language_mixing",
         "Messages in another language",
-        "the character's messages with East Asian script in English, or with more than 30 % Latin letters in Chinese",
+        "the character's messages with East Asian script in English, or with two words and more than 30 % of its letters Latin in Chinese",
         210,
     ),
     _share(
@@ -51,7 +51,6 @@ _INFOS = (
         "the character's messages with a line that begins with a speaker's name and a colon",
         220,
     ),
-    _share("cut_off", "Messages cut off", "the character's messages that ended at the limit of tokens", 230),
     _share("blank", "Messages without a word", "the character's messages in which nothing was said", 240),
     MetricInfo(
         "minimax/messages",
@@ -66,7 +65,7 @@ _INFOS = (
 
 @dataclass(frozen=True)
 class SessionFacts:
-    """`minimax/repetition`, `language_mixing`, `label_leaks`, `cut_off`, `blank`, `messages` of a session."""
+    """`minimax/repetition`, `language_mixing`, `label_leaks`, `blank`, `messages` of a session."""
 
     def infos(self) -> Sequence[MetricInfo]:
         """See Metric.infos."""
@@ -83,7 +82,6 @@ class SessionFacts:
             repetition([turn.visible for turn in own], language),
             _mean([mixes(turn.visible, language) for turn in own]),
             _mean([labelled(turn.visible, names) for turn in own]),
-            _mean([turn.finish_reason == "length" for turn in own]),
             _mean([_blank(turn) for turn in own]),
             float(len(own)),
         )
@@ -114,8 +112,9 @@ def mixes(message: str, language: Language) -> bool:
     """Whether a message is in part in the other script: see `minimax/language_mixing`."""
     if language == "en":
         return bool(_EAST_ASIAN.search(message))
+    words = _LATIN.findall(message)
     letters = sum(character.isalpha() for character in message)
-    return letters > 0 and len(_LATIN.findall(message)) > _TOO_MUCH_LATIN * letters
+    return len(words) > 1 and sum(map(len, words)) > _TOO_MUCH_LATIN * letters  # one word may be a name
 
 
 def labelled(message: str, names: Sequence[str]) -> bool:
