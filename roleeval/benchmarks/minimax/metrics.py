@@ -42,7 +42,8 @@ _INFOS = (
     _share(
         "language_mixing",
         "Messages in another language",
-        "the character's messages with East Asian script in English, or with two words and more than 30 % of its letters Latin in Chinese",
+        "the character's messages with East Asian script in English; in Chinese with two words of Latin script and more"
+        " than 30 % Latin letters",
         210,
     ),
     _share(
