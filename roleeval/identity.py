@@ -20,6 +20,14 @@ def options(thing: Any) -> dict[str, Any]:
     return {field.name: _plain(getattr(thing, field.name)) for field in _stated(thing)}
 
 
+def places(thing: Any) -> dict[str, str]:
+    """Where an object's parts lie, or who has them: options outside the identity that are texts."""
+    if not dataclasses.is_dataclass(thing):
+        return {}
+    outside = [field.name for field in dataclasses.fields(thing) if not _in_identity(type(thing), field.name)]
+    return {name: value for name in outside if isinstance(value := getattr(thing, name), str)}
+
+
 def identity_of(thing: Any) -> dict[str, Any]:
     """What identifies an object: its class, and its own `identity()` or else all of its options."""
     stated = thing.identity() if callable(getattr(thing, "identity", None)) else options(thing)

@@ -75,8 +75,8 @@ class Participant:
         """Its next turn; the turn's messages have what came since its last one. It does not remember it yet.
 
         A call that failed is repeated with the same seed: it brought no text, and what comes in its place must be what
-        an undisturbed run has. A reply with a status of `ask_again` is asked for with another seed, because the same
-        one would bring the same reply.
+        an undisturbed run has. One that does not fit into the model's context is not repeated. A reply with a status of
+        `ask_again` is asked for with another seed, because the same one would bring the same reply.
 
         Args:
             sample_id: the episode.

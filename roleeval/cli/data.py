@@ -1,6 +1,5 @@
 """roleeval data: checks and fetches benchmark data."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from roleeval.cli._columns import OPTIONS, print_columns
+from roleeval.cli._say import say, show
 from roleeval.errors import DataError
 
 if TYPE_CHECKING:
@@ -48,18 +48,18 @@ def _check_minimax(path: Path) -> None:
         counts = (table.rows, table.seeds, table.models, table.runs, table.empty, len(table.malformed))
         rows.append((table.file, *map(str, counts)))
     print_columns(rows)
-    print("empty messages: of models, in dialogues; they are outcomes. Languages are never pooled.")
+    show("empty messages: of models, in dialogues; they are outcomes. Languages are never pooled.")
     for note in check.notes:
-        print(note)
+        show(note)
     if check.absent:
-        print(f"missing tables: {', '.join(check.absent)}")
+        show(f"missing tables: {', '.join(check.absent)}")
     _refuse(path, check.problems, "malformed rows, or sessions and scores without their counterpart")
 
 
 def _refuse(path: Path, reasons: Sequence[str], what: str) -> None:
     if reasons:
         for reason in reasons[:_MALFORMED_LISTED]:
-            print(reason, file=sys.stderr)
+            say(reason)
         raise DataError(f"{path}: {len(reasons)} {what}; fix them, or run with benchmark.on_error=skip")
 
 
@@ -75,7 +75,7 @@ def _print_check(check: "FolderCheck") -> None:
     for name, counted in (("role descriptions", check.descriptions), ("RAW references", check.raw_references)):
         print(f"{name}: " + ", ".join(f"{language} {count or 'none'}" for language, count in counted.items()))
     if check.absent:
-        print(f"missing splits: {', '.join(check.absent)}")
+        show(f"missing splits: {', '.join(check.absent)}")
 
 
 @data.command("fetch")
@@ -88,4 +88,4 @@ def data_fetch(
     from roleeval.benchmarks.hub import fetch_pinned
 
     files = (*rolebench.FILES, *minimax.FILES)  # a data set has those of one of them
-    print(f"fetched: {fetch_pinned(address, files, to=to, example=minimax.RELEASE)}")
+    show(f"fetched: {fetch_pinned(address, files, to=to, example=minimax.RELEASE)}")

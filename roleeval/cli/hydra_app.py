@@ -6,6 +6,7 @@ interrupted.
 """
 
 import logging
+import os
 import signal
 import sys
 import warnings
@@ -15,7 +16,8 @@ from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from roleeval.cli.explain import composing, explain_override, overrides
+from roleeval.cli._say import say, shown
+from roleeval.cli.explain import composing, explain, overrides
 from roleeval.cli.invocation import Invocation, invocation
 from roleeval.errors import RoleEvalError
 from roleeval.resources import resource
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("roleeval")
 _THEN = "--then"
+_RAISE = "HYDRA_FULL_ERROR"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,19 +44,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from roleeval.config import refuse_secret_arguments
 
         refuse_secret_arguments(arguments)
+        commands = _commands(arguments)
     except RoleEvalError as error:
-        print(f"roleeval: {error}", file=sys.stderr)
+        say(f"roleeval: {error}")
         return 2
     here = invocation()
     terminated = _route_sigterm(here)
     here.leads = True
     try:
-        code = _all(_commands(arguments), here)
+        code = _all(commands, here)
     except KeyboardInterrupt:
-        print(
-            "\nroleeval: interrupted; all finished answers are stored. Run the same command again to resume.",
-            file=sys.stderr,
-        )
+        say("\nroleeval: interrupted; all finished answers are stored. Run the same command again to resume.")
         code = 143 if terminated else 130
     finally:
         here.close()
@@ -74,18 +75,28 @@ def _route_sigterm(here: Invocation) -> list[bool]:
 
 
 def _commands(arguments: list[str]) -> list[list[str]]:
+    """The commands of a command line, as Hydra can read and run them.
+
+    Raises:
+        ConfigError: see `quoted`.
+    """
+    from roleeval.cli.quoting import quoted
+    from roleeval.cli.sweeps import split_sweep
+
     ends = [number for number, argument in enumerate(arguments) if argument == _THEN]
-    return [arguments[a + 1 : b] for a, b in pairwise([-1, *ends, len(arguments)])]
+    found = []
+    for a, b in pairwise([-1, *ends, len(arguments)]):
+        commands, notes = split_sweep(quoted(arguments[a + 1 : b]))
+        print(*(f"roleeval: {note}" for note in notes), sep="\n", end="\n" if notes else "", file=sys.stderr)
+        found += commands
+    return found
 
 
 def _all(commands: list[list[str]], here: Invocation) -> int:
     for command in commands:
         if "judge=null" in command and any(argument.startswith("experiment=") for argument in command):
             # Hydra would print a traceback
-            print(
-                "roleeval: judge=null: cannot remove an experiment's judge; skip judging with stages=[generate,score]",
-                file=sys.stderr,
-            )
+            say("roleeval: judge=null: cannot remove an experiment's judge; skip judging with stages=[generate,score]")
             return 2
         if len(commands) > 1 and not _foreseen(command):
             return 2
@@ -100,7 +111,7 @@ def _all(commands: list[list[str]], here: Invocation) -> int:
         print_report(here.folders, published=False)
     if here.failures:
         jobs = f"{len(here.failures)} of {here.jobs} jobs failed" if here.jobs > 1 else "failed"
-        print(f"roleeval: {jobs}:", *(f"  {failure}" for failure in here.failures), sep="\n", file=sys.stderr)
+        say("\n".join([f"roleeval: {jobs}:", *(f"  {failure}" for failure in here.failures)]))
         return 1
     return 0
 
@@ -115,33 +126,50 @@ def _foreseen(arguments: list[str]) -> bool:
         try:
             expect(overrides(arguments))
         except HydraException as error:
-            refused = str(error)
+            refused = error
         else:
             return True
-    if not explain_override(arguments):
-        print(f"roleeval: {' '.join(arguments)}: {refused}", file=sys.stderr)
+    explain(refused, arguments)
     return False
 
 
 def _hydra(arguments: list[str], here: Invocation) -> int:
     import hydra
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
 
     # a launcher's preset in conf/ has the same name as its plugin's own, which causes a warning of Hydra
     warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema")
     application = hydra.main(version_base="1.3", config_path=str(resource("conf")), config_name="config")(_job)
     sys.argv = [sys.argv[0], *arguments]
-    jobs = here.jobs
     try:
-        application()
+        with _own_errors():
+            application()
+    except (HydraException, OmegaConfBaseException) as error:
+        explain(error, arguments)
+        return 2
+    except OSError as error:  # of a sweep's own folder
+        say(f"roleeval: {error}")
+        return 1
     except SystemExit as stop:
-        if here.refusal:
-            print(f"roleeval: {here.refusal}", file=sys.stderr)
-            return 2
-        if here.jobs == jobs and here.outcomes is None and stop.code not in (0, None):
-            explain_override(arguments)
+        if here.refused is not None:
+            explain(here.refused, arguments)
             return 2
         return int(stop.code or 0) if not isinstance(stop.code, str) else 1
     return 0
+
+
+@contextmanager
+def _own_errors() -> Iterator[None]:
+    """Hydra raises what it refuses, instead of printing it with everything that the command line says."""
+    before = os.environ.get(_RAISE)
+    os.environ[_RAISE] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop(_RAISE)
+        if before is not None:
+            os.environ[_RAISE] = before
 
 
 def _job(config: "DictConfig") -> None:
@@ -162,10 +190,10 @@ def _recorded(name: str, here: Invocation) -> Iterator[None]:
         yield
     except RoleEvalError as error:
         log.error("%s: %s", name, error)
-        here.failures.append(f"{name}: {error}")
+        here.failures.append(shown(f"{name}: {error}"))
     except Exception as error:  # a bug in a plugin ends its own job, with a traceback, not the sweep
         log.exception("%s: unexpected error", name)
-        here.failures.append(f"{name}: {type(error).__name__}: {error}")
+        here.failures.append(shown(f"{name}: {type(error).__name__}: {error}"))
 
 
 def _configured(config: "DictConfig") -> "list[RunConfig]":
@@ -218,6 +246,8 @@ def _judge_again(here: Invocation) -> None:
 
 def _job_name() -> str:
     from hydra.core.hydra_config import HydraConfig
+    from omegaconf import OmegaConf
 
-    overrides = HydraConfig.get().overrides.task
-    return " ".join(overrides) or "run"
+    # as they were given: an interpolation may stand for a secret
+    given: Any = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
+    return shown(" ".join(given)) or "run"

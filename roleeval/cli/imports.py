@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from roleeval.cli._say import show
+
 if TYPE_CHECKING:
     from roleeval.integrations.coser.importer import Difference
 
@@ -54,10 +56,10 @@ def import_coser(
         file, out, model=model, simulation=simulation, data=data, judge=judge, protocol=protocol.value
     )
     for remark in done.remarks:
-        print(f"severity: {remark.case}, {remark.dimension}, {remark.text}")
+        show(f"severity: {remark.case}, {remark.dimension}, {remark.text}")
     for difference in done.differences:
-        print(_line(difference))
-    print(
+        show(_line(difference))
+    show(
         f"imported: {done.cases} cases, {done.verdicts} verdicts; {len(done.differences)} stored scores differ,"
         f" {len(done.remarks)} severities read with a remark, {done.missing} dimension scores missing; {out}"
     )
@@ -105,12 +107,12 @@ def import_minimax(
     )
     for kind, lines in (("skipped", done.skipped), ("left out", done.unpaired), ("opening", done.other_openings)):
         for line in lines[:_LISTED]:
-            print(f"{kind}: {line}")
+            show(f"{kind}: {line}")
         if len(lines) > _LISTED:
-            print(f"{kind}: {len(lines) - _LISTED} more")
+            show(f"{kind}: {len(lines) - _LISTED} more")
     for folder in done.folders:
-        print(folder)
-    print(
+        show(folder)
+    show(
         f"imported: {done.sessions} sessions of {done.seeds} seeds ({done.language}) in {len(done.folders)} folders;"
         f" {len(done.skipped)} malformed rows, {len(done.unpaired)} sessions or scores without their counterpart,"
         f" {len(done.other_openings)} sessions that do not begin as their seed, {done.empty} empty messages,"

@@ -15,6 +15,7 @@ import asyncio
 import hashlib
 import logging
 import sqlite3
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from typing import Any
 import orjson
 
 from roleeval.engines._entries import Answer, checksum_of, decoded, encoded
-from roleeval.engines._protocol import Engine, Renders, ServedElsewhere
+from roleeval.engines._protocol import Engine, Holds, Measures, Renders, ServedElsewhere
 from roleeval.errors import EngineDeadError, StoreError, cause_of
 from roleeval.types import AdapterRef, Completion, Likelihood, LikelihoodRequest, Message, Request
 
@@ -283,13 +284,25 @@ class _Pending:
 
 @dataclass(slots=True)
 class Usage:
-    """What a run took from an engine and from the store."""
+    """What a run took from an engine and from the store.
+
+    Attributes:
+        requests: all of them.
+        stored: those that the store answered.
+        asked: calls of an engine that has started; of these `generated` brought an answer.
+        failed: requests without an answer.
+        prompt_tokens, output_tokens: of answers that were generated.
+        begun: time.monotonic() of the first call of a started engine.
+    """
 
     requests: int = 0
     stored: int = 0
+    asked: int = 0
+    generated: int = 0
     failed: int = 0
     prompt_tokens: int = 0
     output_tokens: int = 0
+    begun: float | None = None
 
 
 class StoredEngine:
@@ -339,6 +352,20 @@ class StoredEngine:
     def _prompt_key(self, request: Request | LikelihoodRequest) -> tuple[str, ...]:
         return self._engine.prompt_key(request) if isinstance(self._engine, Renders) else ()
 
+    def hold(self, tokens: int) -> int | None:
+        """See Holds; an engine that needs no room says nothing."""
+        return self._engine.hold(tokens) if isinstance(self._engine, Holds) else None
+
+    @property
+    def measures(self) -> bool:
+        """Whether the engine knows its context before it is loaded (`Measures`)."""
+        return isinstance(self._engine, Measures)
+
+    def require_room(self, request: Request) -> None:
+        """See Measures; an engine that does not know its context refuses nothing."""
+        if isinstance(self._engine, Measures):
+            self._engine.require_room(request)
+
     @property
     def likelihoods(self) -> bool:
         return self._engine.likelihoods
@@ -369,12 +396,15 @@ class StoredEngine:
         try:
             await self._started()
             self._compare_served()
+            self.usage.asked += 1
+            self.usage.begun = self.usage.begun or time.monotonic()
             answer = replace(await ask(), served_by=self._engine.fingerprint)
             self._compare_served()
             kept = await self._store.put(key, answer)
         except BaseException:
             self.usage.failed += 1
             raise
+        self.usage.generated += 1
         self.usage.prompt_tokens += answer.prompt_tokens
         if isinstance(answer, Completion):
             self.usage.output_tokens += answer.output_tokens

@@ -103,7 +103,7 @@ class Template:
         Raises:
             ConfigError: see `read_template_file`, `moment`.
         """
-        found = {name: _read(source, name) for name in _FILES}
+        found = {name: model_file(source, name) for name in _FILES}
         config = _object(found["tokenizer_config.json"])
         if source.chat_template:
             text: Any = read_template_file(source.chat_template)
@@ -267,7 +267,8 @@ def _generation_tag() -> Any:
     return Generation
 
 
-def _read(source: ModelSource, name: str) -> str:
+def model_file(source: ModelSource, name: str) -> str:
+    """A text file of a model's folder, or of a hub's local cache; "" where there is none."""
     file: Path | None = Path(source.path) / name
     if not Path(source.path).is_dir():
         file = _cached(source, name)

@@ -165,7 +165,12 @@ def _list(value: Any, schema: Schema, where: str) -> list[Any]:
     return [_conform(part, schema.get("items", {}), f"{where}[{place}]") for place, part in enumerate(value)]
 
 
-def _number(value: Any, schema: Schema, where: str) -> Any:
+def read_number(value: Any, where: str) -> float:
+    """A number as JSON writes them, or the same in quotes.
+
+    Raises:
+        UnusableReplyError: it is none, or beyond what every reader of JSON takes as it is.
+    """
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
         value = float(value.strip())
     if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -174,6 +179,11 @@ def _number(value: Any, schema: Schema, where: str) -> Any:
         raise UnusableReplyError(f"{where} is not a number")
     if not -_LARGEST <= value <= _LARGEST:  # a whole number may have any length, more digits than a float too
         raise UnusableReplyError(f"{where} is out of range")
+    return value
+
+
+def _number(value: Any, schema: Schema, where: str) -> Any:
+    value = read_number(value, where)
     if schema["type"] == "integer":
         if value != int(value):
             raise UnusableReplyError(f"{where} is not a whole number")

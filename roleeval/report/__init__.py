@@ -52,8 +52,8 @@ def print_report(
 
     Args:
         paths: result folders, or folders above them.
-        reference: the model (or MODEL/RUN) that the others are compared with, sample by sample, and whose rating by
-            pairwise judges is fixed; None: no comparison.
+        reference: the name in tables (or MODEL/RUN) of the model that the others are compared with, sample by sample,
+            and whose rating by pairwise judges is fixed; None: no comparison.
         console: where to print; None is standard output.
         published: also print what papers report on the same benchmarks, apart.
 
@@ -88,21 +88,21 @@ class Report:
 
     def __init__(self, paths: Iterable[str | Path], *, reference: str | None = None) -> None:
         """Reads and compares; arguments and errors are those of `print_report`."""
+        from roleeval.report.found.names import with_names
         from roleeval.report.found.seeds import with_rows
         from roleeval.report.tables.differences import comparisons
         from roleeval.report.tables.ratings import with_ratings
 
-        collection = with_rows(collect(paths))
+        collection = with_names(with_rows(collect(paths)))
         self._compared = None if reference is None else comparisons(collection, reference)
         self._collection, self._ratings = with_ratings(collection, reference)
 
     def show(self, console: "Console | None" = None, *, published: bool = True) -> int:
         """See `print_report`."""
-        from rich.console import Console as RichConsole
-
+        from roleeval.report.render.console import standard_output
         from roleeval.report.render.terminal import print_collection
 
-        console = console or RichConsole(highlight=False)
+        console = console or standard_output()
         print_collection(self._collection, console, self._compared, self._ratings, published=published)
         return len(self._collection.runs)
 

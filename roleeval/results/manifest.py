@@ -76,12 +76,16 @@ class ParameterCounts:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelRecord:
-    """The model under test. `source` and `sampling` are the options of ModelSource and Sampling."""
+    """The model under test. `source` and `sampling` are the options of ModelSource and Sampling.
+
+    `places` is where the rest of it lies, by option ("adapter_path").
+    """
 
     name: str
     family: str = ""
     source: Mapping[str, Any] = field(default_factory=dict)
     adapters: Mapping[str, str] = field(default_factory=dict)
+    places: Mapping[str, str] = field(default_factory=dict)
     sampling: Mapping[str, Any] = field(default_factory=dict)
     parameters: ParameterCounts = field(default_factory=ParameterCounts)
     more: Mapping[str, Any] = field(default_factory=dict)
@@ -219,6 +223,11 @@ class Manifest:
     def failed_samples(self) -> int:
         """Samples whose engine call failed in every attempt; the same command retries them."""
         return self.samples.statuses.get("engine_failed", 0)
+
+    @property
+    def outgrown_samples(self) -> int:
+        """Samples that outgrew the model's context."""
+        return self.samples.statuses.get("context_overflow", 0)
 
     @property
     def judge_records(self) -> dict[str, JudgeRecord]:

@@ -181,13 +181,17 @@ def _of_benchmark(benchmark: str, runs: Mapping[str, JudgedRun]) -> Iterator[Jud
         yield JudgeColumn(name, benchmark, records[name], runs, tuple(lines.get(name, {}).values()))
 
 
-def pairs(column: JudgeColumn) -> Pairs:
+def pairs(column: JudgeColumn, labels: Mapping[str, str] | None = None) -> Pairs:
     """The compared pairs of a pairwise column, and their outcomes.
+
+    Args:
+        column: the judge's.
+        labels: run id -> what its model is called; None and others: the model's name.
 
     Raises:
         ResultError: a run's transcripts are damaged.
     """
-    names = _names(column)
+    names = _names(column, labels or {})
     criteria = sorted({name for row in column.judgements for name in row.verdict or ()}) or ["overall"]
     verdicts: dict[str, list[Verdict]] = {name: [] for name in criteria}
     usable = {(row.sample_id, *row.slots) for row in column.judgements if row.verdict}
@@ -223,15 +227,16 @@ def _item(run: JudgedRun, sample: str, criterion: str) -> str:
     return f"seed {run.seed}|{sample}|{criterion}"
 
 
-def _names(column: JudgeColumn) -> dict[str, str]:
-    """Label -> name: the model's, where no seed has two runs of it."""
+def _names(column: JudgeColumn, labels: Mapping[str, str]) -> dict[str, str]:
+    """Run id -> name: the model's, where no seed has two runs of it."""
     seeds: dict[str, int | None] = {}
     for run_id, record in column.records.items():
         for each in (run_id, *record.opponents):
             seeds[each] = None if each == REFERENCES else column.runs[run_id].seed
-    runs = Counter((run_id.partition("/")[0], seed) for run_id, seed in seeds.items())
+    models = {run_id: labels.get(run_id, run_id.partition("/")[0]) for run_id in seeds}
+    runs = Counter((models[run_id], seed) for run_id, seed in seeds.items())
     crowded = {model for (model, _), count in runs.items() if count > 1}
-    return {run_id: run_id if (model := run_id.partition("/")[0]) in crowded else model for run_id in seeds}
+    return {run_id: run_id if models[run_id] in crowded else models[run_id] for run_id in seeds}
 
 
 def _unasked(column: JudgeColumn, names: Mapping[str, str], criterion: str) -> Iterator[Outcome]:

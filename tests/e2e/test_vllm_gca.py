@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.vllm, pytest.mark.slow]
 SOURCE = ModelSource(str(zoo_path("base")))
 
 
-def test_a_small_judge_lists_flaws_with_severities_from_1_to_5(tmp_path: Path) -> None:
+def test_a_small_judge_lists_flaws_with_severities_from_1_to_10(tmp_path: Path) -> None:
     judge = GcaJudge(source=SOURCE, max_flaws=2, sampling=Sampling(max_tokens=512))
 
     async def judged() -> list[Judgement]:
@@ -37,6 +37,6 @@ def test_a_small_judge_lists_flaws_with_severities_from_1_to_5(tmp_path: Path) -
     for judgement in judgements:
         assert judgement.verdict is not None and judgement.verdict["coerced"] == 0
         assert len(judgement.verdict["flaws"]) <= 2 and len(judgement.attempts) == 1
-        assert all(flaw["severity"] in (1, 2, 3, 4, 5) for flaw in judgement.verdict["flaws"])
+        assert all(flaw["severity"] in range(1, 11) for flaw in judgement.verdict["flaws"])
     ((_, rows),) = judge.scores([(scene(), judgements)])
     assert 0 <= {row.metric: row.value or 0 for row in rows}["avg"] <= 100

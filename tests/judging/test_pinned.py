@@ -1,7 +1,7 @@
 """What judges send and how controls are counted, held against what an earlier version sent: store keys hang on it.
 
 The hashes were computed with the version before answers had turns (commit f5f6cf1). Where one differs, the judgements
-of older folders are asked again.
+of older folders are asked again: those of gca are, since its severities go up to 10.
 """
 
 import hashlib
@@ -117,8 +117,8 @@ QUESTIONS = {
     "her_rm": "16 fd07b81643542ad5",
     "ranking": "12 be534fa81753a1a5",
     "voice": "6 e53c0d1cd64921c4",
-    "gca": "12 91a97fdab6fe8f8d",
-    "gca_her": "12 e32accb7b3064a9c",
+    "gca": "12 300bdb738f0eafd7",
+    "gca_her": "12 b4006418f061408f",
 }
 
 
@@ -186,8 +186,8 @@ COLUMNS = {
     "her_rm": (HerRm(), "8f45fe31"),
     "ranking": (RankingJudge(), "70dfa77a"),
     "voice": (VoiceJudge(), "7f4c3876"),
-    "gca": (GcaJudge(), "571daac7"),
-    "gca_paper": (GcaJudge(name="gca_paper", cap=None), "2246c060"),
+    "gca": (GcaJudge(), "c447cd53"),
+    "gca_paper": (GcaJudge(name="gca_paper", cap=None), "3ca5c270"),
 }
 
 

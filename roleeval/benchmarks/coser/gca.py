@@ -5,7 +5,6 @@ Source: CoSER (arXiv 2502.09082), section on evaluation; spec/coser.md, section 
 """
 
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -26,13 +25,14 @@ from roleeval.judging import (
     fenced,
     mean_or_none,
     points_info,
+    read_number,
     read_verdict,
 )
 from roleeval.metrics import MetricInfo
 from roleeval.prompts import fill
 from roleeval.types import Sample, Sampling, Score, Status
 
-LOWEST, MILDEST, WORST_FLAW = 0.0, 1, 5
+LOWEST, MILDEST, WORST_FLAW = 0.0, 1, 10
 _PER_SEVERITY, _PER_ROUND, _START = 5.0, 1.5, 100.0
 # What is read, where a reply is not constrained: severities are read by `read_severity`, all other keys may be absent.
 _READ: Mapping[str, Any] = {
@@ -51,24 +51,30 @@ _READ: Mapping[str, Any] = {
 }
 
 
+_SEVERITY = MetricInfo(
+    "severity",
+    label="Mean severity of flaws",
+    unit="number",
+    recipe="Mean severity of a scene's flaws; none without a flaw.",
+    low=float(MILDEST),
+    high=float(WORST_FLAW),
+    higher_is_better=False,
+    habit=True,
+)
+
+
 def read_severity(value: Any) -> tuple[float, bool]:
     """A severity, and whether it was not a whole number as it should be.
 
     A number in quotes is taken for the number, and 4.5 for 4.5.
 
     Raises:
-        UnusableReplyError: it is no number, or not from 1 to 5.
+        UnusableReplyError: it is no number, or not from 1 to 10 (spec/coser.md, section 6).
     """
-    number = value
-    if isinstance(value, str):
-        try:
-            number = float(value.strip())
-        except ValueError:
-            raise UnusableReplyError(f"severity {value!r} is not a number") from None
-    if isinstance(number, bool) or not isinstance(number, (int, float)) or not math.isfinite(number):
-        raise UnusableReplyError(f"severity {value!r} is not a number")
+    written = f"severity {value!r:.40}"
+    number = read_number(value, written)
     if not MILDEST <= number <= WORST_FLAW:
-        raise UnusableReplyError(f"severity {value!r} is out of range ({MILDEST} to {WORST_FLAW})")
+        raise UnusableReplyError(f"{written} is out of range ({MILDEST} to {WORST_FLAW})")
     return float(number), isinstance(value, str) or number != int(number)
 
 
@@ -76,7 +82,7 @@ def gca_points(severities: Sequence[float], rounds: int, *, cap: float | None) -
     """The points of one dimension: clip(100 - 5 * sum(severities) + 1.5 * rounds, 0, cap).
 
     Args:
-        severities: of all flaws, each from 1 to 5.
+        severities: of all flaws, each from 1 to 10.
         rounds: turns of actors, neither the environment's nor the next-speaker model's nor the reference's.
         cap: the highest score; None is no cap.
 
@@ -87,7 +93,7 @@ def gca_points(severities: Sequence[float], rounds: int, *, cap: float | None) -
 
 
 def gca_infos(briefs: Mapping[str, str], *, rounds: int, cap: float | None) -> list[MetricInfo]:
-    """The points of every dimension, and their mean.
+    """The points and flaws of every dimension, and the points' mean.
 
     Args:
         briefs: dimension's metric -> what it is about.
@@ -96,7 +102,16 @@ def gca_infos(briefs: Mapping[str, str], *, rounds: int, cap: float | None) -> l
     best = gca_points([], rounds, cap=cap)
     asked = {**briefs, "avg": "Mean over the dimensions."}
     infos = [points_info(name, brief, low=LOWEST, high=best, primary=name == "avg") for name, brief in asked.items()]
-    return [replace(info, source="CoSER (arXiv 2502.09082)") for info in infos]
+    infos[-1] = replace(infos[-1], caution="" if cap is None else _capped(cap))
+    return [*(replace(info, source="CoSER (arXiv 2502.09082)") for info in infos), *_flaw_infos(briefs)]
+
+
+def _capped(cap: float) -> str:
+    paid = _PER_ROUND / _PER_SEVERITY
+    return (
+        f"and its dimensions are cut at {cap:g}: each turn of the model makes up for {paid:g} of severity, so that"
+        " flaws can leave full points. Read the numbers of flaws as well."
+    )
 
 
 def gca_numbers(verdict: Mapping[str, Any]) -> dict[str, float]:
@@ -105,7 +120,7 @@ def gca_numbers(verdict: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _flaw_infos(dimensions: Iterable[str]) -> list[MetricInfo]:
-    flaws = [
+    return [
         MetricInfo(
             f"{name}/flaws",
             label=f"{criterion_title(name)}: flaws",
@@ -113,33 +128,25 @@ def _flaw_infos(dimensions: Iterable[str]) -> list[MetricInfo]:
             recipe="Flaws that the judge lists.",
             low=0.0,
             higher_is_better=False,
+            headline=True,
         )
         for name in dimensions
     ]
-    severity = MetricInfo(
-        "severity",
-        label="Mean severity of flaws",
-        unit="number",
-        recipe="Mean severity of a scene's flaws; none without a flaw.",
-        low=float(MILDEST),
-        high=float(WORST_FLAW),
-        higher_is_better=False,
-        habit=True,
-    )
-    return [*flaws, severity]
 
 
 @dataclass(frozen=True, kw_only=True)
 class GcaJudge(Judge):
     """Flaws with severities on each dimension of a scene (conf/judge/gca.yaml).
 
-    A severity that is no number from 1 to 5 makes a reply unusable: the next attempt is made. A scene that was played
+    A severity that is no number from 1 to 10 makes a reply unusable: the next attempt is made. A scene that was played
     and in which the model under test said nothing has 0 points without asking; it keeps its status.
 
     Attributes:
         cap: highest score of a dimension; None is no cap (CoSER's paper).
         max_flaws: longest list that a constrained reply may hold.
         max_rounds: turns of the model in a scene at most, for the best possible score where there is no cap.
+        count_empty_turns: turns in which the model said nothing are rounds too, as in CoSER's code, where each is worth
+            1.5 points; by default only turns in which it said something are.
     """
 
     name: str = "gca"
@@ -148,6 +155,7 @@ class GcaJudge(Judge):
     cap: float | None = 100.0
     max_flaws: int = 26
     max_rounds: int = 20
+    count_empty_turns: bool = False
 
     def __post_init__(self) -> None:
         Judge.__post_init__(self)
@@ -160,14 +168,23 @@ class GcaJudge(Judge):
     def _dimensions(self) -> tuple[Dimension, ...]:
         return load_critic(self.prompts).dimensions
 
+    @property
+    def arithmetic(self) -> str:
+        """Severities once ended at 5, also in the reply's schema, which imported packs share."""
+        return f"severities up to {WORST_FLAW}"
+
+    def _rounds(self, answer: Answer) -> int:
+        return sum(turn.own for turn in answer.turns) if self.count_empty_turns else answer.rounds
+
     def questions(self, case: Case) -> list[Question]:
         answer = case.answers[case.own]
         if not _played(answer):
             return []
-        if self.cap is None and answer.rounds > self.max_rounds:
+        rounds = self._rounds(answer)
+        if self.cap is None and rounds > self.max_rounds:
             raise ConfigError(
-                f"judge.max_rounds={self.max_rounds}: {case.sample.id} has {answer.rounds} rounds; raise it (it bounds"
-                " the scores if there is no cap)"
+                f"judge.max_rounds={self.max_rounds}: {case.sample.id} has {rounds} rounds; raise it (it bounds the"
+                " scores if there is no cap)"
             )
         return [self._question(case, dimension, answer) for dimension in self._dimensions]
 
@@ -202,7 +219,7 @@ class GcaJudge(Judge):
             points = [Score(name, value, status) for name in self._point_names]
             return [*points, *(Score(f"{d.metric}/flaws", None, status) for d in dimensions)]
         found = {d.metric: [j for j in judgements if j.item.endswith(f":{d.metric}")] for d in dimensions}
-        points = [self._points(name, each, answer.rounds) for name, each in found.items()]
+        points = [self._points(name, each, self._rounds(answer)) for name, each in found.items()]
         average = mean_or_none([row.value for row in points])
         rows = [*points, Score("avg", average, "ok" if average is not None else "judge_failed")]
         rows += [self._count(name, each) for name, each in found.items()]
@@ -229,7 +246,7 @@ class GcaJudge(Judge):
 
     def infos(self, opponents: Sequence[str]) -> Sequence[MetricInfo]:
         briefs = {dimension.metric: dimension.brief for dimension in self._dimensions}
-        return [*gca_infos(briefs, rounds=self.max_rounds, cap=self.cap), *_flaw_infos(briefs)]
+        return [*gca_infos(briefs, rounds=self.max_rounds, cap=self.cap), _SEVERITY]
 
 
 def _played(answer: Answer) -> bool:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from roleeval.errors import ConfigError
+from roleeval.ranges import check_range
 from roleeval.types import Sampling
 
 
@@ -38,6 +38,5 @@ class Rules:
     sampling: Sampling = field(default_factory=lambda: Sampling(max_tokens=512))
 
     def __post_init__(self) -> None:
-        for key in ("rounds", "word_limit"):
-            if getattr(self, key) < 1:
-                raise ConfigError(f"benchmark.protocol.{key}: {getattr(self, key)} is invalid; give 1 or more")
+        check_range(self, "rounds", "word_limit", low=1, owner="benchmark.protocol")
+        check_range(self, "end_from", low=0, owner="benchmark.protocol")

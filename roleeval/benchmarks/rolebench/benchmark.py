@@ -5,12 +5,13 @@ their plain answers, SPE with answers to role-specific questions; AVG is the pla
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from roleeval.benchmarks._protocol import Opening
 from roleeval.benchmarks._spread import spread
 from roleeval.benchmarks.actor import Actor
 from roleeval.benchmarks.hub import fetch_pinned
@@ -27,6 +28,7 @@ from roleeval.benchmarks.rolebench.data import (
 from roleeval.errors import ConfigError, DataError
 from roleeval.hashing import digest, file_hash
 from roleeval.identity import OUTSIDE_IDENTITY, options
+from roleeval.models import nfc
 from roleeval.prompts import PromptPack, fill, load_prompt_pack
 from roleeval.resources import resource
 from roleeval.types import Language, Message, Persona, Sample, Transcript
@@ -137,6 +139,15 @@ class RoleBench:
         turn = await actor.say(sample.persona, system, history, sample_id=sample.id, turn=0)
         return Transcript(sample.id, turn.status, (turn,))
 
+    def openings(self, sample: Sample, actor: Actor) -> Iterable[Opening]:
+        """See Foreseen."""
+        yield Opening(actor, sample.persona, self.system_prompt(sample.persona), (Message("user", sample.question),))
+
+    @property
+    def longest(self) -> int:
+        """See Foreseen."""
+        return 1
+
     def averages(self) -> Mapping[str, tuple[tuple[str, ...], ...]]:
         """AVG of CUS, RAW and SPE for each pair of a general and a role-specific split.
 
@@ -197,7 +208,7 @@ class _SampleMaker:
         labels = {"type": row.type} if row.type else {}
         if self._train is not None:
             labels["seen_in_training"] = str((row.role, row.question) in self._train).lower()
-        persona = Persona(row.role, self._descriptions.get(row.role, ""), self._spec.language)
+        persona = Persona(row.role, self._descriptions.get(nfc(row.role), ""), self._spec.language)
         return Sample(
             id=f"{self._split}/{position:05d}",
             index=index,

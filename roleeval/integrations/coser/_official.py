@@ -2,14 +2,18 @@
 
     evaluation file   {"scores": {dimension: mean, ...}, "cases": {"book-i_p-i_c": {"simulation": [{"role", "content"}],
                        "score", "critique": {dimension: {"flaws": [{..., "severity"}], "score"}, "bleu", "rouge_l"}}}}
-    simulation file   [{"book_title", "i_p", "i_c", "circumstance", "simulation": [{"role", "content"}]}]
+    simulation file   [{"book_title", "i_p", "i_c", "circumstance": the scene, "simulation": [{"role", "content"}]}]
 
-Source: spec/coser.md, section 3.
+The simulation file has every turn as it was written. The evaluation file has what its judge was shown: without the
+next-speaker model's turns and without thoughts, in tidied lines. Source: spec/coser.md, sections 3 and 6.
 """
 
 import math
-from collections.abc import Mapping
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,8 @@ from roleeval.errors import DataError
 from roleeval.jsonfiles import read_json
 
 NEXT_SPEAKER, ENVIRONMENT = "NSP", "Environment"
+_THOUGHT = re.compile(r"\[.*?\]")
+_Turn = tuple[str, str]
 # Names in the files -> names of metrics.
 DIMENSIONS = {
     "Storyline Consistency": "coser/storyline_consistency",
@@ -42,7 +48,7 @@ class OfficialCase:
 
     Attributes:
         id: "book-i_p-i_c".
-        turns: (role, content), the next-speaker model's too.
+        turns: (role, content), as they were written where the simulation file is given.
         verdicts: metric -> verdict; empty for a scene that was simulated and not evaluated.
         stored: the scene's score; None where the file holds none.
         overlaps: metric -> value, a fraction.
@@ -93,6 +99,8 @@ def read_evaluation(file: Path, simulation: Path | None) -> Evaluation:
     if missing := [case.id for case in cases if case.verdicts and bool(case.overlaps) != bool(cases[0].overlaps)]:
         raise DataError(f"{file}, case {missing[0]!r}: bleu and rouge_l are missing here, but present in other cases")
     scores = data.get("scores", {})
+    if not isinstance(scores, dict):
+        raise DataError(f"{file}: 'scores' is not a JSON object")
     names = {**DIMENSIONS, "avg": AVERAGE, **OVERLAPS}
     where = f"{file}, scores"
     means = {metric: _number(scores, key, where) for key, metric in names.items() if scores.get(key) is not None}
@@ -124,7 +132,9 @@ def _simulations(file: Path) -> dict[str, OfficialCase]:
         if name in found:
             raise DataError(f"{where}: {name!r} appears twice")
         turns = _turns(entry["simulation"], f"{file}, case {name!r}")
-        found[name] = OfficialCase(name, turns, scenario=str(entry.get("circumstance") or ""))
+        scene = entry.get("circumstance")
+        scenario = scene.get("scenario") if isinstance(scene, dict) else scene
+        found[name] = OfficialCase(name, turns, scenario=scenario if isinstance(scenario, str) else "")
     return found
 
 
@@ -135,10 +145,8 @@ def _case(name: str, case: Any, simulated: OfficialCase | None, where: str) -> O
     if "simulation" not in case and simulated is None:
         raise DataError(f"{where}: lacks 'simulation', which has the number of rounds; give --simulation FILE")
     turns = _turns(case["simulation"], where) if "simulation" in case else ()
-    if simulated is not None and turns and turns != simulated.turns:
-        raise DataError(
-            f"{where}: 'simulation' differs from the one in the simulation file; is that file from another run?"
-        )
+    if simulated is not None and turns:
+        _check_same(turns, simulated.turns, where)
     critique = case["critique"]
     overlaps = {
         metric: _number(critique, key, where, highest=1.0)
@@ -149,12 +157,43 @@ def _case(name: str, case: Any, simulated: OfficialCase | None, where: str) -> O
         raise DataError(f"{where}: has only one of bleu and rouge_l")
     return OfficialCase(
         id=name,
-        turns=turns or (simulated.turns if simulated else ()),
+        turns=simulated.turns if simulated else turns,
         verdicts={metric: _verdict(critique, key, where) for key, metric in DIMENSIONS.items()},
         stored=None if case.get("score") is None else _number(case, "score", where),
         overlaps=overlaps,
         scenario=simulated.scenario if simulated else "",
     )
+
+
+def _check_same(evaluated: Sequence[_Turn], simulated: Sequence[_Turn], where: str) -> None:
+    """Both files have the same scene, each in its own form.
+
+    Raises:
+        DataError: names the first turn of the evaluation that differs.
+    """
+    judged, played = _as_judged(evaluated), _as_judged(simulated)
+    for number, pair in enumerate(zip_longest(judged, played), start=1):
+        if pair[0] != pair[1]:
+            raise DataError(
+                f"{where}: 'simulation' differs from the one in the simulation file at turn {number} (without"
+                f" next-speaker turns): {_shown(pair[0])} against {_shown(pair[1])}; is that file from another run?"
+            )
+
+
+def _as_judged(turns: Iterable[_Turn]) -> list[_Turn]:
+    """Turns as the official judge is shown them, whatever their white space; idempotent.
+
+    Thoughts go where official code sees them, in brackets that close on their line. The environment has none.
+    """
+    return [
+        (role, " ".join((content if role == ENVIRONMENT else _THOUGHT.sub("", content)).split()))
+        for role, content in turns
+        if role != NEXT_SPEAKER
+    ]
+
+
+def _shown(turn: _Turn | None) -> str:
+    return "no turn" if turn is None else repr(f"{turn[0]}: {turn[1]}"[:60])
 
 
 def _check_id(name: str, where: str) -> None:
@@ -183,8 +222,9 @@ def _verdict(critique: Mapping[str, Any], dimension: str, where: str) -> Officia
 
 def _number(data: Mapping[str, Any], key: str, where: str, *, highest: float = math.inf) -> float:
     value = data[key]
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise DataError(f"{where}: {key!r} is not a number ({value!r})")
-    if not 0 <= value <= highest:
-        raise DataError(f"{where}: {key!r} is out of range ({value!r})")
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or (isinstance(value, float) and not math.isfinite(value)):
+        raise DataError(f"{where}: {key!r} is not a number ({value!r:.40})")
+    if not 0 <= value <= min(highest, sys.float_info.max):  # a whole number may have any number of digits
+        raise DataError(f"{where}: {key!r} is out of range ({value!r:.40})")
     return float(value)

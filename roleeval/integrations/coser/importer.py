@@ -10,8 +10,9 @@ Points are recomputed from the flaws; the stored ones are only compared. BLEU an
 spec/coser.md, section 3.
 """
 
+import asyncio
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -48,6 +49,7 @@ from roleeval.results.manifest import (
     SampleCounts,
 )
 from roleeval.results.provenance import provenance
+from roleeval.stages.lock import locked
 from roleeval.types import MODEL, Part, Persona, Sample, Score, Transcript, Turn
 
 Protocol = Literal["paper", "feb25", "head", "her"]
@@ -55,6 +57,7 @@ Protocol = Literal["paper", "feb25", "head", "her"]
 _PREFIX = "coser"
 _TOLERANCE = 1e-6  # stored values are sums of halves, and means of them
 _MOST_ROUNDS = 20  # of a scene, in every protocol
+_AVERAGE = AVERAGE.removeprefix(f"{_PREFIX}/")
 _FIRST_PLACE = 130  # of the imported points among a table's columns
 _TITLES = {metric: title for title, metric in {**DIMENSIONS, "average": AVERAGE, **OVERLAPS}.items()}
 # Another way of averaging: over rows where "+" joins the groups (results/summary.py).
@@ -73,7 +76,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """A flaw whose severity is not a whole number from 1 to 5, and how it was read."""
+    """A flaw whose severity is not a whole number from 1 to 10, and how it was read."""
 
     case: str
     dimension: str
@@ -134,9 +137,6 @@ def import_coser(
         ResultError: the folder holds another run, or cannot be written.
     """
     folder = ResultFolder(out)
-    there = folder.manifest()
-    if there is not None and "imported" not in there.more:
-        raise ResultError(f"{out}: contains a run that was not imported; choose another folder")
     found = read_evaluation(evaluation, simulation)
     benchmark = None if data is None else Coser(data_file=str(data), on_error="skip")
     samples = _samples(found, benchmark)
@@ -156,7 +156,8 @@ def import_coser(
         "remarks": [asdict(remark) for remark in remarks],
     }
     manifest = replace(_manifest(samples, benchmark, model, who), judges={column: record}, more={"imported": imported})
-    _write(folder, samples, scenes, manifest, averages={"all": (_GROUPS if protocol == "paper" else _CASES,)})
+    averages = {"all": (_GROUPS if protocol == "paper" else _CASES,)}
+    asyncio.run(_write_alone(folder, lambda: _write(folder, samples, scenes, manifest, averages=averages)))
     return Imported(
         cases=len(scenes),
         verdicts=sum(len(scene.case.verdicts) for scene in scenes),
@@ -199,6 +200,9 @@ def _scene(case: OfficialCase, cap: float | None) -> _Scene:
             detail = {"severities": read, "rounds": case.rounds}
             rows[metric] = Score(metric, gca_points(read, case.rounds, cap=cap), detail=detail)
     average = mean_or_none([row.value for row in rows.values()])
+    for metric, read_of in severities.items():
+        count = None if read_of is None else float(len(read_of))
+        rows[f"{metric}/flaws"] = Score(f"{metric}/flaws", count, rows[metric].status)
     rows[AVERAGE] = Score(AVERAGE, average, "ok" if average is not None else "judge_failed")
     rows |= {metric: Score(metric, value) for metric, value in case.overlaps.items()}
     return _Scene(case, severities, tuple(remarks), rows)
@@ -248,7 +252,8 @@ def _judge_record(scenes: Sequence[_Scene], judge: str, *, cap: float | None) ->
     """A judge's record for the manifest, as far as the file has it; its metrics come first in their tables."""
     briefs = {metric.removeprefix(f"{_PREFIX}/"): title for title, metric in DIMENSIONS.items()}
     infos = gca_infos(briefs, rounds=_MOST_ROUNDS, cap=cap)
-    places = {info.name: place for place, info in enumerate([infos[-1], *infos[:-1]], start=_FIRST_PLACE)}
+    first = sorted(infos, key=lambda info: (info.name != _AVERAGE, info.name))
+    places = {info.name: place for place, info in enumerate(first, start=_FIRST_PLACE)}
     statuses = Counter(scene.rows[metric].status for scene in scenes for metric in DIMENSIONS.values())
     return JudgeRecord(
         judge="official",
@@ -280,6 +285,15 @@ def _manifest(samples: Sequence[Sample], benchmark: Coser | None, model: str, wh
         provenance=provenance(),
         stages={"generate": "imported", "score": "imported"},
     )
+
+
+async def _write_alone(folder: ResultFolder, write: Callable[[], None]) -> None:
+    """Writes the folder when no other process works on it, unless it holds a run."""
+    async with locked(folder.path):
+        there = folder.manifest()
+        if there is not None and "imported" not in there.more:
+            raise ResultError(f"{folder.path}: contains a run that was not imported; choose another folder")
+        write()
 
 
 def _write(

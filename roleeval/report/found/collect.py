@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from roleeval.errors import ResultError
+from roleeval.hashing import digest
 from roleeval.metrics import MetricInfo
 from roleeval.results import ResultFolder, summary_infos
 from roleeval.results.integrity import SCORES, SUMMARY, require_sound
@@ -114,13 +115,15 @@ class Facts:
     judges: Mapping[str, str] = field(default_factory=dict)  # beginning of a metric's name -> who judged, in words
     setup: Mapping[str, str] = field(default_factory=dict)  # the benchmark's protocol and the models that it needs
     cluster: tuple[str, str] = ("cluster", "clusters")  # what its clusters are called: one, and several
+    telling: tuple[Mapping[str, str], ...] = ()  # what may tell it from runs of the same model's name; see names.py
 
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
     """One finished run, or the mean of several that differ only in their seed: its `members`.
 
-    `entries` is metric -> group -> Entry; `infos` says what each of those metrics is.
+    `entries` is metric -> group -> Entry; `infos` says what each of those metrics is; `apart` tells rows apart that
+    share a model's name.
     """
 
     path: Path
@@ -132,6 +135,12 @@ class RunResult:
     entries: Mapping[str, Mapping[str, Entry]]
     infos: Mapping[str, MetricInfo]
     members: "tuple[RunResult, ...]" = ()
+    apart: str = ""
+
+    @property
+    def label(self) -> str:
+        """What tables, plots and files call it: the model's name, and where it needs one an addition."""
+        return f"{self.model} ({self.apart})" if self.apart else self.model
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +265,32 @@ def _facts(manifest: Manifest) -> Facts:
         judges={record.prefix: _judge(record) for record in manifest.judges.values()},
         setup=_setup(benchmark.setup, manifest.helpers),
         cluster=benchmark.cluster,
+        telling=_telling(manifest),
     )
+
+
+def _telling(manifest: Manifest) -> tuple[Mapping[str, str], ...]:
+    """What may tell a run from others of the same model's name, what people look for first: option -> value."""
+    model = manifest.model
+    source = dict(model.source)
+    options = manifest.identity.get("model")
+    options = options if isinstance(options, Mapping) else {}
+    parts = (
+        {"source": source.pop("path", None)},
+        model.places,
+        {"revision": source.pop("revision", None), "family": model.family},
+        {"adapters": digest(dict(model.adapters))[:8] if model.adapters else None},
+        source,
+        model.sampling,
+        {key: value for key, value in options.items() if key not in ("class", "name", "sampling")},
+        {"engine": _engine(manifest.engine)},
+        {"fingerprint": str(manifest.engine.get("fingerprint", ""))[:8]},
+    )
+    return tuple({key: _text(value) for key, value in part.items() if value not in (None, "")} for part in parts)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
 def _setup(named: Mapping[str, str], helpers: Mapping[str, Any]) -> dict[str, str]:

@@ -1,10 +1,10 @@
 """report.md. Everything that comes from a model, a file or a folder name is escaped."""
 
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 
 from roleeval import __version__
+from roleeval.plain import plain
 from roleeval.report.found.collect import Collection, NotShown
 from roleeval.report.found.compare import RunSet, run_sets
 from roleeval.report.found.groups import headline_groups, table_groups
@@ -50,7 +50,7 @@ def _set_section(run_set: RunSet, compared: Sequence[Comparison], ratings: Seque
         lines += table_lines(ratings_table(each))
     for comparison in compared:
         for group in table_groups(run_set.runs) if comparison.others else ():
-            title = f"Differences from {comparison.reference.model}: {group}"
+            title = f"Differences from {comparison.reference.label}: {group}"
             lines += table_lines(difference_table(comparison, group, title=title, short=False))
     lines += table_lines(runs_table(run_set))
     lines += table_lines(legend(run_set))
@@ -94,8 +94,3 @@ def escape(text: str) -> str:
         return text
     text = _OUTER_UNDERSCORE.sub("&#95;", text.translate(_ENTITIES))
     return text.replace("://", ":&#47;&#47;").replace("www.", "www&#46;")
-
-
-def plain(text: str) -> str:
-    """One line without control and invisible formatting characters (a terminal would obey them)."""
-    return "".join(" " if c.isspace() else c for c in text if c.isspace() or unicodedata.category(c)[0] != "C")

@@ -1,12 +1,13 @@
 """report.png: the headline groups as dots with their intervals, one panel a group, one line a run."""
 
 import io
+from collections.abc import Sequence
 
 from roleeval.metrics import MetricInfo, primary
+from roleeval.plain import plain
 from roleeval.report.found.collect import Collection
 from roleeval.report.found.compare import RunSet, caption, run_sets
 from roleeval.report.found.groups import headline_groups
-from roleeval.report.render.markdown import plain
 from roleeval.report.tables.columns import headline, value_text
 
 _ROW_INCHES, _PANEL_INCHES = 0.42, 4.6
@@ -35,8 +36,10 @@ def _panels(run_set: RunSet) -> list[tuple[str, MetricInfo]]:
     return panels
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= _NAME_LETTERS else f"{name[: _NAME_LETTERS - 1]}…"
+def _short(names: Sequence[str]) -> list[str]:
+    """The names' beginnings where those tell the rows apart, else what was added to a name on a line of its own."""
+    cut = [name if len(name) <= _NAME_LETTERS else f"{name[: _NAME_LETTERS - 1]}…" for name in names]
+    return cut if len(set(cut)) == len(set(names)) else [name.replace(" (", "\n(", 1) for name in names]
 
 
 def _draw(run_set: RunSet) -> bytes:
@@ -44,7 +47,7 @@ def _draw(run_set: RunSet) -> bytes:
     from matplotlib.figure import Figure
 
     runs, panels = list(run_set.rows), _panels(run_set)
-    labels = [_short(plain(run.model)) for run in runs]
+    labels = _short([plain(run.label) for run in runs])
     height = 1.9 + _ROW_INCHES * len(runs)
     figure = Figure(figsize=(_PANEL_INCHES * len(panels) + 1.2, height), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)

@@ -7,10 +7,10 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from roleeval.plain import plain
 from roleeval.report.found.collect import Collection
 from roleeval.report.found.compare import caption, run_sets
 from roleeval.report.found.groups import headline_groups
-from roleeval.report.render.markdown import plain
 from roleeval.report.tables.differences import Comparison, difference_table
 from roleeval.report.tables.published import published_tables
 from roleeval.report.tables.ratings import Rated, ratings_table
@@ -89,7 +89,7 @@ def _print_differences(comparison: Comparison, console: "Console") -> None:
 
     said: list[str] = []
     for group in headline_groups(comparison.run_set.runs) if comparison.others else ():
-        title = f"{comparison.run_set.title}: {group}, differences from {comparison.reference.model}"
+        title = f"{comparison.run_set.title}: {group}, differences from {comparison.reference.label}"
         table = difference_table(comparison, group, title=title, short=True)
         print_table(table, console)
         said += [table.caption, *table.notes]

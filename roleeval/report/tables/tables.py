@@ -81,7 +81,7 @@ def group_table(run_set: RunSet, group: str, *, title: str, short: bool, notes: 
     for run, entries, status in zip(runs, found, not_ok, strict=True):
         base = _base(entries, infos)
         planned = planned_rows(run, group, base) if base else None
-        cells: list[Cell] = [(run.model, f"{run.family} {run.name}".strip())]
+        cells: list[Cell] = [(run.label, f"{run.family} {run.name}".strip())]
         cells += [(text(run),) for _, text in named]
         cells += [(str(base.n) if base else NOTHING,), (_coverage(base, planned),)]
         cells += [] if short else [(_check(group, base, planned, notes),)]
@@ -285,7 +285,7 @@ def runs_table(run_set: RunSet) -> Table:
             check += notes.mark("Scored + missing differs from planned in: " + ", ".join(uneven) + ".")
         rows.append(
             (
-                (run.model,),
+                (run.label,),
                 (run.family,),
                 (run.name,),
                 (NOTHING if facts.seed is None else str(facts.seed),),

@@ -71,7 +71,37 @@ def test_severities_over_rounds_are_the_published_example() -> None:
     assert all(row.group == "" for row in found.values())
 
 
-@given(st.lists(st.floats(1, 5), max_size=40), st.integers(1, 40), st.floats(1, 5))
+def test_severities_up_to_ten_cost_what_the_official_rubric_says() -> None:
+    """1 minor, 3 moderate, 5 severe, up to 10: 100 - 5 * 10 + 1.5 * 11 (spec/coser.md, section 6)."""
+    judge = GcaJudge()
+    listed: dict[str, tuple[int, ...]] = {
+        "Storyline Quality": (10,),
+        "Anthropomorphism": (10,),
+        "Character Fidelity": (6, 7),
+    }
+    judgements = put(judge, lambda r: flaws(asked_about(r), *listed.get(asked_about(r), ())), scene())
+    assert all(len(judgement.attempts) == 1 for judgement in judgements)
+    found = scores(judge, scene(), judgements)
+    assert [found[name].value for name in (*DIMENSIONS, "avg")] == [100, 66.5, 51.5, 66.5, 71.125]
+    assert found["severity"].value == 33 / 4 and infos_of(judge, ())["severity"].high == 10
+    (schema, *_) = [json.loads(question.schema or "") for question in judge.questions(scene())]
+    severity = schema["properties"]["Storyline Consistency"]["properties"]["flaws"]["items"]["properties"]["severity"]
+    assert severity == {"type": "integer", "minimum": 1, "maximum": 10}
+
+
+def test_empty_turns_are_rounds_only_where_that_is_asked_for() -> None:
+    """Official code counts them, 1.5 points each (spec/coser.md, section 6)."""
+    case = scene(f"{TALK}\n\nEnvironment: Rain.\n\nAda:  ", rounds=4)
+    values = []
+    for judge in (GcaJudge(), GcaJudge(count_empty_turns=True)):
+        judgements = put(judge, lambda r: flaws(asked_about(r), 10), case)
+        values.append(scores(judge, case, judgements)["avg"].value)
+    assert values == [50 + 1.5 * 3, 50 + 1.5 * 4]
+    silent = scene("Ada:  ", rounds=1)
+    assert GcaJudge(count_empty_turns=True).questions(silent) == []
+
+
+@given(st.lists(st.floats(1, 10), max_size=40), st.integers(1, 40), st.floats(1, 10))
 def test_a_flaw_never_pays_and_a_cap_only_lowers(severities: list[float], rounds: int, one: float) -> None:
     capped, free = (gca_points(severities, rounds, cap=cap) for cap in (100, None))
     assert 0 <= capped <= 100 and capped == min(free, 100)
@@ -80,7 +110,7 @@ def test_a_flaw_never_pays_and_a_cap_only_lowers(severities: list[float], rounds
         assert gca_points(severities, rounds + 1, cap=cap) >= gca_points(severities, rounds, cap=cap)
 
 
-@given(st.integers(1, 5) | st.floats(1, 5))
+@given(st.integers(1, 10) | st.floats(1, 10))
 def test_a_severity_costs_the_same_however_it_is_written(severity: float) -> None:
     assert read_severity(severity)[0] == read_severity(f" {severity} ")[0] == severity
     assert read_severity(str(severity))[1]
@@ -88,11 +118,11 @@ def test_a_severity_costs_the_same_however_it_is_written(severity: float) -> Non
 
 @given(
     st.integers(max_value=0)
-    | st.integers(min_value=6, max_value=10**300)
-    | st.floats().filter(lambda x: not 1 <= x <= 5)
+    | st.integers(min_value=11, max_value=10**400)
+    | st.floats().filter(lambda x: not 1 <= x <= 10)
     | st.booleans()
     | st.none()
-    | st.sampled_from(["severe", "", "3/5", "0", "nan", "inf", [3], {"level": 3}])
+    | st.sampled_from(["severe", "", "3/5", "1_0", "٥", "0", "nan", "inf", [3], {"level": 3}])
 )
 def test_what_is_no_severity_is_never_taken_for_one(value: Any) -> None:
     with pytest.raises(UnusableReplyError, match="severity"):
@@ -105,7 +135,7 @@ def test_numbers_in_quotes_and_halves_count_and_are_counted() -> None:
     assert [flaw["severity"] for flaw in judgement.verdict["flaws"]] == [3, 4.5, 2, 1]
 
 
-@pytest.mark.parametrize("severity", [0, 6, -3, "severe", None, True])
+@pytest.mark.parametrize("severity", [0, 11, -3, "severe", None, True])
 def test_a_severity_out_of_range_costs_an_attempt_and_never_a_default(severity: Any) -> None:
     def learns(request: Request) -> str:
         return flaws(asked_about(request), 3, severity if request.attempt < 2 else 1)

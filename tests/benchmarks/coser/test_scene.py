@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from coser_scenes import case, cases, write
 
-from roleeval.benchmarks import Actor, Helper
+from roleeval.benchmarks import Actor, Helper, Keys
 from roleeval.benchmarks.coser import Coser
 from roleeval.benchmarks.coser.rules import Rules
 from roleeval.benchmarks.coser.text import without_thoughts
 from roleeval.engines import ModelSource
-from roleeval.errors import EngineError, UnsupportedRoleError
+from roleeval.errors import ContextOverflowError, EngineError, UnsupportedRoleError
 from roleeval.models import Base, Her
 from roleeval.types import AdapterRef, Completion, Message, Persona, Request, Sample, Transcript
 
@@ -329,6 +329,30 @@ def test_a_predictor_that_fails_ends_the_scene_too(tmp_path: Path) -> None:
     transcript, engine = play(bench(tmp_path, call_attempts=2), script)
     assert transcript.status == "engine_failed" and len(engine.requests) == 3
     assert [turn.part for turn in transcript.turns] == ["model", "next_speaker"]
+
+
+@pytest.mark.parametrize(("who", "turns"), [("Bo Jr.", 3), ("NSP", 2), ("Mrs. Ames", 1)])
+def test_a_scene_that_outgrows_the_context_keeps_its_turns_and_is_not_asked_again(
+    tmp_path: Path, who: str, turns: int
+) -> None:
+    def script(request: Request) -> str:
+        if speaker_of(request) == who:
+            raise ContextOverflowError("too long by 7 tokens", longer="max_model_len", shorter=True)
+        return "Bo Jr." if speaker_of(request) == "NSP" else ACT
+
+    engine = Scripted(script)
+    benchmark = bench(tmp_path, protocol=Rules(rounds=4))
+    cast = actor(engine)
+    keys = Keys("engine", benchmark.helpers()["next_speaker"].tokens_key)
+    cast = replace(cast, helpers={name: replace(helper, keys=keys) for name, helper in cast.helpers.items()})
+    transcript = asyncio.run(benchmark.episode(next(iter(benchmark.samples(limit=None))), cast))
+    assert transcript.status == "context_overflow" and len(transcript.turns) == len(engine.requests) == turns
+    key = "benchmark.protocol" if who == "NSP" else "model"
+    assert (transcript.turns[-1].status, transcript.turns[-1].error) == (
+        "context_overflow",
+        f"too long by 7 tokens; raise engine.max_model_len or lower {key}.sampling.max_tokens",
+    )
+    assert all(turn.status == "ok" for turn in transcript.turns[:-1])
 
 
 @dataclass(frozen=True, kw_only=True)

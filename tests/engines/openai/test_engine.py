@@ -6,11 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from endpoint import SOURCE, Endpoint, answer, ask, error_of, options, raw, reply
+from endpoint import SOURCE, Endpoint, Fault, answer, ask, error_of, options, raw, reply
 
 from roleeval.engines import LoraNeed, ModelSource
 from roleeval.engines.openai import OpenAIOptions
-from roleeval.errors import ConfigError, RoleEvalError
+from roleeval.engines.openai._wire import too_long
+from roleeval.errors import ConfigError, ContextOverflowError, RoleEvalError
 from roleeval.types import AdapterRef, Request, Sampling
 
 
@@ -116,6 +117,24 @@ def test_a_sampling_parameter_is_never_left_out_silently(sampling: Sampling) -> 
 )
 def test_finish_reasons(sent: str | None, expected: str) -> None:
     assert answer(Endpoint(reply(finish_reason=sent))).finish_reason == expected
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (None, "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens"),
+        ("context_length_exceeded", "Please reduce the length of the messages."),
+        (None, "prompt is too long: 210000 tokens > 200000 maximum"),
+        (None, "Requested token count exceeds the model's maximum context length"),
+        (None, "the request exceeds the available context size, try increasing it"),
+        (None, "The input (9000 tokens) is longer than the model's context length (8192 tokens)."),
+    ],
+)
+def test_a_prompt_that_is_too_long_is_told_from_other_refusals(code: str | None, message: str) -> None:
+    body = json.dumps({"error": {"message": message, "code": code}}).encode()
+    with pytest.raises(ContextOverflowError, match=r"do not fit into the context of .*HTTP 400.*; lower max_tokens"):
+        answer(Endpoint(Fault(400, body)))
+    assert not too_long(400, None, "top_p must be at most 1") and not too_long(404, "model_not_found", "no such model")
 
 
 @pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])

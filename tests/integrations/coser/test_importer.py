@@ -1,7 +1,9 @@
 """Importing official CoSER results: scores recomputed, every difference told, nothing made up for what is unusable."""
 
+import asyncio
 import copy
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from roleeval.report.found.compare import run_sets
 from roleeval.report.judge_card import judge_cards
 from roleeval.resources import resource
 from roleeval.results import ResultFolder, read_judgements, read_transcripts
+from roleeval.stages import lock
 
 DIMENSIONS = ("Storyline Consistency", "Anthropomorphism", "Character Fidelity", "Storyline Quality")
 METRICS = ("storyline_consistency", "anthropomorphism", "character_fidelity", "storyline_quality", "avg")
@@ -105,7 +108,7 @@ def test_the_command_prints_every_difference_and_every_odd_severity(tmp_path: Pa
     assert manifest is not None and len(manifest.more["imported"]["differences"]) == 5
 
 
-@pytest.mark.parametrize("severity", [0, 6, "severe", None, True, [3]])
+@pytest.mark.parametrize("severity", [0, 11, 10**400, "1_0", "severe", None, True, [3]])
 def test_an_unusable_severity_is_missing_with_bounds_and_never_free(
     tmp_path: Path, results: dict[str, Any], severity: Any
 ) -> None:
@@ -119,6 +122,108 @@ def test_an_unusable_severity_is_missing_with_bounds_and_never_free(
     assert found["anthropomorphism"]["n"] == 2
     told = [(d.case, d.dimension, d.recomputed) for d in done.differences if d.case]
     assert told == [("The Mill-1-12", "Character Fidelity", None), ("The Mill-1-12", "average", None)]
+
+
+def official_pair(*, cap: float | None = 100) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """An evaluation file and its simulation file, each in its own form, with numbers worked out by hand.
+
+    The evaluation has what its judge was shown: no next speakers, no thoughts, tidied lines; an empty turn stays and is
+    a round. Source: spec/coser.md, section 6.
+    """
+    played = [
+        ("Fool", "Fool:\n[He must see it.]\n  (To Lear) A donkey carried thee.  \n\n\n[Softly now] Dost thou laugh?"),
+        ("NSP", "King Lear"),
+        ("King Lear", "King Lear: [Is it so? He mocks\nme.] Speak plainly.[Or go.]"),
+        ("NSP", "Environment"),
+        ("Environment", "Environment:  [A door slams.]  \n\nCold wind. "),
+        ("NSP", "Fool"),
+        ("Fool", "[I will hold my tongue.]"),
+        ("NSP", "<END CHAT>"),
+    ]
+    judged = [
+        ("Fool", "Fool:\n(To Lear) A donkey carried thee.\nDost thou laugh?"),
+        ("King Lear", "King Lear: [Is it so? He mocks\nme.] Speak plainly."),
+        ("Environment", "Environment:  [A door slams.]  \n\nCold wind. "),
+        ("Fool", ""),
+    ]
+    scene = {"scenario": "A cold court.", "plot": {"i_p": 17, "summary": "Lear errs."}, "i_c": 0, "dialogues": []}
+    simulation = {"book_title": "King Lear", "i_p": 17, "i_c": 0, "circumstance": scene}
+    simulation |= {"simulation": [{"role": role, "content": said} for role, said in played]}
+    # 3 rounds: 100 - 5 * 10 + 4.5; no flaw is 104.5 without a cap; 100 - 5 * (3 + 7 + 9) + 4.5; 100 - 5 * 24 is below 0
+    best = 104.5 if cap is None else cap
+    points = {name: (score, severities) for name, score, severities in zip(
+        DIMENSIONS, (54.5, best, 9.5, 0), ((10,), (), (3, 7, 9), (8, 8, 8)), strict=True
+    )}  # fmt: skip
+    average = (54.5 + best + 9.5) / 4
+    critique: dict[str, Any] = {name: verdict(score, *given) for name, (score, given) in points.items()}
+    scene_result = {
+        "simulation": [{"role": role, "content": said} for role, said in judged],
+        "simulation_str": "\n\n".join(said for _, said in judged),
+        "score": average,
+        "critique": critique | {"bleu": 0.02, "rouge_l": 0.08},
+    }
+    means = {name: float(score) for name, (score, _) in points.items()} | {"avg": average}
+    return {"scores": means | {"bleu": 0.02, "rouge_l": 0.08}, "cases": {"King Lear-17-0": scene_result}}, [simulation]
+
+
+@pytest.mark.parametrize(("protocol", "cap"), [("head", 100), ("paper", None)])
+def test_the_official_pair_of_files_gives_every_number_that_it_holds(
+    tmp_path: Path, protocol: Any, cap: float | None
+) -> None:
+    evaluation, simulations = official_pair(cap=cap)
+    file = write(tmp_path, simulations, "simulations.json")
+    done = imported(tmp_path, evaluation, simulation=file, protocol=protocol)
+    assert done == Imported(cases=1, verdicts=4, missing=0, differences=(), remarks=())
+    found = means(tmp_path / "out")
+    keys = (*METRICS, "bleu4", "rougeL_f1_rouge_chinese")
+    assert [found[key]["mean"] for key in keys] == list(evaluation["scores"].values())
+    assert [found[f"{name}/flaws"]["mean"] for name in METRICS[:4]] == [1, 0, 3, 3]  # a cap cannot hide them
+    ((sample, transcript),) = read_transcripts(tmp_path / "out" / "transcripts.jsonl")
+    assert sample.material["scenario"] == "A cold court."
+    assert [turn.part for turn in transcript.turns].count("next_speaker") == 4
+    assert "He must see it." in transcript.turns[0].thoughts and "see it" not in transcript.turns[0].visible
+
+
+@pytest.mark.parametrize(
+    ("turn", "changed", "words"),
+    [
+        (1, {"role": "King Lear", "content": "King Lear: Speak."}, "turn 2 .*King Lear: Speak.*against"),
+        (0, {"role": "Kent", "content": "Fool: (To Lear) A donkey carried thee. Dost thou laugh?"}, "turn 1 .*Kent"),
+        (2, {"role": "Environment", "content": "Environment: Cold wind."}, "turn 3 .*Cold wind"),
+    ],
+)
+def test_another_simulation_than_the_evaluated_one_is_told_by_its_turn(
+    tmp_path: Path, turn: int, changed: dict[str, str], words: str
+) -> None:
+    evaluation, simulations = official_pair()
+    turns = evaluation["cases"]["King Lear-17-0"]["simulation"]
+    turns[turn] = changed
+    file = write(tmp_path, simulations, "simulations.json")
+    with pytest.raises(DataError, match=f"'King Lear-17-0': 'simulation' differs .*{words}"):
+        imported(tmp_path, evaluation, simulation=file)
+    turns.pop()
+    with pytest.raises(DataError, match="'simulation' differs"):
+        imported(tmp_path, evaluation, simulation=file)
+
+
+def test_an_import_waits_for_whoever_works_on_the_folder(
+    tmp_path: Path, results: dict[str, Any], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "_AGAIN_S", 0.001)
+    monkeypatch.setattr(lock.log, "propagate", True)
+    caplog.set_level("WARNING", logger="roleeval")
+    importing = threading.Thread(target=imported, args=(tmp_path, results))
+
+    async def busy() -> None:
+        async with lock.locked(tmp_path / "out"):
+            importing.start()
+            while "works on this run" not in caplog.text:
+                await asyncio.sleep(0.001)
+            assert not (tmp_path / "out").exists()
+
+    asyncio.run(busy())
+    importing.join()
+    assert means(tmp_path / "out")["avg"]["mean"] == 83.25
 
 
 def test_the_papers_protocol_has_no_cap(tmp_path: Path, results: dict[str, Any]) -> None:
@@ -178,7 +283,7 @@ def test_the_test_set_tells_id_from_ood(tmp_path: Path) -> None:
 
 
 def test_reports_show_an_import_with_its_judge(tmp_path: Path, results: dict[str, Any]) -> None:
-    results["cases"]["The Mill-1-12"]["critique"]["Character Fidelity"] = verdict(100.0, 9)
+    results["cases"]["The Mill-1-12"]["critique"]["Character Fidelity"] = verdict(100.0, 11)
     imported(tmp_path, results, judge="gpt-4o")
     write_report([tmp_path / "out"], tmp_path / "report")
     text = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
@@ -234,6 +339,8 @@ CASE = ("cases", "Moby-Dick-70-0")
         (("cases",), {}, "'cases' is missing or empty"),
         (("cases",), {"Moby-Dick": {}}, "'Moby-Dick' is not BOOK-I_P-I_C"),
         (("scores", "avg"), "83", "scores: 'avg' is not a number"),
+        (("scores",), 3, "'scores' is not a JSON object"),
+        ((*CASE, "score"), 10**400, "'score' is out of range"),
         ((*CASE, "critique"), None, "'Moby-Dick-70-0': lacks 'critique'"),
         ((*CASE, "critique", "Anthropomorphism"), None, "'Moby-Dick-70-0': critique lacks 'Anthropomorphism'"),
         ((*CASE, "critique", "Anthropomorphism", "flaws"), "none", "critique lacks 'Anthropomorphism' with a list"),

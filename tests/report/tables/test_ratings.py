@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from rich.console import Console
 
 from roleeval.engines import ModelSource
 from roleeval.judging import PairwiseJudge
+from roleeval.models import Base
 from roleeval.report import collect, print_report, write_report
 from roleeval.report.found.compare import run_sets
+from roleeval.report.found.names import with_names
 from roleeval.report.found.seeds import with_rows
 from roleeval.report.tables.ratings import Rated, average_places, rated, ratings_table
 from roleeval.stats import Outcome
@@ -96,6 +99,18 @@ def test_judges_are_never_mixed_and_seeds_of_a_model_are_one(tmp_path: Path) -> 
     assert len({each.column for each in tables}) == len(tables) == 2
     assert all(set(each.names) == set(MODELS) for each in tables)
     assert sorted(each.wins["one"].n for each in tables) == [80, 160]
+
+
+def test_two_models_of_one_name_are_rated_under_the_names_of_the_tables(tmp_path: Path) -> None:
+    judge = PairwiseJudge(engine=scripted("ratings", longer_wins), source=ModelSource("judge"))
+    configs = [configured(tmp_path, judge, model=voice) for voice in ("one", "two")]
+    configs = [replace(c, model=Base(name="base", source=ModelSource(f"/m/{c.model.name}"))) for c in configs]
+    for config in (*configs, configs[0]):
+        execute(config)
+    collection = with_names(with_rows(collect([tmp_path])))
+    (everything, *_), _ = rated(collection, "base (two)")
+    assert set(everything.names) == {"base (one)", "base (two)"} == {row.label for row in collection.rows}
+    assert everything.ratings is not None and everything.ratings.anchor == "base (two)"
 
 
 def test_models_that_no_verdict_links_are_named_and_not_rated(tmp_path: Path) -> None:
