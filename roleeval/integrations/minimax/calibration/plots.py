@@ -41,7 +41,7 @@ def models_png(findings: Findings) -> bytes:
     """Models' overall means, ours against the official ones; b"" without a judge."""
     import numpy as np
 
-    judged = [each.scores for each in findings.languages if each.scores.ours is not None]
+    judged = [found for each in findings.languages if (found := each.scores.judged()) is not None]
     if not judged:
         return b""
     figure, panels = _figure(len(judged), size=1.7)
