@@ -1,12 +1,12 @@
 """`roleeval calibrate`: how far judges agree with scores that somebody else has published."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from roleeval.cli._columns import OPTIONS
+from roleeval.cli._say import say
 
 calibrate = typer.Typer(help="Measure how far a judge agrees with published scores.", **OPTIONS)
 
@@ -37,4 +37,4 @@ def calibrate_minimax(
     findings = calibration.calibrate(results, published=published, judge=judge, difference=difference)
     calibration.print_calibration(findings)
     for file in calibration.write_calibration(findings, out):
-        print(f"written: {file}", file=sys.stderr)
+        say(f"written: {file}")

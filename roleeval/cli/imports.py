@@ -107,12 +107,12 @@ def import_minimax(
     )
     for kind, lines in (("skipped", done.skipped), ("left out", done.unpaired), ("opening", done.other_openings)):
         for line in lines[:_LISTED]:
-            print(f"{kind}: {line}")
+            show(f"{kind}: {line}")
         if len(lines) > _LISTED:
-            print(f"{kind}: {len(lines) - _LISTED} more")
+            show(f"{kind}: {len(lines) - _LISTED} more")
     for folder in done.folders:
-        print(folder)
-    print(
+        show(folder)
+    show(
         f"imported: {done.sessions} sessions of {done.seeds} seeds ({done.language}) in {len(done.folders)} folders;"
         f" {len(done.skipped)} malformed rows, {len(done.unpaired)} sessions or scores without their counterpart,"
         f" {len(done.other_openings)} sessions that do not begin as their seed, {done.empty} empty messages,"

@@ -41,8 +41,8 @@ def group_rank_correlation(one: "Floats", two: "Floats") -> GroupRanks:
     Args:
         one, two: [groups, clusters], each cluster's mean in each group; NaN where missing.
 
-    Source: Morris (1983), Parametric Empirical Bayes Inference, JASA 78, for two correlated means; the coverage is in
-        docs/statistics.md.
+    Source: Morris (1983), Parametric Empirical Bayes Inference, JASA 78, for two correlated means; how often
+        intervals are right is in docs/minimax.md.
     """
     import numpy as np
 

@@ -29,10 +29,10 @@ def official_rows(dimensions: Mapping[str, float]) -> list[Score]:
     rows = [Score(f"{PREFIX}/{name}", dimensions[name]) for name in DIMENSIONS]
     for rule in RULES:
         categories = category_scores(dimensions, rule)
-        named = {f"{name}/{rule}" if _made(name) else name: value for name, value in categories.items()}
+        named = {f"{name}_{rule}" if _made(name) else name: value for name, value in categories.items()}
         known = {row.metric for row in rows}
         rows += [Score(f"{PREFIX}/{name}", value) for name, value in named.items() if f"{PREFIX}/{name}" not in known]
-        rows.append(Score(f"{PREFIX}/{OVERALL}/{rule}", overall_score(categories)))
+        rows.append(Score(f"{PREFIX}/{OVERALL}_{rule}", overall_score(categories)))
     return rows
 
 
@@ -52,10 +52,10 @@ def official_infos() -> dict[str, MetricInfo]:
         for rule in RULES:
             label = f"{category.label}, rule {rule}"
             recipe = f"{RULE_TEXTS[rule]} ({of}); the official rule is not published"
-            infos.append(_info(f"{category.name}/{rule}", label, recipe, headline=True))
+            infos.append(_info(f"{category.name}_{rule}", label, recipe, headline=True))
     for rule in RULES:
         recipe = f"{_WEIGHTS}, categories by rule {rule}"
-        infos.append(_info(f"{OVERALL}/{rule}", f"overall, rule {rule}", recipe, headline=True, primary=rule == "sum"))
+        infos.append(_info(f"{OVERALL}_{rule}", f"overall, rule {rule}", recipe, headline=True, primary=rule == "sum"))
     placed = sorted(infos, key=lambda info: (not info.primary, not info.headline))
     return {
         info.name: MetricInfo.from_json(info.to_json() | {"position": _FIRST_PLACE + place})

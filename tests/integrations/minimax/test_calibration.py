@@ -176,6 +176,22 @@ def test_everything_together_says_which_chunks_are_missing(known: Known) -> None
     assert [ranks.score for ranks in found.ranks] == [*DIMENSIONS, "overall"] and len(found.noise) == 7
 
 
+def test_models_and_seeds_that_our_judge_has_not_seen_are_no_part_of_the_comparison(known: Known) -> None:
+    whole = small(known)[0]
+    assert whole.ours is not None
+    ours = whole.ours.copy()
+    ours[6:], ours[:, 8:] = np.nan, np.nan
+    judged = replace(whole, ours=ours).judged()
+    assert judged is not None and judged.ours is not None
+    assert (judged.models, judged.seeds) == (NAMES[:6], whole.seeds[:8])
+    np.testing.assert_array_equal(judged.official, whole.official[:6, :8])
+    np.testing.assert_array_equal(judged.ours, whole.ours[:6, :8])
+    (found,) = find([replace(whole, ours=ours)], known.published, judge="judge/x@1").languages
+    assert found.ranks[0].sessions.items == 6 * 8 * 3 and found.tuning is not None and found.tuning.tuned_seeds == 5
+    nothing = find([replace(whole, ours=np.full_like(ours, np.nan))], known.published)
+    assert nothing.languages[0].ranks == () and nothing.languages[0].tuning is None
+
+
 def imported_folders(folder: Path, known: Known) -> Path:
     """Official sessions of four models and three seeds, imported, with a judge's column in the English ones."""
     for each in small(known, models=4, seeds=3):

@@ -62,12 +62,12 @@ def test_scores_are_the_files_and_categories_follow_both_rules(tmp_path: Path) -
     points = {name: 90.0 - 4 * place for place, name in enumerate(DIMENSIONS)}
     worlds, stories, preferences = {"mean": 86.0, "sum": 58.0}, {"mean": 76.0, "sum": 52.0}, 70.0
     expected = {f"minimax_official/{name}": value for name, value in points.items()}
-    expected |= {f"minimax_official/worlds/{rule}": value for rule, value in worlds.items()}
-    expected |= {f"minimax_official/stories/{rule}": value for rule, value in stories.items()}
+    expected |= {f"minimax_official/worlds_{rule}": value for rule, value in worlds.items()}
+    expected |= {f"minimax_official/stories_{rule}": value for rule, value in stories.items()}
     expected |= {"minimax_official/preferences": preferences}
     for rule in ("mean", "sum"):
         overall = worlds[rule] / 2 + stories[rule] / 4 + preferences / 4
-        expected[f"minimax_official/overall/{rule}"] = overall
+        expected[f"minimax_official/overall_{rule}"] = overall
     assert found == pytest.approx(expected)
 
 

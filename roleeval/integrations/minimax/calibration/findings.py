@@ -127,14 +127,14 @@ def _language(scores: Scores, rule: Rule, difference: float) -> LanguageFindings
         named = [(name, points[..., place]) for place, name in enumerate(DIMENSIONS)]
         return all_noise([*named, (OVERALL, overall_points(points, rule))], difference=difference)
 
-    ours = scores.ours
+    judged = scores.judged()
     return LanguageFindings(
         scores=scores,
         lattice=find_lattice(scores),
         noise=noise(scores.official),
-        our_noise=() if ours is None else noise(ours),
-        ranks=() if ours is None else all_ranks(scores, rule),
-        tuning=tune(scores, rule),
+        our_noise=() if judged is None or judged.ours is None else noise(judged.ours),
+        ranks=() if judged is None else all_ranks(judged, rule),
+        tuning=None if judged is None else tune(judged, rule),
         pairs=known_pairs(scores, rule),
         missing_p=_missing_p(scores),
     )

@@ -1,7 +1,8 @@
 """How much scores vary without any difference between models, and how many sessions a difference takes.
 
 Two models are compared seed by seed. Of one seed's difference, runs bring 2 v_run / runs of the variance and the
-combination of model and seed 2 v_pair; what a seed does to all models alike cancels. Source: docs/statistics.md.
+combination of model and seed 2 v_pair; what a seed does to all models alike cancels. Source: Searle, Casella &
+McCulloch (1992), Variance Components, chapter 4 (stats/variance.py).
 """
 
 import math

@@ -12,6 +12,7 @@ from roleeval.benchmarks.minimax.calibration import calibration_json
 from roleeval.integrations.minimax.calibration.findings import Findings
 from roleeval.integrations.minimax.calibration.plots import models_png, rule_png
 from roleeval.integrations.minimax.calibration.tables import calibration_tables
+from roleeval.plain import plain
 from roleeval.report import print_table, table_lines
 from roleeval.results import write_atomically
 
@@ -27,14 +28,15 @@ _OPENING = (
 
 def print_calibration(findings: Findings, console: "Console | None" = None) -> None:
     """Prints the tables."""
-    from rich.console import Console as RichConsole
     from rich.text import Text
 
-    console = console or RichConsole(highlight=False)
+    from roleeval.report.render.console import standard_output
+
+    console = console or standard_output()
     for table in calibration_tables(findings):
         print_table(table, console)
         for note in table.notes:
-            console.print(Text(note, style="dim"))
+            console.print(Text(plain(note), style="dim"))
         console.print()
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from roleeval.integrations.minimax.calibration.findings import Findings
 from roleeval.integrations.minimax.calibration.rule import FITTED
 from roleeval.integrations.minimax.calibration.scores import overall_points
+from roleeval.plain import plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,7 +41,7 @@ def models_png(findings: Findings) -> bytes:
     """Models' overall means, ours against the official ones; b"" without a judge."""
     import numpy as np
 
-    judged = [each.scores for each in findings.languages if each.scores.ours is not None]
+    judged = [found for each in findings.languages if (found := each.scores.judged()) is not None]
     if not judged:
         return b""
     figure, panels = _figure(len(judged), size=1.7)
@@ -50,7 +51,7 @@ def models_png(findings: Findings) -> bytes:
         ours = np.nanmean(overall_points(scores.ours, findings.used), axis=(1, 2))
         axis.plot(official, ours, "o", color=_COLOURS[0])
         for name, x, y in zip(scores.models, official, ours, strict=True):
-            axis.annotate(name, (x, y), xytext=(4, 4), textcoords="offset points", size=7, parse_math=False)
+            axis.annotate(plain(name), (x, y), xytext=(4, 4), textcoords="offset points", size=7, parse_math=False)
         _diagonal(axis)
         axis.set_title(f"{scores.language}: models, overall by rule {findings.used}", size=10)
         axis.set_xlabel("official", size=9)

@@ -1,7 +1,8 @@
 """What a calibration works on: official scores and those of one judge of ours, session by session, per language."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,24 @@ class Scores:
         import numpy as np
 
         return int((~np.isnan(self.official)).all(axis=-1).sum())
+
+    def judged(self) -> "Scores | None":
+        """The models and seeds of which our judge has scored anything; None where there are none."""
+        import numpy as np
+
+        if self.ours is None:
+            return None
+        scored = ~np.isnan(self.ours).any(axis=-1)
+        models, seeds = (np.asarray(np.any(scored, axis=axis)) for axis in ((1, 2), (0, 2)))
+        if not models.any():
+            return None
+        return replace(
+            self,
+            models=tuple(compress(self.models, models.tolist())),
+            seeds=tuple(compress(self.seeds, seeds.tolist())),
+            official=self.official[models][:, seeds],
+            ours=self.ours[models][:, seeds],
+        )
 
 
 def category_points(scores: "Floats", rule: Rule) -> "dict[str, Floats]":
