@@ -39,7 +39,7 @@ def foresee(config: RunConfig, actor: Actor) -> Foresight:
     """Looks at the first calls of all episodes; names those that cannot be made.
 
     Raises:
-        ConfigError: none of the samples can be asked.
+        ConfigError: none of the samples can be asked, or a model's chat template cannot express what it is to be sent.
     """
     benchmark = config.benchmark
     if not isinstance(benchmark, Foreseen) or not any(each.measures for each in (actor, *actor.helpers.values())):

@@ -41,10 +41,8 @@ class Rules:
     next_speaker_tokens: int | None = None
 
     def __post_init__(self) -> None:
-        check_range(self, "rounds", "word_limit", low=1, owner="benchmark.protocol")
+        check_range(self, "rounds", "word_limit", "next_speaker_tokens", low=1, owner="benchmark.protocol")
         check_range(self, "end_from", low=0, owner="benchmark.protocol")
-        if self.next_speaker_tokens is not None:
-            check_range(self, "next_speaker_tokens", low=1, owner="benchmark.protocol")
 
     def for_predictor(self, sampling: Sampling) -> Sampling:
         """A predictor's sampling within `next_speaker_tokens`."""
