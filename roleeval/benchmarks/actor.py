@@ -2,9 +2,9 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from roleeval.engines import Engine, EngineOptions
+from roleeval.engines import Engine, EngineOptions, Measures
 from roleeval.errors import ContextOverflowError, UnsupportedRoleError, cause_of, concerns_one_item
 from roleeval.identity import OUTSIDE_IDENTITY
 from roleeval.models import PersonaModel
@@ -114,26 +114,13 @@ class Actor:
         attempt: int,
     ) -> Turn:
         model, seed = self.model, asked.seed
-        prompt = asked.prompt = model.prompt(system, history)
-        messages = asked.messages = model.messages(system, history) if prompt is None else ()
-        adapter = asked.adapter = model.adapter(persona)
-        request = Request(
-            messages=messages if prompt is None else None,
-            sampling=model.sampling,
-            seed=seed,
-            prompt=prompt,
-            prompt_special_tokens=model.prompt_special_tokens,
-            adapter=adapter,
-            prefill=model.prefill,
-            attempt=attempt,
-            priority=priority,
-            affinity=sample_id,
-        )
+        written = self._request(asked, persona, system, history)
+        request = replace(written, attempt=attempt, priority=priority, affinity=sample_id)
         done = await self.engine.generate(request)
         reply = model.parse(done.text, done.finish_reason, done.reasoning)
         return Turn(
             speaker=persona.role,
-            messages=messages,
+            messages=asked.messages,
             raw=done.text,
             visible=reply.visible,
             thoughts=reply.thoughts,
@@ -141,13 +128,56 @@ class Actor:
             finish_reason=done.finish_reason,
             prompt_tokens=done.prompt_tokens,
             output_tokens=done.output_tokens,
-            adapter=adapter.name if adapter else "",
-            prompt=prompt,
+            adapter=asked.adapter.name if asked.adapter else "",
+            prompt=asked.prompt,
             seed=seed,
             own_history=reply.own_history,
             shown=reply.shown,
             part=part,
         )
+
+    def _request(self, asked: "_Asked", persona: Persona, system: str, history: Sequence[Message]) -> Request:
+        model = self.model
+        prompt = asked.prompt = model.prompt(system, history)
+        asked.messages = model.messages(system, history) if prompt is None else ()
+        asked.adapter = model.adapter(persona)
+        return Request(
+            messages=asked.messages if prompt is None else None,
+            sampling=model.sampling,
+            seed=asked.seed,
+            prompt=prompt,
+            prompt_special_tokens=model.prompt_special_tokens,
+            adapter=asked.adapter,
+            prefill=model.prefill,
+        )
+
+    @property
+    def measures(self) -> bool:
+        """Whether its engine knows its context before anything is asked."""
+        return bool(getattr(self.engine, "measures", isinstance(self.engine, Measures)))
+
+    def foreseen(
+        self, persona: Persona, system: str, history: Sequence[Message], *, part: Part = MODEL, most: int = 0
+    ) -> Turn | None:
+        """The turn of a call that can never be made, because of its length alone; None for all others. Asks nothing.
+
+        Args:
+            persona, system, history, part: see say.
+            most: tokens that may be added to the history before the call.
+        """
+        asked = _Asked(0)
+        if not isinstance(self.engine, Measures):
+            return None
+        try:
+            request = self._request(asked, persona, system, history)
+            new = request.sampling.max_tokens + most
+            self.engine.require_room(replace(request, sampling=replace(request.sampling, max_tokens=new)))
+        except ContextOverflowError as error:
+            return _failed(persona, "context_overflow", told(error, self.keys), part, asked)
+        except Exception as error:
+            if not concerns_one_item(error):
+                raise
+        return None  # what else is wrong with it is said where it is asked
 
 
 def status_of(error: Exception) -> Status:

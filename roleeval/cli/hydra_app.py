@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Any
 from roleeval.cli._say import say, shown
 from roleeval.cli.explain import composing, explain, overrides
 from roleeval.cli.invocation import Invocation, invocation
-from roleeval.errors import RoleEvalError
+from roleeval.errors import ResultError, RoleEvalError
 from roleeval.resources import resource
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from roleeval.config import RunConfig
+    from roleeval.results import ResultFolder
 
 log = logging.getLogger("roleeval")
 _THEN = "--then"
@@ -44,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from roleeval.config import refuse_secret_arguments
 
         refuse_secret_arguments(arguments)
+        commands = _commands(arguments)
     except RoleEvalError as error:
         say(f"roleeval: {error}")
         return 2
@@ -51,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     terminated = _route_sigterm(here)
     here.leads = True
     try:
-        code = _all(_commands(arguments), here)
+        code = _all(commands, here)
     except KeyboardInterrupt:
         say("\nroleeval: interrupted; all finished answers are stored. Run the same command again to resume.")
         code = 143 if terminated else 130
@@ -74,8 +76,22 @@ def _route_sigterm(here: Invocation) -> list[bool]:
 
 
 def _commands(arguments: list[str]) -> list[list[str]]:
+    """The commands of a command line, as Hydra can read and run them.
+
+    Raises:
+        ConfigError: see `quoted`.
+    """
+    from roleeval.cli.quoting import quoted
+    from roleeval.cli.sweeps import split_sweep
+
     ends = [number for number, argument in enumerate(arguments) if argument == _THEN]
-    return [arguments[a + 1 : b] for a, b in pairwise([-1, *ends, len(arguments)])]
+    found = []
+    for a, b in pairwise([-1, *ends, len(arguments)]):
+        commands, notes = split_sweep(quoted(arguments[a + 1 : b]))
+        for note in notes:
+            say(f"roleeval: {note}")
+        found += commands
+    return found
 
 
 def _all(commands: list[list[str]], here: Invocation) -> int:
@@ -175,8 +191,9 @@ def _recorded(name: str, here: Invocation) -> Iterator[None]:
     try:
         yield
     except RoleEvalError as error:
-        log.error("%s: %s", name, error)
-        here.failures.append(shown(f"{name}: {error}"))
+        failure = shown(f"{name}: {error}")
+        log.error("%s", failure)
+        here.failures.append(failure)
     except Exception as error:  # a bug in a plugin ends its own job, with a traceback, not the sweep
         log.exception("%s: unexpected error", name)
         here.failures.append(shown(f"{name}: {type(error).__name__}: {error}"))
@@ -208,11 +225,25 @@ def _run(config: "RunConfig", here: Invocation) -> None:
     here.folders.append(path)
     if config.judge is not None and "judge" in config.options.stages:
         here.judged.append(config)
+    if nothing := _nothing_answered(outcome.folder):
+        raise ResultError(f"{path}: {nothing}")
     log.info("already done, skipped: %s" if outcome.skipped else "done: %s", path)
     if outcome.failed_samples:
         log.warning(
             "%d samples failed and are missing; run the same command again to retry them", outcome.failed_samples
         )
+
+
+def _nothing_answered(folder: "ResultFolder") -> str:
+    """Why a finished run is no success: not a single answer; "" where there is one."""
+    manifest = folder.manifest()
+    if manifest is None or not manifest.samples.statuses or manifest.samples.statuses.get("ok"):
+        return ""
+    counts = ", ".join(f"{status} {count}" for status, count in sorted(manifest.samples.statuses.items()))
+    return (
+        f"nothing was answered ({counts}). The folder is kept and its table shown; see its transcripts.jsonl for what"
+        " came instead"
+    )
 
 
 def _judge_again(here: Invocation) -> None:

@@ -53,8 +53,14 @@ def set_up_logs(progress: Literal["bar", "quiet", "log"], log_file: str | None) 
             each.disabled = False  # Hydra disables all loggers that there are, before every job
     # tracebacks of single failed items are logged at this level: for the file, never for the terminal
     logger.setLevel(logging.INFO if log_file is None else logging.DEBUG)
-    terminal = RichHandler(console=Console(stderr=True), show_path=False, markup=False, rich_tracebacks=False)
-    terminal.setFormatter(_Plain("%(message)s"))
+    console = Console(stderr=True)
+    terminal: logging.Handler
+    if console.is_terminal:
+        terminal = RichHandler(console=console, show_path=False, markup=False, rich_tracebacks=False)
+        terminal.setFormatter(_Plain("%(message)s"))
+    else:  # rich would fold a message into lines of 80 columns
+        terminal = logging.StreamHandler(sys.stderr)
+        terminal.setFormatter(_Plain("%(asctime)s %(levelname)-8s %(message)s", "%H:%M:%S"))
     terminal.setLevel(logging.WARNING if progress == "quiet" else logging.INFO)
     logger.addHandler(terminal)
     if log_file is not None:

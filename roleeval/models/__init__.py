@@ -3,6 +3,7 @@
 from roleeval.models._her_reply import heard_her, parse_her
 from roleeval.models._her_tags import tags_in
 from roleeval.models._protocol import Hears, PersonaModel, lora_need
+from roleeval.models._role_paths import nfc
 from roleeval.models._sizes import AdapterParameters, base_parameters
 from roleeval.models.families import Api, Base, OptionalLora, SharedLora
 from roleeval.models.her import Her
@@ -26,6 +27,7 @@ __all__ = [
     "base_parameters",
     "heard_her",
     "lora_need",
+    "nfc",
     "parse_her",
     "parse_plain",
     "tags_in",

@@ -1,6 +1,7 @@
 """Roles as folders: maps a role's name to a folder name and back; resolves paths that start with "zoo:"."""
 
 import re
+import unicodedata
 from pathlib import Path
 
 from roleeval.errors import AdapterError, ConfigError
@@ -30,6 +31,11 @@ def role_folder(role: str) -> str:
 def folder_role(folder: str) -> str:
     """The role that a folder name stands for: the inverse of role_folder."""
     return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), folder)
+
+
+def nfc(role: str) -> str:
+    """A role's name in Unicode's composed form: by it, names that people read as the same are the same."""
+    return unicodedata.normalize("NFC", role)
 
 
 def located(path: str, key: str) -> Path:

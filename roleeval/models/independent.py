@@ -8,7 +8,7 @@ from pathlib import Path
 from roleeval.engines import load_adapter
 from roleeval.errors import AdapterError, ConfigError, UnsupportedRoleError
 from roleeval.identity import OUTSIDE_IDENTITY
-from roleeval.models._role_paths import folder_role, located
+from roleeval.models._role_paths import folder_role, located, nfc
 from roleeval.models._sizes import AdapterParameters, adapter_sizes, summed
 from roleeval.models.families import Base
 from roleeval.types import AdapterRef, Persona
@@ -23,11 +23,13 @@ class IndependentLora(Base):
     Attributes:
         adapters_dir: a folder whose sub-folders are PEFT adapters named by role, as `roleeval adapters export` writes
             them (characters that cannot be in a folder name are percent escapes); or "zoo:NAME".
-        adapters_map: role -> PEFT folder, where folders are not named by role. Exactly one of the two is given.
+        adapters_map: role -> PEFT folder, where folders are not named by role; a YAML or JSON file of them; or
+            their text ("{ROLE: FOLDER}"), for roles that no command line takes as keys. Exactly one of adapters_dir and
+            adapters_map is given.
     """
 
     adapters_dir: str | None = field(default=None, metadata=OUTSIDE_IDENTITY)
-    adapters_map: Mapping[str, str] | None = field(default=None, metadata=OUTSIDE_IDENTITY)
+    adapters_map: Mapping[str, str] | str | None = field(default=None, metadata=OUTSIDE_IDENTITY)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -41,9 +43,24 @@ class IndependentLora(Base):
 
     @cached_property
     def _folders(self) -> Mapping[str, Path]:
+        if isinstance(self.adapters_map, str):
+            return _from_map(_read_map(self.adapters_map))
         if self.adapters_map is not None:
             return _from_map(self.adapters_map)
         return _from_dir(located(str(self.adapters_dir), "adapters_dir"))
+
+    @cached_property
+    def _called(self) -> dict[str, str]:
+        """Role in Unicode's composed form (NFC) -> as its folder writes it; file systems may use the other form."""
+        called: dict[str, str] = {}
+        for role, folder in self._folders.items():
+            other = called.setdefault(nfc(role), role)
+            if other != role:
+                raise AdapterError(
+                    f"model: {self._folders[other]} and {folder} are both role {nfc(role)!r}, in two Unicode forms;"
+                    " keep one of them"
+                )
+        return called
 
     @cached_property
     def _loaded(self) -> dict[str, AdapterRef]:
@@ -63,12 +80,13 @@ class IndependentLora(Base):
         return AdapterParameters(summed(sizes), sizes[0] if len(set(sizes)) == 1 else None)
 
     def adapter(self, persona: Persona) -> AdapterRef | None:
-        if persona.role not in self._folders:
+        role = self._called.get(nfc(persona.role))
+        if role is None:
             where = self.adapters_dir if self.adapters_dir is not None else "model.adapters_map"
             raise UnsupportedRoleError(
                 f"role {persona.role!r} has no adapter in {where}, which has adapters of {len(self._folders)} roles"
             )
-        return self._load(persona.role)
+        return self._load(role)
 
 
 def _from_dir(folder: Path) -> dict[str, Path]:
@@ -82,6 +100,24 @@ def _from_dir(folder: Path) -> dict[str, Path]:
         found[role] = path
     if not found:
         raise AdapterError(f"model.adapters_dir: {folder} has no sub-folders; expected one PEFT folder per role")
+    return found
+
+
+def _read_map(given: str) -> Mapping[str, str]:
+    """A mapping out of its text, or out of a YAML or JSON file."""
+    import yaml
+
+    where, text = "model.adapters_map", given
+    try:
+        if not given.lstrip().startswith("{"):
+            where = f"model.adapters_map: {given}"
+            text = Path(given).expanduser().read_text(encoding="utf-8-sig")
+        found = yaml.safe_load(text)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or " ".join(str(error).split())
+        raise ConfigError(f"{where}: cannot be read ({reason})") from error
+    if not isinstance(found, dict) or not all(isinstance(part, str) for pair in found.items() for part in pair):
+        raise ConfigError(f"{where}: expected {{ROLE: FOLDER, ...}}, all of them texts; put quotes around others")
     return found
 
 

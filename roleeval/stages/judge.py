@@ -297,9 +297,9 @@ async def _ask_all(
         if unanswered > allowed:
             raise EngineError(_too_many(unanswered, len(jobs), options.fail_on_error, judgement))
         status: Status = "ok" if judgement.status == "ok" else "engine_failed"
-        progress.done(Transcript(job.question.sample_id, status, ()), task.engine.usage)
+        progress.done(Transcript(job.question.sample_id, status, ()))
 
-    with make_progress(options.progress, progress_title, len(jobs)) as progress:
+    with make_progress(options.progress, progress_title, len(jobs), task.engine.usage, longest=1) as progress:
         await in_flight(jobs, settle, most=judge.max_in_flight)
     per_case: list[list[Judgement]] = [[] for _ in cases]
     for job, judgement in zip(jobs, found, strict=True):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,41 @@ def test_a_role_without_an_adapter_is_counted_and_never_asked_of_the_base(adapte
     assert turn.status == "unsupported_role" and "'Hamlet'" in turn.error and turn.raw == ""
 
 
+def test_a_mapping_may_be_a_file_or_the_text_of_one(adapters: Path, tmp_path: Path) -> None:
+    places = {"夏洛克=1": str(adapters / "Holmes"), "Mr. Hyde, Esq.": str(adapters / "孙悟空")}
+    (tmp_path / "map.json").write_text("\ufeff" + json.dumps(places), encoding="utf-8")
+    (tmp_path / "映射.yaml").write_text("\n".join(f"'{role}': '{place}'" for role, place in places.items()))
+    text = "{" + ", ".join(f'"{role}": {place}' for role, place in places.items()) + "}"
+    for way in (str(tmp_path / "map.json"), str(tmp_path / "映射.yaml"), text):
+        assert [(a.name, a.rank) for a in model(adapters_map=way).adapters()] == [
+            ("夏洛克=1", 1),
+            ("Mr. Hyde, Esq.", 2),
+        ]
+
+
+@pytest.mark.parametrize(
+    ("way", "words"),
+    [
+        ("nowhere.yaml", r"nowhere\.yaml: cannot be read \(No such file"),
+        ("{a: b", "cannot be read"),
+        ("{no: b}", "all of them texts"),
+        ("{a: {b: c}}", "expected {ROLE: FOLDER, ...}"),
+    ],
+)
+def test_a_mapping_that_cannot_be_read_says_why(way: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=f"model\\.adapters_map.*{words}"):
+        model(adapters_map=way).adapters()
+
+
+@pytest.mark.parametrize("of_folder", ["NFC", "NFD"])
+def test_a_role_is_found_in_either_form_of_unicode(tmp_path: Path, of_folder: Any) -> None:
+    name, rank = "Brontë 가나", 3
+    adapter_folder(tmp_path / "roles" / unicodedata.normalize(of_folder, name), rank=rank)
+    for form in ("NFC", "NFD"):
+        found = model(adapters_dir=str(tmp_path / "roles")).adapter(persona(unicodedata.normalize(form, name)))  # type: ignore[arg-type]
+        assert found is not None and found.rank == rank
+
+
 @pytest.mark.parametrize("options", [{}, {"adapters_dir": "x", "adapters_map": {"a": "b"}}])
 def test_exactly_one_of_the_two_keys(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"model\.adapters_dir, model\.adapters_map: .* give exactly one"):
@@ -98,6 +134,11 @@ def test_doubles_are_named(adapters: Path) -> None:
     shutil.copytree(adapters / "Holmes", adapters / "%48olmes")
     with pytest.raises(AdapterError, match=r"%48olmes and .*Holmes are both role 'Holmes'"):
         model(adapters_dir=str(adapters)).adapters()
+    adapter_folder(adapters / unicodedata.normalize("NFC", "Zoë"))
+    shutil.rmtree(adapters / "%48olmes")
+    adapter_folder(adapters / unicodedata.normalize("NFD", "Zoë"))
+    with pytest.raises(AdapterError, match=r"are both role 'Zoë', in two Unicode forms"):
+        model(adapters_dir=str(adapters)).adapter(persona("Zoë"))
     with pytest.raises(AdapterError, match=r"roles 'a' and 'b' have the same folder"):
         model(adapters_map={"a": str(adapters / "N%2FA"), "b": f"{adapters}/./N%2FA"}).adapters()
 

@@ -8,14 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from coser_scenes import case, cases, write
 from judge_stubs import scripted
 from judged import points
 from roleeval_stubs import StubEngine, StubOptions
 
+from roleeval.benchmarks.coser import Coser
+from roleeval.benchmarks.coser.rules import Rules
 from roleeval.benchmarks.rolebench import RoleBench
 from roleeval.config import RunConfig, RunOptions
 from roleeval.engines import LoraNeed, ModelSource
-from roleeval.errors import ContextOverflowError, EngineError
+from roleeval.engines.hf import HfOptions
+from roleeval.engines.vllm import VllmOptions
+from roleeval.errors import ConfigError, ContextOverflowError, EngineError
 from roleeval.judging import RubricJudge
 from roleeval.metrics import AnswerLength, EmptyRate
 from roleeval.models import Base
@@ -94,6 +99,138 @@ def test_the_same_command_leaves_it_and_another_context_asks_again(tmp_path: Pat
     manifest = wider.folder.manifest()
     assert manifest is not None and wider.folder == first.folder
     assert manifest.samples.statuses == {"ok": 20} and execute(config(tmp_path, NarrowOptions())).skipped
+
+
+class MeasuringEngine(NarrowEngine):
+    """Knows its context before it is loaded, as local engines do."""
+
+    def require_room(self, request: Request) -> None:
+        assert request.messages is not None
+        if len(request.messages[-1].content) > self.context:
+            raise ContextOverflowError("it is too long", longer="max_model_len")
+
+    async def generate(self, request: Request) -> Completion:
+        self.require_room(request)  # would be context_overflow too, and after others were asked
+        return await super().generate(request)
+
+
+@dataclass(frozen=True)
+class MeasuringOptions(NarrowOptions):
+    def build(self, source: ModelSource, lora: LoraNeed) -> MeasuringEngine:
+        return MeasuringEngine(self, source)
+
+
+def test_what_cannot_fit_is_named_before_anything_is_asked(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(ConfigError, match=r"none of the 20 samples fits.*eng_general/.*raise engine.max_model_len"):
+        execute(config(tmp_path, MeasuringOptions(context=3)))
+    with caplog.at_level(logging.WARNING, "roleeval"):
+        folder = execute(config(tmp_path / "b", MeasuringOptions())).folder
+    unforeseen = execute(config(tmp_path / "c", NarrowOptions())).folder
+    said = [record.message for record in caplog.records]
+    assert "samples cannot fit into the model's context and are not asked" in said[0]
+    statuses = [[(s.id, t.status) for s, t in read_transcripts(f.transcripts)] for f in (folder, unforeseen)]
+    assert statuses[0] == statuses[1]
+
+
+class LongSystemEngine(StubEngine):
+    def __init__(self, source: ModelSource) -> None:
+        super().__init__(StubOptions(), source, LoraNeed())
+
+    def require_room(self, request: Request) -> None:
+        assert request.messages is not None
+        if request.messages[0].content.startswith("You are Cyrus") and "He sleeps" in request.messages[0].content:
+            raise ContextOverflowError("the system prompt is too long")
+
+    async def generate(self, request: Request) -> Completion:
+        assert request.messages is not None and "He sleeps. He sleeps." not in request.messages[0].content
+        return await super().generate(request)
+
+
+@dataclass(frozen=True)
+class LongSystemOptions:
+    def build(self, source: ModelSource, lora: LoraNeed) -> LongSystemEngine:
+        return LongSystemEngine(source)
+
+
+def test_a_scene_with_a_prompt_that_cannot_fit_asks_nobody(tmp_path: Path) -> None:
+    """The third character's system prompt alone is too long."""
+    scenes = [case(0), case(1, character_profiles={"Cyrus": "He sleeps. " * 900})]
+    benchmark = Coser(data_file=str(write(tmp_path, scenes)), protocol=Rules(rounds=2))
+    asked = replace(config(tmp_path / "r", LongSystemOptions()), benchmark=benchmark, metrics={})
+    folder = execute(asked).folder
+    found = {s.id: t for s, t in read_transcripts(folder.transcripts)}
+    statuses = sorted(transcript.status for transcript in found.values())
+    assert statuses == ["context_overflow", "ok"]
+    (turn,) = next(t for t in found.values() if t.status != "ok").turns
+    assert (turn.speaker, turn.part, turn.error) == ("Cyrus", "model", "the system prompt is too long")
+
+
+@pytest.mark.parametrize("who", ["model", "judge"])
+@pytest.mark.parametrize("kind", [HfOptions, VllmOptions])
+def test_a_model_without_a_chat_template_gets_its_sentence_before_any_sample(
+    tmp_path: Path, who: str, kind: Any
+) -> None:
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    (bare / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
+    (bare / "config.json").write_text('{"model_type": "llama", "max_position_embeddings": 512}')
+    (bare / "model.safetensors").write_bytes(b"\2\0\0\0\0\0\0\0{}")
+    journal = tmp_path / "calls"
+    asked = config(tmp_path / "r", StubOptions(journal=str(journal)))
+    if who == "model":
+        asked = replace(asked, engine=kind(), model=Base(name="m", source=ModelSource(str(bare))))
+    else:
+        asked = replace(asked, judge=RubricJudge(engine=kind(), source=ModelSource(str(bare))))
+    with pytest.raises(ConfigError, match=r"bare has no chat template: set model\.source\.chat_template") as raised:
+        execute(asked)
+    assert "kept" not in str(raised.value) and not journal.exists()
+
+
+class CrampedEngine(StubEngine):
+    """Has memory for a number of tokens, and counts the calls that are in flight together."""
+
+    def __init__(self, options: "CrampedOptions", source: ModelSource) -> None:
+        super().__init__(StubOptions(delay_s=0.001), source, LoraNeed())
+        self.room, self.wanted = options.room, 0
+        self.now = self.most = 0
+
+    def require_room(self, request: Request) -> None: ...
+
+    def hold(self, tokens: int) -> int:
+        self.wanted = tokens
+        return self.room
+
+    async def generate(self, request: Request) -> Completion:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        try:
+            return await super().generate(request)
+        finally:
+            self.now -= 1
+
+    def describe(self) -> Mapping[str, Any]:
+        return {"kind": "stub", "most": self.most, "wanted": self.wanted}
+
+
+@dataclass(frozen=True)
+class CrampedOptions:
+    room: int
+
+    def build(self, source: ModelSource, lora: LoraNeed) -> CrampedEngine:
+        return CrampedEngine(self, source)
+
+
+@pytest.mark.parametrize(("room", "most"), [(100, 1), (3000, 4), (10**6, 6)])
+def test_no_more_scenes_are_in_flight_than_the_cache_has_room_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, room: int, most: int
+) -> None:
+    benchmark = Coser(data_file=str(write(tmp_path, cases(6))), protocol=Rules(rounds=4))
+    with caplog.at_level(logging.WARNING, "roleeval"):
+        folder = execute(replace(config(tmp_path / "r", CrampedOptions(room)), benchmark=benchmark, metrics={})).folder
+    manifest = folder.manifest()
+    assert manifest is not None and manifest.samples.statuses == {"ok": 6}
+    assert manifest.engine["most"] == most and manifest.engine["wanted"] > 6 * 5 * 4 * 60
+    assert (f"max_in_flight is {most} instead of 6" in caplog.text) == (most < 6)
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,18 @@ _READ: Mapping[str, Any] = {
 }
 
 
+_SEVERITY = MetricInfo(
+    "severity",
+    label="Mean severity of flaws",
+    unit="number",
+    recipe="Mean severity of a scene's flaws; none without a flaw.",
+    low=float(MILDEST),
+    high=float(WORST_FLAW),
+    higher_is_better=False,
+    habit=True,
+)
+
+
 def read_severity(value: Any) -> tuple[float, bool]:
     """A severity, and whether it was not a whole number as it should be.
 
@@ -81,7 +93,7 @@ def gca_points(severities: Sequence[float], rounds: int, *, cap: float | None) -
 
 
 def gca_infos(briefs: Mapping[str, str], *, rounds: int, cap: float | None) -> list[MetricInfo]:
-    """The points of every dimension, and their mean.
+    """The points and flaws of every dimension, and the points' mean.
 
     Args:
         briefs: dimension's metric -> what it is about.
@@ -90,7 +102,16 @@ def gca_infos(briefs: Mapping[str, str], *, rounds: int, cap: float | None) -> l
     best = gca_points([], rounds, cap=cap)
     asked = {**briefs, "avg": "Mean over the dimensions."}
     infos = [points_info(name, brief, low=LOWEST, high=best, primary=name == "avg") for name, brief in asked.items()]
-    return [replace(info, source="CoSER (arXiv 2502.09082)") for info in infos]
+    infos[-1] = replace(infos[-1], caution="" if cap is None else _capped(cap))
+    return [*(replace(info, source="CoSER (arXiv 2502.09082)") for info in infos), *_flaw_infos(briefs)]
+
+
+def _capped(cap: float) -> str:
+    paid = _PER_ROUND / _PER_SEVERITY
+    return (
+        f"and its dimensions are cut at {cap:g}: each turn of the model makes up for {paid:g} of severity, so that"
+        " flaws can leave full points. Read the numbers of flaws as well."
+    )
 
 
 def gca_numbers(verdict: Mapping[str, Any]) -> dict[str, float]:
@@ -99,7 +120,7 @@ def gca_numbers(verdict: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _flaw_infos(dimensions: Iterable[str]) -> list[MetricInfo]:
-    flaws = [
+    return [
         MetricInfo(
             f"{name}/flaws",
             label=f"{criterion_title(name)}: flaws",
@@ -107,20 +128,10 @@ def _flaw_infos(dimensions: Iterable[str]) -> list[MetricInfo]:
             recipe="Flaws that the judge lists.",
             low=0.0,
             higher_is_better=False,
+            headline=True,
         )
         for name in dimensions
     ]
-    severity = MetricInfo(
-        "severity",
-        label="Mean severity of flaws",
-        unit="number",
-        recipe="Mean severity of a scene's flaws; none without a flaw.",
-        low=float(MILDEST),
-        high=float(WORST_FLAW),
-        higher_is_better=False,
-        habit=True,
-    )
-    return [*flaws, severity]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -242,7 +253,7 @@ class GcaJudge(Judge):
 
     def infos(self, opponents: Sequence[str]) -> Sequence[MetricInfo]:
         briefs = {dimension.metric: dimension.brief for dimension in self._dimensions}
-        return [*gca_infos(briefs, rounds=self.max_rounds, cap=self.cap), *_flaw_infos(briefs)]
+        return [*gca_infos(briefs, rounds=self.max_rounds, cap=self.cap), _SEVERITY]
 
 
 def _played(answer: Answer) -> bool:

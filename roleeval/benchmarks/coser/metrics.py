@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from roleeval.benchmarks.coser.next import NOTES, UNASKED
-from roleeval.metrics import MetricInfo, happened
+from roleeval.metrics import LAST, MetricInfo, happened
 from roleeval.types import Sample, Score, Transcript
 
 # Where rouge_chinese 1.0.3 ends a sentence: (what ends it, what may come next), one pass over the text for each.
@@ -23,6 +23,7 @@ _SENTENCE_ENDS = (
 )
 _BREAKS = tuple(re.compile(f"({end})({following})") for end, following in _SENTENCE_ENDS)
 
+_READ_FIRST = 100  # the place of what must be known before scores are read
 BLEU4, BLEU4_UNTRAINED, ROUGE_L = "coser/bleu4", "coser/bleu4_untrained", "coser/rougeL_f1_rouge_chinese"
 
 
@@ -68,6 +69,8 @@ _FACTS = (
         unit="rate",
         recipe="Words between white space, over actor turns that said something.",
         low=0.0,
+        headline=True,
+        position=30,
     ),
     MetricInfo(
         "coser/unanswered_turns",
@@ -154,6 +157,9 @@ class NextSpeaker:
                 unit="count",
                 recipe=recipe,
                 low=0.0,
+                headline=step == "drawn_unasked",
+                higher_is_better=False if step == "drawn_unasked" else None,
+                position=_READ_FIRST if step == "drawn_unasked" else LAST,
             )
             for step, recipe in steps.items()
         ]

@@ -63,7 +63,7 @@ class Play:
 
     async def run(self) -> Transcript:
         """Plays the scene to its end, or to the first call without a reply (failed in every attempt, or too long)."""
-        people = self._people()
+        people = self.people()
         missing = await self._unsupported(people)
         if missing is not None:
             return Transcript(self.scene.id, "unsupported_role", (missing,))
@@ -95,7 +95,8 @@ class Play:
     def _ended(self, status: Status) -> Transcript:
         return Transcript(self.scene.id, status, tuple(self.turns))
 
-    def _people(self) -> dict[str, Participant]:
+    def people(self) -> dict[str, Participant]:
+        """Everybody in the scene, with what they are told at its beginning."""
         scene, prompts, helpers = self.scene, self.prompts, self.actor.helpers
         people = {
             name: self._participant(

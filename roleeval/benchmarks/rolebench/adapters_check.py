@@ -15,7 +15,7 @@ from roleeval.benchmarks.rolebench.benchmark import RoleBench
 from roleeval.benchmarks.rolebench.data import SPLITS
 from roleeval.engines import Engine
 from roleeval.errors import DataError
-from roleeval.models import PersonaModel
+from roleeval.models import PersonaModel, nfc
 from roleeval.resources import resource
 from roleeval.types import AdapterRef, LikelihoodRequest, Message, Sample
 
@@ -148,9 +148,10 @@ def _request(model: PersonaModel, sample: Sample, adapter: AdapterRef) -> Likeli
 
 def _samples(data: Path | None, roles: Mapping[str, object], limit: int) -> dict[str, list[Sample]]:
     found: dict[str, list[Sample]] = {}
+    called = {nfc(role): role for role in roles}
     for sample in _all_samples(data):
-        role = sample.persona.role
-        if role in roles and len(found.get(role, ())) < limit and next(iter(sample.references.values()))[0].strip():
+        role = called.get(nfc(sample.persona.role))
+        if role is not None and len(found.get(role, ())) < limit and next(iter(sample.references.values()))[0].strip():
             found.setdefault(role, []).append(sample)
     return found
 

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from roleeval.errors import DataError, cause_of
 from roleeval.jsonfiles import json_lines, parse_json, read_json
+from roleeval.models import nfc
 from roleeval.types import Language
 
 
@@ -122,7 +123,7 @@ def _text(data: dict[str, Any], key: str) -> str:
 
 
 def read_descriptions(data_dir: Path, language: Language) -> dict[str, str]:
-    """Role -> description; {} where the file is missing.
+    """Role, in Unicode's composed form (NFC), -> description; {} where the file is missing.
 
     Raises:
         DataError: the file is not a JSON object of strings.
@@ -136,7 +137,7 @@ def read_descriptions(data_dir: Path, language: Language) -> dict[str, str]:
         raise DataError(f"{file}: {error}") from error
     if not isinstance(data, dict) or not all(isinstance(v, str) for v in data.values()):
         raise DataError(f"{file}: expected an object of role -> description")
-    return data
+    return {nfc(role): description for role, description in data.items()}
 
 
 def read_raw_targets(data_dir: Path, language: Language) -> dict[str, str]:

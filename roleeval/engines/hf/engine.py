@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from roleeval.engines._adapter_effect import PROBE, AdapterEffects
 from roleeval.engines._protocol import LoraNeed, ModelSource
-from roleeval.engines._room import require_room
+from roleeval.engines._room import Room, require_room
 from roleeval.engines._thread import in_own_thread
 from roleeval.engines.chat import (
     check_first,
@@ -97,6 +97,7 @@ class HfEngine:
         self._options = options
         self._source = source = pinned(source)
         self._prompts = Prompts(source)
+        self._room = Room(source, options.max_model_len)
         self._versions = {name: importlib.metadata.version(name) for name in ("transformers", "torch", "peft")}
         self._fingerprint = digest(
             "hf",
@@ -223,6 +224,10 @@ class HfEngine:
         """See Engine.scored_length. One token less than fits: what vllm can score, so that both cut texts alike."""
         await self.start()
         return self._max_model_len - 1
+
+    def require_room(self, request: Request) -> None:
+        """See Measures."""
+        self._room.require(request, self._prompts)
 
     def _require_room(self, prompt: int, new: int, *, what: str = "new tokens") -> None:
         require_room(prompt, new, context=self._max_model_len, model=self._source.path, limited=True, what=what)

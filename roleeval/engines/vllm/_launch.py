@@ -55,6 +55,7 @@ class Launch:
         max_rank: of adapters; 0 without any.
         vllm: the installed one.
         stock: why vLLM is run as it is; "" is with roleeval's additions.
+        wanted: tokens that the KV cache should hold.
     """
 
     settings: VllmSettings
@@ -63,6 +64,7 @@ class Launch:
     max_rank: int
     vllm: _compat.Installed
     stock: str
+    wanted: int = 0
 
     def run(self, prompts: Prompts) -> Launched:
         """Loads the tokenizer and starts vLLM. Blocks until the model is loaded.
@@ -78,21 +80,23 @@ class Launch:
         defaults = {"VLLM_LOGGING_LEVEL": settings.log_level, "VLLM_NO_USAGE_STATS": "1"}
         context = settings.max_model_len
         if self.vllm.cpu:
-            given = settings.cpu_kv_cache_gib
-            cache = Cache(given) if given else self._cache()
+            cache = self.cache()
             context = context or cache.max_model_len
             defaults["VLLM_CPU_KVCACHE_SPACE"] = str(cache.gib)
         env = _environment.checked(settings.env)
         with _environment.applied(env, defaults, copies=settings.data_parallel_size):
             return self._started(prompts, context, _environment.in_force(env))
 
-    def _cache(self) -> Cache:
+    def cache(self) -> Cache:
+        """The KV cache on the CPU."""
         settings = self.settings
         return cpu_cache(
             self.source,
             max_model_len=settings.max_model_len,
             dtype=settings.dtype,
             copies=settings.data_parallel_size,
+            wanted=self.wanted,
+            given=settings.cpu_kv_cache_gib,
         )
 
     def _started(self, prompts: Prompts, context: int | None, in_force: Mapping[str, str]) -> Launched:

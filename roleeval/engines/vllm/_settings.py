@@ -23,8 +23,8 @@ class VllmSettings:
             cores. What shares a prefix or an adapter stays on one copy.
         quantization: vLLM's name of a quantisation method, or None.
         gpu_memory_utilization: share of a GPU's memory; not used on the CPU.
-        cpu_kv_cache_gib: KV cache on the CPU in GiB; None: what one longest sequence needs, 1 at least, and a shorter
-            context where memory is short. Not used on GPUs.
+        cpu_kv_cache_gib: KV cache on the CPU in GiB; None: what one longest sequence and the chats in flight need, 1 at
+            least, half of the free memory at most, and a shorter context where memory is short. Not used on GPUs.
         scheduling: "priority" serves requests with a smaller priority first.
         max_loras: adapters in one batch; None: what the run needs (on GPUs 16 at most).
         max_cpu_loras: adapters held in main memory; None: all that the run needs.

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from roleeval.engines._adapter_effect import PROBE, AdapterEffects
 from roleeval.engines._protocol import LoraNeed, ModelSource
 from roleeval.engines._replicas import Replicas
-from roleeval.engines._room import require_room
+from roleeval.engines._room import Room, require_room
 from roleeval.engines._thread import in_own_thread
 from roleeval.engines.chat import (
     opened_prompt,
@@ -74,6 +74,7 @@ class VllmEngine:
         self._options = options
         self._source = source = pinned(source)
         self._prompts = Prompts(source)
+        self._room = Room(source, options.max_model_len)
         self._lora = lora
         self._env = _environment.checked(options.env)
         self._vllm = _compat.installed_vllm(self._env)
@@ -98,6 +99,7 @@ class VllmEngine:
         self._load_s = 0.0
         self._decode_gap: float | None = None
         self._prompt_tokens = self._cached_tokens = 0
+        self._wanted = 0  # tokens that the KV cache should hold
         self._replicas = Replicas(options.data_parallel_size)
 
     @property
@@ -133,6 +135,18 @@ class VllmEngine:
                     self._unable = str(error)
                     raise EngineDeadError(self._unable) from error
 
+    def _launch(self) -> Launch:
+        return Launch(
+            self._options, self._source, self._lora, self._max_rank, self._vllm, self._stock, wanted=self._wanted
+        )
+
+    def hold(self, tokens: int) -> int | None:
+        """See Holds. On GPUs vLLM takes all the memory it may, and how much that is it says when it has started."""
+        if self._engine is None and self._vllm.cpu:
+            self._wanted = max(self._wanted, tokens)
+            return self._launch().cache().tokens
+        return None
+
     async def _start(self) -> None:
         begin = time.perf_counter()
         self._announce()
@@ -143,7 +157,7 @@ class VllmEngine:
             for child in set(multiprocessing.active_children()) - before:
                 child.kill()
 
-        launch = Launch(self._options, self._source, self._lora, self._max_rank, self._vllm, self._stock)
+        launch = self._launch()
         launched = await in_own_thread(lambda: launch.run(self._prompts), name="vllm-start", stop=stop)
         self._engine, self._tokenizer, self._special = launched.engine, launched.tokenizer, launched.special
         self._output, self._in_force = launched.output, launched.in_force
@@ -227,6 +241,10 @@ class VllmEngine:
             prompt_tokens=len(prompt),
             served_by=self._fingerprint,
         )
+
+    def require_room(self, request: Request) -> None:
+        """See Measures."""
+        self._room.require(request, self._prompts)
 
     def _require_room(self, prompt: int, new: int, *, less: int = 0, what: str = "new tokens") -> None:
         """`less`: vLLM generates one token after what it scores."""

@@ -57,6 +57,7 @@ Protocol = Literal["paper", "feb25", "head", "her"]
 _PREFIX = "coser"
 _TOLERANCE = 1e-6  # stored values are sums of halves, and means of them
 _MOST_ROUNDS = 20  # of a scene, in every protocol
+_AVERAGE = AVERAGE.removeprefix(f"{_PREFIX}/")
 _FIRST_PLACE = 130  # of the imported points among a table's columns
 _TITLES = {metric: title for title, metric in {**DIMENSIONS, "average": AVERAGE, **OVERLAPS}.items()}
 # Another way of averaging: over rows where "+" joins the groups (results/summary.py).
@@ -199,6 +200,9 @@ def _scene(case: OfficialCase, cap: float | None) -> _Scene:
             detail = {"severities": read, "rounds": case.rounds}
             rows[metric] = Score(metric, gca_points(read, case.rounds, cap=cap), detail=detail)
     average = mean_or_none([row.value for row in rows.values()])
+    for metric, read_of in severities.items():
+        count = None if read_of is None else float(len(read_of))
+        rows[f"{metric}/flaws"] = Score(f"{metric}/flaws", count, rows[metric].status)
     rows[AVERAGE] = Score(AVERAGE, average, "ok" if average is not None else "judge_failed")
     rows |= {metric: Score(metric, value) for metric, value in case.overlaps.items()}
     return _Scene(case, severities, tuple(remarks), rows)
@@ -248,7 +252,8 @@ def _judge_record(scenes: Sequence[_Scene], judge: str, *, cap: float | None) ->
     """A judge's record for the manifest, as far as the file has it; its metrics come first in their tables."""
     briefs = {metric.removeprefix(f"{_PREFIX}/"): title for title, metric in DIMENSIONS.items()}
     infos = gca_infos(briefs, rounds=_MOST_ROUNDS, cap=cap)
-    places = {info.name: place for place, info in enumerate([infos[-1], *infos[:-1]], start=_FIRST_PLACE)}
+    first = sorted(infos, key=lambda info: (info.name != _AVERAGE, info.name))
+    places = {info.name: place for place, info in enumerate(first, start=_FIRST_PLACE)}
     statuses = Counter(scene.rows[metric].status for scene in scenes for metric in DIMENSIONS.values())
     return JudgeRecord(
         judge="official",

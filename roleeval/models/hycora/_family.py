@@ -8,7 +8,7 @@ from typing import Literal
 
 from roleeval.errors import UnsupportedRoleError
 from roleeval.identity import OUTSIDE_IDENTITY
-from roleeval.models._role_paths import located
+from roleeval.models._role_paths import located, nfc
 from roleeval.models._sizes import AdapterParameters
 from roleeval.models.families import Base
 from roleeval.models.hycora._adapters import cached_adapter, default_cache
@@ -57,6 +57,11 @@ class HyCora(Base):
         names = read_manifest(located(self.roles, "roles"), roles=self.network.shape.roles)
         return {name: number for number, name in enumerate(names)}
 
+    @cached_property
+    def _called(self) -> dict[str, str]:
+        """Role in Unicode's composed form (NFC) -> as the manifest writes it."""
+        return {nfc(role): role for role in self.role_ids}
+
     @property
     def parameters(self) -> Parameters:
         """What the network costs."""
@@ -80,9 +85,10 @@ class HyCora(Base):
         return tuple(self._make(role) for role in self.role_ids)
 
     def adapter(self, persona: Persona) -> AdapterRef | None:
-        if persona.role not in self.role_ids:
+        role = self._called.get(nfc(persona.role))
+        if role is None:
             raise UnsupportedRoleError(
                 f"role {persona.role!r} is not in {self.roles}, which has {len(self.role_ids)} roles; the network can"
                 " play no other"
             )
-        return self._make(persona.role)
+        return self._make(role)

@@ -42,12 +42,12 @@ def judge_cards(paths: Iterable[str | Path], labels: Path | None = None) -> list
 
 def print_cards(cards: Sequence[Card], console: "Console | None" = None) -> None:
     """Prints the cards' tables."""
-    from rich.console import Console as RichConsole
     from rich.text import Text
 
     from roleeval.report import print_table
+    from roleeval.report.render.console import standard_output
 
-    console = console or RichConsole(highlight=False)
+    console = console or standard_output()
     for table in card_tables(cards):
         print_table(table, console)
         for note in table.notes:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any
 
 from roleeval.errors import DataError
@@ -20,6 +21,7 @@ from roleeval.report.judge_card.values import (
     share,
     variances,
 )
+from roleeval.results import KeptJudgement
 from roleeval.results.manifest import JudgeRecord
 from roleeval.results.verdicts import JudgeColumn, pairs
 from roleeval.stats import (
@@ -197,7 +199,7 @@ def _card(
         variances=variances(column),
         agreements=tuple(_with_judges(column, mine, others, clusters)),
         people=tuple(_with_people(column, scores, labels, clusters)),
-        flip=flip_rate(compared.all_verdicts, aggregate=compared.aggregate) if compared else None,
+        flip=flip_rate(compared.all_verdicts, aggregate=compared.aggregate) if compared else _flips(column),
         first_slot=first_slot_rate(compared.all_verdicts) if compared else _first_slot(column),
         length=rank_correlation(*length_pairs(column, scores)),
         wins=_wins(column),
@@ -214,6 +216,24 @@ def _model(record: JudgeRecord) -> str:
     source = record.model.source
     name = source if isinstance(source, str) else Path(str(source["path"])).name
     return f"{name} with an adapter" if record.model.adapter else name
+
+
+def _flips(column: JudgeColumn) -> Estimate | None:
+    """Of rankings: how often the two orders rank another answer first."""
+    if column.form != "ranking":
+        return None
+    orders: dict[tuple[object, ...], list[KeptJudgement]] = {}
+    for row in column.judgements:
+        if row.verdict:
+            orders.setdefault((row.sample_id, row.repeat, frozenset(row.slots)), []).append(row)
+    both = [rows for rows in orders.values() if len(rows) == 2]
+    flips = [[_firsts(one)[name] != _firsts(two)[name] for name in one.verdict or ()] for one, two in both]
+    return share(column, [sum(each) / len(each) for each in flips], [row for row, _ in both])
+
+
+def _firsts(row: KeptJudgement) -> dict[str, str]:
+    """Criterion -> whose answer a ranking has first."""
+    return {name: row.slots[ascii_uppercase.index(part["ranking"][0])] for name, part in (row.verdict or {}).items()}
 
 
 def _first_slot(column: JudgeColumn) -> Estimate | None:

@@ -221,6 +221,15 @@ def test_too_long_a_prompt_is_refused_with_its_lengths(tiny_model: Path) -> None
         answers(tiny_model, [ask(0, sampling=Sampling(max_tokens=1024))])
 
 
+def test_too_long_a_prompt_is_known_before_the_model_is_loaded(tiny_model: Path) -> None:
+    engine = HfOptions(dtype="float32").build(ModelSource(str(tiny_model)), LoraNeed())
+    engine.require_room(ask(0))
+    (told,) = answers(tiny_model, [ask(0, sampling=Sampling(max_tokens=4))])
+    engine.require_room(ask(0, sampling=Sampling(max_tokens=1024 - told.prompt_tokens)))
+    with pytest.raises(ContextOverflowError, match=rf"prompt of {told.prompt_tokens} tokens .* the limit of 1024 for"):
+        engine.require_room(ask(0, sampling=Sampling(max_tokens=1025 - told.prompt_tokens)))
+
+
 def test_a_schema_is_refused(tiny_model: Path) -> None:
     with pytest.raises(
         EngineError, match="engine=hf cannot constrain output to a schema; use engine=vllm or engine=op"

@@ -177,6 +177,7 @@ def test_the_official_pair_of_files_gives_every_number_that_it_holds(
     found = means(tmp_path / "out")
     keys = (*METRICS, "bleu4", "rougeL_f1_rouge_chinese")
     assert [found[key]["mean"] for key in keys] == list(evaluation["scores"].values())
+    assert [found[f"{name}/flaws"]["mean"] for name in METRICS[:4]] == [1, 0, 3, 3]  # a cap cannot hide them
     ((sample, transcript),) = read_transcripts(tmp_path / "out" / "transcripts.jsonl")
     assert sample.material["scenario"] == "A cold court."
     assert [turn.part for turn in transcript.turns].count("next_speaker") == 4

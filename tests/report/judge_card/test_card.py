@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from judge_stubs import Reply, Script, scripted, shown_answers
 from judged import configured, execute, points, winner
@@ -18,6 +19,7 @@ from roleeval.engines import ModelSource
 from roleeval.errors import DataError
 from roleeval.judging import PairwiseJudge, Price, RankingJudge, RubricJudge
 from roleeval.report.judge_card import Card, judge_cards, print_cards, read_human_labels, write_cards
+from roleeval.report.judge_card.tables import card_tables
 from roleeval.results import ResultFolder, read_transcripts
 from roleeval.types import Request, Sampling
 
@@ -116,7 +118,27 @@ def test_a_ranking_judge_has_a_card(tmp_path: Path) -> None:
     for model in ("one", "two"):
         execute(configured(tmp_path, RankingJudge(engine=first, source=ModelSource("judge")), model=model))
     card = the_card(tmp_path)
-    assert card.first_slot and card.first_slot.mean == 1 and card.flip is None and card.wins == {}
+    assert card.first_slot and card.first_slot.mean == 1 and card.wins == {}
+    assert card.flip and (card.flip.mean, card.flip.n) == (1, 20)
+    table = next(table for table in card_tables([card]) if table.title == "Habits")
+    assert "not measured" not in table.rows[0][1]
+
+
+def test_flips_of_rankings_are_those_of_the_scores(tmp_path: Path) -> None:
+    def sometimes(request: Request) -> str:
+        shown = {name[-1]: text for name, text in shown_answers(request).items()}
+        longest = max(shown, key=lambda letter: len(shown[letter]))
+        first = longest if request.seed % 3 else "A"
+        part = {"reason": "", "ranking": sorted(shown, key=lambda letter: letter != first)}
+        return json.dumps({"style": part, "knowledge": part})
+
+    judge = RankingJudge(engine=scripted("ranks", sometimes), source=ModelSource("judge"))
+    for model in ("one", "two", "one"):
+        outcome = execute(configured(tmp_path, judge, model=model))
+    card = the_card(tmp_path)
+    rows = pd.read_parquet(outcome.folder.scores)
+    flips = rows[rows["metric"].str.endswith("/flip")]["value"]
+    assert card.flip and 0 < card.flip.mean < 1 and card.flip.mean == pytest.approx(flips.mean())  # type: ignore[operator]
 
 
 def test_kin_of_judge_and_candidate_is_flagged(tmp_path: Path) -> None:

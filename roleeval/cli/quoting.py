@@ -1,0 +1,96 @@
+"""Names and paths on the command line: what Hydra's grammar refuses is quoted for it, where that is what was meant.
+
+    model.source.path=/m/模型=1            model.source.path='/m/模型=1'
+    -m model.name=模型,b                   model.name='模型',b
+    benchmark.splits=[a=1,b]               benchmark.splits=['a=1',b]
+    model.adapters_map={福尔摩斯: /a}      model.adapters_map='{福尔摩斯: /a}', read by the family
+
+An argument that Hydra can read stays as it is.
+"""
+
+import re
+import shlex
+from collections.abc import Sequence
+from itertools import pairwise
+
+from roleeval.config import masked
+from roleeval.errors import ConfigError
+
+_SWEEPS = ("-m", "--multirun")
+_FOLDERS = ("--config-dir", "-cd", "--config-path", "-cp")  # a path follows
+_KEY = re.compile(r"[+~]*[^=\s'\"{}\[\]]+")
+
+
+def quoted(arguments: Sequence[str]) -> list[str]:
+    """The arguments of one command, as Hydra can read them.
+
+    Raises:
+        ConfigError: a comma stands where no sweep was asked for, or a key holds what no key can; says what to write.
+    """
+    sweeps = any(argument in _SWEEPS or argument.startswith("hydra.mode=") for argument in arguments)
+    found = []
+    for before, argument in pairwise(("", *arguments)):
+        found.append(argument if before in _FOLDERS else _readable(argument, sweeps=sweeps))
+    return found
+
+
+def _readable(argument: str, *, sweeps: bool) -> str:
+    key, sign, value = argument.partition("=")
+    if not sign or argument.startswith("-") or not _KEY.fullmatch(key):
+        return argument
+    if _is_read(argument):
+        if not sweeps and _is_sweep(argument):
+            shown = str(masked(value, key))
+            raise ConfigError(
+                f"{key}={shown}: several values are a sweep; add -m. For one value that contains a comma write"
+                f" {shlex.quote(f'{key}={_quote(shown, double=True)}')}"
+            )
+        return argument
+    if not _is_read(f"{key}=x"):
+        raise ConfigError(
+            f"{key}: cannot be a key on the command line; give the mapping that it is in as one value"
+            " ('KEY={NAME: VALUE}'), or put it into a YAML file (--config-dir)"
+        )
+    fitting = (each for each in _candidates(value, sweeps=sweeps) if _is_read(f"{key}={each}"))
+    found = next(fitting, None)
+    return argument if found is None else f"{key}={found}"
+
+
+def _candidates(value: str, *, sweeps: bool) -> list[str]:
+    """Values in Hydra's grammar that say what this one says, the likeliest first."""
+    plain = not re.search(r"['\"\[\]{}()]", value)
+    found = []
+    if sweeps and plain and "," in value:
+        found.append(",".join(map(_part, value.split(","))))
+    if inner := re.fullmatch(r"\[([^'\"\[\]{}()]*)\]", value):
+        found.append(f"[{','.join(map(_part, inner[1].split(',')))}]")
+    if value[:1] not in ("'", '"', "["):
+        found.append(_quote(value))
+    return found
+
+
+def _part(text: str) -> str:
+    return text if _is_read(f"key={text}") else _quote(text.strip())
+
+
+def _quote(text: str, *, double: bool = False) -> str:
+    from hydra.core.override_parser.types import Quote, QuotedString
+
+    return str(QuotedString(text=text, quote=Quote.double if double else Quote.single).with_quotes())
+
+
+def _is_read(argument: str) -> bool:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        OverridesParser.create().parse_override(argument)
+    except HydraException:
+        return False
+    return True
+
+
+def _is_sweep(argument: str) -> bool:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    return bool(OverridesParser.create().parse_override(argument).is_sweep_override())
