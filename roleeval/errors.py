@@ -9,6 +9,21 @@ class ConfigError(RoleEvalError):
     """A key, value or combination of the configuration is not possible."""
 
 
+class OptionError(ConfigError):
+    """A value is not possible for an option of a class; whoever knows the option's key puts it in front.
+
+    Attributes:
+        option: its name in the class.
+        reason: what is wrong, and what is allowed.
+    """
+
+    def __init__(self, option: str, reason: str, *, owner: str = "") -> None:
+        """`owner` is the key that objects of the class usually have ("engine"), for messages without another."""
+        super().__init__(f"{owner}.{option}: {reason}" if owner else f"{option}: {reason}")
+        self.option = option
+        self.reason = reason
+
+
 class DataError(RoleEvalError):
     """A data file is missing, malformed, or not what it should be; names file and line."""
 
@@ -23,6 +38,34 @@ class UnsupportedRoleError(RoleEvalError):
 
 class EngineError(RoleEvalError):
     """An engine could not load, or a request failed in every attempt."""
+
+
+class ContextOverflowError(EngineError):
+    """A prompt and the new tokens that were asked for do not fit into a model's context: an outcome, not a fault.
+
+    Attributes:
+        what: how many tokens of which model, in words.
+        longer: the engine's option that allows more; "" where nothing does.
+        shorter: whether fewer new tokens would fit.
+    """
+
+    def __init__(self, what: str, *, longer: str = "", shorter: bool = False) -> None:
+        super().__init__(what)
+        self.what, self.longer, self.shorter = what, longer, shorter
+
+    def __str__(self) -> str:
+        return self.said()
+
+    def said(self, *, engine: str = "engine", tokens: str = "max_tokens") -> str:
+        """The whole sentence, with the keys of whoever asked.
+
+        Args:
+            engine: the key of its engine's options.
+            tokens: the key of its limit of new tokens.
+        """
+        ways = [f"raise {engine}.{self.longer}"] if self.longer else []
+        ways += [f"lower {tokens}"] if self.shorter else []
+        return f"{self.what}; {' or '.join(ways)}" if ways else self.what
 
 
 class EngineDeadError(EngineError):

@@ -20,10 +20,13 @@ Status = Literal[
     "truncated_reasoning",
     "refused",
     "unsupported_role",
+    "context_overflow",
     "judge_failed",
     "engine_failed",
     "metric_failed",
 ]
+# Of a call that brought no reply: the engine failed, or what was to be sent does not fit into the model's context.
+WITHOUT_REPLY: frozenset[Status] = frozenset({"engine_failed", "context_overflow"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,11 @@
 """The protocol of a benchmark: samples, and for each an episode that produces a transcript."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from roleeval.benchmarks.actor import Actor, Helper
-from roleeval.types import Sample, Score, Transcript
+from roleeval.types import MODEL, Message, Part, Persona, Sample, Score, Transcript
 
 # A sample that was played, and its scores.
 Scored = tuple[Sample, Transcript, tuple[Score, ...]]
@@ -52,6 +53,42 @@ class Benchmark(Protocol):
         Of the alternatives a metric takes the first whose groups it all has ("split/protocol", or "split" for a
         metric without references). Groups joined by "+" ("id+ood") are pooled: the mean is over their rows.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What a participant of an episode is sent with its first call, at least.
+
+    Attributes:
+        actor: who is asked.
+        persona, system, history, part: see Actor.say.
+        growth: tokens by which the participant's chat usually grows until the end of the episode.
+        most: tokens by which it may grow before the last call, where an episode that might not fit is not played.
+        way_out: what the benchmark says of one that does not fit.
+    """
+
+    actor: Actor
+    persona: Persona
+    system: str
+    history: Sequence[Message]
+    part: Part = MODEL
+    growth: int = 0
+    most: int = 0
+    way_out: str = ""
+
+
+@runtime_checkable
+class Foreseen(Protocol):
+    """A benchmark that knows ahead what its episodes send, so that what cannot be asked is named before anything is."""
+
+    def openings(self, sample: Sample, actor: Actor) -> Iterable[Opening]:
+        """The participants' first calls; the episode needs all of them. A model is not asked."""
+        ...
+
+    @property
+    def longest(self) -> int:
+        """Calls of an episode at most."""
         ...
 
 

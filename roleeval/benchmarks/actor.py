@@ -2,10 +2,10 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from roleeval.engines import Engine, EngineOptions
-from roleeval.errors import UnsupportedRoleError, cause_of, concerns_one_item
+from roleeval.engines import Engine, EngineOptions, Measures
+from roleeval.errors import ContextOverflowError, UnsupportedRoleError, cause_of, concerns_one_item
 from roleeval.identity import OUTSIDE_IDENTITY
 from roleeval.models import PersonaModel
 from roleeval.seeds import derive_seed
@@ -22,11 +22,21 @@ class Helper:
         model: what is asked; None is the run's own base model, without an adapter.
         engine: what serves it; None is the run's engine options.
         sampling: of its calls, where `model` is None.
+        tokens_key: the key of its limit of new tokens, for messages; "" is `benchmark.<name>.sampling.max_tokens`.
     """
 
     model: PersonaModel | None = None
     engine: EngineOptions | None = field(default=None, metadata=OUTSIDE_IDENTITY)
     sampling: Sampling = field(default_factory=Sampling)
+    tokens_key: str = field(default="", metadata=OUTSIDE_IDENTITY)
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Where a model's settings stand in the configuration, for messages: its engine, and its limit of new tokens."""
+
+    engine: str = "engine"
+    tokens: str = "model.sampling.max_tokens"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +48,14 @@ class Actor:
         engine: the engine with the store in front of it.
         run_seed: every call's seed derives from it.
         helpers: the protocol's other models, by name (Staged.helpers).
+        keys: where its settings stand, for messages.
     """
 
     model: PersonaModel
     engine: Engine
     run_seed: int
     helpers: "Mapping[str, Actor]" = field(default_factory=dict)
+    keys: Keys = Keys()
 
     async def say(
         self,
@@ -59,7 +71,8 @@ class Actor:
     ) -> Turn:
         """Asks the model for one turn. A failed call becomes a turn with status engine_failed, never an empty text.
 
-        So does a call that brings out an error nobody foresaw: in the prompt, in the engine, in reading the reply.
+        So does a call that brings out an error nobody foresaw: in the prompt, in the engine, in reading the reply. One
+        that does not fit into the model's context becomes a turn with status context_overflow.
 
         Args:
             persona: who speaks.
@@ -86,8 +99,7 @@ class Actor:
             if not concerns_one_item(error):
                 raise
             _log.debug("%s, turn %d: %s", sample_id, turn, cause_of(error), exc_info=error)
-            status: Status = "unsupported_role" if isinstance(error, UnsupportedRoleError) else "engine_failed"
-            return _failed(persona, status, error, part, asked)
+            return _failed(persona, status_of(error), told(error, self.keys), part, asked)
 
     async def _said(
         self,
@@ -102,26 +114,13 @@ class Actor:
         attempt: int,
     ) -> Turn:
         model, seed = self.model, asked.seed
-        prompt = asked.prompt = model.prompt(system, history)
-        messages = asked.messages = model.messages(system, history) if prompt is None else ()
-        adapter = asked.adapter = model.adapter(persona)
-        request = Request(
-            messages=messages if prompt is None else None,
-            sampling=model.sampling,
-            seed=seed,
-            prompt=prompt,
-            prompt_special_tokens=model.prompt_special_tokens,
-            adapter=adapter,
-            prefill=model.prefill,
-            attempt=attempt,
-            priority=priority,
-            affinity=sample_id,
-        )
+        written = self._request(asked, persona, system, history)
+        request = replace(written, attempt=attempt, priority=priority, affinity=sample_id)
         done = await self.engine.generate(request)
         reply = model.parse(done.text, done.finish_reason, done.reasoning)
         return Turn(
             speaker=persona.role,
-            messages=messages,
+            messages=asked.messages,
             raw=done.text,
             visible=reply.visible,
             thoughts=reply.thoughts,
@@ -129,13 +128,70 @@ class Actor:
             finish_reason=done.finish_reason,
             prompt_tokens=done.prompt_tokens,
             output_tokens=done.output_tokens,
-            adapter=adapter.name if adapter else "",
-            prompt=prompt,
+            adapter=asked.adapter.name if asked.adapter else "",
+            prompt=asked.prompt,
             seed=seed,
             own_history=reply.own_history,
             shown=reply.shown,
             part=part,
         )
+
+    def _request(self, asked: "_Asked", persona: Persona, system: str, history: Sequence[Message]) -> Request:
+        model = self.model
+        prompt = asked.prompt = model.prompt(system, history)
+        asked.messages = model.messages(system, history) if prompt is None else ()
+        asked.adapter = model.adapter(persona)
+        return Request(
+            messages=asked.messages if prompt is None else None,
+            sampling=model.sampling,
+            seed=asked.seed,
+            prompt=prompt,
+            prompt_special_tokens=model.prompt_special_tokens,
+            adapter=asked.adapter,
+            prefill=model.prefill,
+        )
+
+    @property
+    def measures(self) -> bool:
+        """Whether its engine knows its context before anything is asked."""
+        return bool(getattr(self.engine, "measures", isinstance(self.engine, Measures)))
+
+    def foreseen(
+        self, persona: Persona, system: str, history: Sequence[Message], *, part: Part = MODEL, most: int = 0
+    ) -> Turn | None:
+        """The turn of a call that can never be made, because of its length alone; None for all others. Asks nothing.
+
+        Args:
+            persona, system, history, part: see say.
+            most: tokens that may be added to the history before the call.
+        """
+        asked = _Asked(0)
+        if not isinstance(self.engine, Measures):
+            return None
+        try:
+            request = self._request(asked, persona, system, history)
+            new = request.sampling.max_tokens + most
+            self.engine.require_room(replace(request, sampling=replace(request.sampling, max_tokens=new)))
+        except ContextOverflowError as error:
+            return _failed(persona, "context_overflow", told(error, self.keys), part, asked)
+        except Exception as error:
+            if not concerns_one_item(error):
+                raise
+        return None  # what else is wrong with it is said where it is asked
+
+
+def status_of(error: Exception) -> Status:
+    """The status of a call that an error ended."""
+    if isinstance(error, UnsupportedRoleError):
+        return "unsupported_role"
+    return "context_overflow" if isinstance(error, ContextOverflowError) else "engine_failed"
+
+
+def told(error: Exception, keys: Keys) -> str:
+    """The error of a call in one sentence, with the keys of the model that was asked."""
+    if isinstance(error, ContextOverflowError):
+        return error.said(engine=keys.engine, tokens=keys.tokens)
+    return cause_of(error)
 
 
 @dataclass(slots=True)
@@ -148,7 +204,7 @@ class _Asked:
     adapter: AdapterRef | None = None
 
 
-def _failed(persona: Persona, status: Status, error: Exception, part: Part, asked: _Asked) -> Turn:
+def _failed(persona: Persona, status: Status, error: str, part: Part, asked: _Asked) -> Turn:
     return Turn(
         speaker=persona.role,
         messages=asked.messages,
@@ -162,6 +218,6 @@ def _failed(persona: Persona, status: Status, error: Exception, part: Part, aske
         adapter=asked.adapter.name if asked.adapter else "",
         prompt=asked.prompt,
         seed=0 if status == "unsupported_role" else asked.seed,
-        error=cause_of(error),
+        error=error,
         part=part,
     )

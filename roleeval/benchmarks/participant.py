@@ -75,8 +75,8 @@ class Participant:
         """Its next turn; the turn's messages have what came since its last one. It does not remember it yet.
 
         A call that failed is repeated with the same seed: it brought no text, and what comes in its place must be what
-        an undisturbed run has. A reply with a status of `ask_again` is asked for with another seed, because the same
-        one would bring the same reply.
+        an undisturbed run has. One that does not fit into the model's context is not repeated. A reply with a status of
+        `ask_again` is asked for with another seed, because the same one would bring the same reply.
 
         Args:
             sample_id: the episode.
@@ -115,10 +115,12 @@ class Participant:
 
     def _news(self, messages: tuple[Message, ...]) -> tuple[Message, ...]:
         """The part of a chat that was not sent before."""
+        before, self.sent = self.sent, messages
+        if messages[: len(before)] == before:  # the usual case, in one step however long the chat is
+            return messages[len(before) :]
         same = 0
-        while same < min(len(messages), len(self.sent)) and messages[same] == self.sent[same]:
+        while same < min(len(messages), len(before)) and messages[same] == before[same]:
             same += 1
-        self.sent = messages
         return messages[same:]
 
 

@@ -1,15 +1,16 @@
 """`roleeval adapters`: exports per-role adapters as standard PEFT folders, and checks that each belongs to its role."""
 
 import json
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from roleeval.cli._say import say, show, show_json
 from roleeval.errors import ConfigError, DataError
 from roleeval.jsonfiles import read_json
+from roleeval.plain import plain
 
 if TYPE_CHECKING:
     from roleeval.benchmarks.rolebench.adapters_check import AdaptersCheck
@@ -65,10 +66,11 @@ def adapters_export(
     """Write one standard PEFT folder per role, named after the role; plain peft and vLLM load them."""
     from roleeval.models.hycora import export
 
-    written = export(
-        checkpoint, base, roles, out, only=only or (), each=lambda role, folder: print(f"{role}\t{folder}", flush=True)
-    )
-    typer.echo(f"{len(written)} adapters of {family.value} in {out}", err=True)
+    def told(role: str, folder: Path) -> None:
+        print(f"{plain(role)}\t{plain(str(folder))}", flush=True)
+
+    written = export(checkpoint, base, roles, out, only=only or (), each=told)
+    say(f"{len(written)} adapters of {family.value} in {out}")
 
 
 @adapters.command("check")
@@ -109,22 +111,23 @@ def adapters_check(
         found = runtime.execute(check)
     finally:
         runtime.close()
-    print(json.dumps(found.to_json(), ensure_ascii=False, indent=2) if as_json else _table(found))
+    if as_json:
+        show_json(json.dumps(found.to_json(), ensure_ascii=False, indent=2))
+    else:
+        show(_table(found))
     for role in found.unknown:
-        print(f"not checked: {role!r} has no references in the data", file=sys.stderr)
+        say(f"not checked: {role!r} has no references in the data")
     if found.mismatched:
         names = ", ".join(f"{role.role!r} (fits {role.best!r})" for role in found.mismatched)
-        print(
+        say(
             f"roleeval: {len(found.mismatched)} of {len(found.roles)} roles fit another role's adapter: {names};"
-            " check the role manifest, or the folders' names",
-            file=sys.stderr,
+            " check the role manifest, or the folders' names"
         )
     if found.tied:
         names = ", ".join(f"{role.role!r} (as {', '.join(map(repr, role.tied))})" for role in found.tied)
-        print(
+        say(
             f"roleeval: {len(found.tied)} of {len(found.roles)} roles have no lead: another role's adapter does exactly"
-            f" what theirs does: {names}; the adapters are copies, or have no effect",
-            file=sys.stderr,
+            f" what theirs does: {names}; the adapters are copies, or have no effect"
         )
     if found.mismatched or found.tied:
         raise typer.Exit(1)

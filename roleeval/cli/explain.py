@@ -1,11 +1,12 @@
 """Explains a command line that Hydra refuses: the wrong key, and the allowed keys."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
+from roleeval.cli._say import say
+from roleeval.errors import RoleEvalError
 from roleeval.resources import resource
 
 _SEARCH_PATH = "hydra.searchpath="
@@ -28,7 +29,22 @@ def overrides(arguments: list[str]) -> list[str]:
     return [f"{_SEARCH_PATH}[{','.join(places)}]", *rest] if places else rest
 
 
-def explain_override(arguments: list[str]) -> bool:
+def explain(error: Exception, arguments: list[str]) -> None:
+    """Prints why Hydra refuses a command line: the key and what is allowed, else Hydra's words without given values."""
+    if isinstance(error, RoleEvalError):
+        say(f"roleeval: {error}")
+        return
+    if _explain_override(arguments):
+        return
+    reasons = [str(error), *([str(error.__cause__)] if error.__cause__ is not None else [])]
+    text = "\n".join(reasons)
+    for argument in arguments:
+        key, given, value = argument.partition("=")
+        text = text.replace(f"{key}={value}", f"{key}=...") if given and value else text
+    say(f"roleeval: {text}")
+
+
+def _explain_override(arguments: list[str]) -> bool:
     """Prints the key that Hydra refuses, and the allowed keys; False if it is not known which."""
     from hydra import compose
     from hydra.errors import HydraException
@@ -50,6 +66,6 @@ def explain_override(arguments: list[str]) -> bool:
     node = OmegaConf.select(config, parent) if parent else config
     if isinstance(node, DictConfig) and key not in ("benchmark", "model", "engine", "metrics", "judge", "experiment"):
         names = ", ".join(sorted(str(k) for k in node if k != "_target_"))
-        print(f"roleeval: {key}: unknown key or value; allowed keys: {names}", file=sys.stderr)
+        say(f"roleeval: {key}: unknown key or value; allowed keys: {names}")
         return True
     return False

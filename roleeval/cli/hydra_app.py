@@ -6,6 +6,7 @@ interrupted.
 """
 
 import logging
+import os
 import signal
 import sys
 import warnings
@@ -15,18 +16,21 @@ from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from roleeval.cli.explain import composing, explain_override, overrides
+from roleeval.cli._say import say, shown
+from roleeval.cli.explain import composing, explain, overrides
 from roleeval.cli.invocation import Invocation, invocation
-from roleeval.errors import RoleEvalError
+from roleeval.errors import ResultError, RoleEvalError
 from roleeval.resources import resource
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from roleeval.config import RunConfig
+    from roleeval.results import ResultFolder
 
 log = logging.getLogger("roleeval")
 _THEN = "--then"
+_RAISE = "HYDRA_FULL_ERROR"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         refuse_secret_arguments(arguments)
         commands = _commands(arguments)
     except RoleEvalError as error:
-        print(f"roleeval: {error}", file=sys.stderr)
+        say(f"roleeval: {error}")
         return 2
     here = invocation()
     terminated = _route_sigterm(here)
@@ -51,10 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = _all(commands, here)
     except KeyboardInterrupt:
-        print(
-            "\nroleeval: interrupted; all finished answers are stored. Run the same command again to resume.",
-            file=sys.stderr,
-        )
+        say("\nroleeval: interrupted; all finished answers are stored. Run the same command again to resume.")
         code = 143 if terminated else 130
     finally:
         here.close()
@@ -96,10 +97,7 @@ def _all(commands: list[list[str]], here: Invocation) -> int:
     for command in commands:
         if "judge=null" in command and any(argument.startswith("experiment=") for argument in command):
             # Hydra would print a traceback
-            print(
-                "roleeval: judge=null: cannot remove an experiment's judge; skip judging with stages=[generate,score]",
-                file=sys.stderr,
-            )
+            say("roleeval: judge=null: cannot remove an experiment's judge; skip judging with stages=[generate,score]")
             return 2
         if len(commands) > 1 and not _foreseen(command):
             return 2
@@ -114,7 +112,7 @@ def _all(commands: list[list[str]], here: Invocation) -> int:
         print_report(here.folders, published=False)
     if here.failures:
         jobs = f"{len(here.failures)} of {here.jobs} jobs failed" if here.jobs > 1 else "failed"
-        print(f"roleeval: {jobs}:", *(f"  {failure}" for failure in here.failures), sep="\n", file=sys.stderr)
+        say("\n".join([f"roleeval: {jobs}:", *(f"  {failure}" for failure in here.failures)]))
         return 1
     return 0
 
@@ -129,33 +127,50 @@ def _foreseen(arguments: list[str]) -> bool:
         try:
             expect(overrides(arguments))
         except HydraException as error:
-            refused = str(error)
+            refused = error
         else:
             return True
-    if not explain_override(arguments):
-        print(f"roleeval: {' '.join(arguments)}: {refused}", file=sys.stderr)
+    explain(refused, arguments)
     return False
 
 
 def _hydra(arguments: list[str], here: Invocation) -> int:
     import hydra
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
 
     # a launcher's preset in conf/ has the same name as its plugin's own, which causes a warning of Hydra
     warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema")
     application = hydra.main(version_base="1.3", config_path=str(resource("conf")), config_name="config")(_job)
     sys.argv = [sys.argv[0], *arguments]
-    jobs = here.jobs
     try:
-        application()
+        with _own_errors():
+            application()
+    except (HydraException, OmegaConfBaseException) as error:
+        explain(error, arguments)
+        return 2
+    except OSError as error:  # of a sweep's own folder
+        say(f"roleeval: {error}")
+        return 1
     except SystemExit as stop:
-        if here.refusal:
-            print(f"roleeval: {here.refusal}", file=sys.stderr)
-            return 2
-        if here.jobs == jobs and here.outcomes is None and stop.code not in (0, None):
-            explain_override(arguments)
+        if here.refused is not None:
+            explain(here.refused, arguments)
             return 2
         return int(stop.code or 0) if not isinstance(stop.code, str) else 1
     return 0
+
+
+@contextmanager
+def _own_errors() -> Iterator[None]:
+    """Hydra raises what it refuses, instead of printing it with everything that the command line says."""
+    before = os.environ.get(_RAISE)
+    os.environ[_RAISE] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop(_RAISE)
+        if before is not None:
+            os.environ[_RAISE] = before
 
 
 def _job(config: "DictConfig") -> None:
@@ -176,10 +191,10 @@ def _recorded(name: str, here: Invocation) -> Iterator[None]:
         yield
     except RoleEvalError as error:
         log.error("%s: %s", name, error)
-        here.failures.append(f"{name}: {error}")
+        here.failures.append(shown(f"{name}: {error}"))
     except Exception as error:  # a bug in a plugin ends its own job, with a traceback, not the sweep
         log.exception("%s: unexpected error", name)
-        here.failures.append(f"{name}: {type(error).__name__}: {error}")
+        here.failures.append(shown(f"{name}: {type(error).__name__}: {error}"))
 
 
 def _configured(config: "DictConfig") -> "list[RunConfig]":
@@ -208,11 +223,25 @@ def _run(config: "RunConfig", here: Invocation) -> None:
     here.folders.append(path)
     if config.judge is not None and "judge" in config.options.stages:
         here.judged.append(config)
+    if nothing := _nothing_answered(outcome.folder):
+        raise ResultError(f"{path}: {nothing}")
     log.info("already done, skipped: %s" if outcome.skipped else "done: %s", path)
     if outcome.failed_samples:
         log.warning(
             "%d samples failed and are missing; run the same command again to retry them", outcome.failed_samples
         )
+
+
+def _nothing_answered(folder: "ResultFolder") -> str:
+    """Why a finished run is no success: not a single answer; "" where there is one."""
+    manifest = folder.manifest()
+    if manifest is None or not manifest.samples.statuses or manifest.samples.statuses.get("ok"):
+        return ""
+    counts = ", ".join(f"{status} {count}" for status, count in sorted(manifest.samples.statuses.items()))
+    return (
+        f"nothing was answered ({counts}). The folder is kept and its table shown; see its transcripts.jsonl for what"
+        " came instead"
+    )
 
 
 def _judge_again(here: Invocation) -> None:
@@ -232,6 +261,8 @@ def _judge_again(here: Invocation) -> None:
 
 def _job_name() -> str:
     from hydra.core.hydra_config import HydraConfig
+    from omegaconf import OmegaConf
 
-    overrides = HydraConfig.get().overrides.task
-    return " ".join(overrides) or "run"
+    # as they were given: an interpolation may stand for a secret
+    given: Any = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
+    return shown(" ".join(given)) or "run"

@@ -8,7 +8,7 @@ import contextlib
 import importlib
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from hydra import compose
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from roleeval.cli.invocation import invocation
 from roleeval.config import parse_config
-from roleeval.errors import RoleEvalError
+from roleeval.errors import ConfigError, RoleEvalError
 from roleeval.stages.cast import everyone
 
 
@@ -31,12 +31,16 @@ class ShareEngines(Callback):
     """
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        jobs = _expanded(list(config.hydra.overrides.task))
-        if _in_this_process(config):
-            for job in jobs:
-                with contextlib.suppress(RoleEvalError, HydraException):  # the job itself will report it
+        given: Any = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
+        jobs = _expanded(given)
+        here_too = _in_this_process(config)
+        try:
+            for job in jobs if here_too else jobs[:1]:
+                with contextlib.suppress(RoleEvalError):  # the job itself will report it
                     _expect(job)
-        else:
+        except HydraException as error:  # before the sweep's folder keeps the command line
+            _refuse(error)
+        if not here_too:
             invocation().outcomes, invocation().launched = _outcomes(config), len(jobs)
             # joblib's processes would repeat the warning that hydra_app filters, once per job
             os.environ.setdefault("PYTHONWARNINGS", "ignore::UserWarning:multiprocessing.process")
@@ -57,12 +61,18 @@ def _in_this_process(config: DictConfig) -> bool:
     try:
         importlib.import_module(module)
     except ImportError as error:
-        invocation().refusal = (
-            f"hydra/launcher={config.hydra.runtime.choices['hydra/launcher']}: its plugin is not installed ({error});"
-            " install it with: pip install 'roleeval[launchers]'"
+        _refuse(
+            ConfigError(
+                f"hydra/launcher={config.hydra.runtime.choices['hydra/launcher']}: its plugin is not installed"
+                f" ({error}); install it with: pip install 'roleeval[launchers]'"
+            )
         )
-        raise SystemExit(2) from None  # Hydra turns any other exception of a callback into a warning
     return False
+
+
+def _refuse(error: Exception) -> NoReturn:
+    invocation().refused = error
+    raise SystemExit(2) from None  # Hydra turns any other exception of a callback into a warning
 
 
 def _outcomes(config: DictConfig) -> Path:

@@ -1,11 +1,11 @@
 """`roleeval judge-card`: measures how reliable the judges of finished runs are."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from roleeval.cli._say import say
 from roleeval.errors import ResultError
 
 
@@ -25,4 +25,4 @@ def judge_card(
         raise ResultError(f"no judged run in or below {where}; judge a run with judge=NAME stages=[judge]")
     print_cards(cards)
     for file in write_cards(cards, out or paths[0]):
-        print(f"written: {file}", file=sys.stderr)
+        say(f"written: {file}")

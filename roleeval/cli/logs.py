@@ -4,8 +4,9 @@ import contextlib
 import logging
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from roleeval.cli._say import say, shown
 from roleeval.errors import ConfigError
 
 
@@ -17,11 +18,24 @@ class _LogFile(logging.FileHandler):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (the name is of the library)
         if not self._said:
             self._said = True
-            print(f"roleeval: {self.baseFilename}: could not be written ({sys.exc_info()[1]})", file=sys.stderr)
+            say(f"roleeval: {self.baseFilename}: could not be written ({sys.exc_info()[1]})")
 
     def close(self) -> None:
         with contextlib.suppress(OSError):  # what did not fit has been said
             super().close()
+
+
+class _Plain(logging.Formatter):
+    """A message is one line: what a server or a file says can neither drive a terminal nor forge a line of the log."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (the names are of the library)
+        return shown(super().formatMessage(record).replace("\n", " "))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        return shown(super().formatException(ei))
+
+    def formatStack(self, stack_info: str) -> str:  # noqa: N802
+        return shown(super().formatStack(stack_info))
 
 
 def set_up_logs(progress: Literal["bar", "quiet", "log"], log_file: str | None) -> None:
@@ -37,7 +51,14 @@ def set_up_logs(progress: Literal["bar", "quiet", "log"], log_file: str | None) 
     logger.disabled = False  # Hydra's set-up disables loggers it does not know
     # tracebacks of single failed items are logged at this level: for the file, never for the terminal
     logger.setLevel(logging.INFO if log_file is None else logging.DEBUG)
-    terminal = RichHandler(console=Console(stderr=True), show_path=False, markup=False, rich_tracebacks=False)
+    console = Console(stderr=True)
+    terminal: logging.Handler
+    if console.is_terminal:
+        terminal = RichHandler(console=console, show_path=False, markup=False, rich_tracebacks=False)
+        terminal.setFormatter(_Plain("%(message)s"))
+    else:  # rich would fold a message into lines of 80 columns
+        terminal = logging.StreamHandler(sys.stderr)
+        terminal.setFormatter(_Plain("%(asctime)s %(levelname)-8s %(message)s", "%H:%M:%S"))
     terminal.setLevel(logging.WARNING if progress == "quiet" else logging.INFO)
     logger.addHandler(terminal)
     if log_file is not None:
@@ -46,5 +67,5 @@ def set_up_logs(progress: Literal["bar", "quiet", "log"], log_file: str | None) 
             file = _LogFile(log_file, encoding="utf-8", errors="backslashreplace")
         except OSError as error:
             raise ConfigError(f"log_file: {log_file} could not be written ({error})") from error
-        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        file.setFormatter(_Plain("%(asctime)s %(levelname)s %(message)s"))
         logger.addHandler(file)

@@ -4,7 +4,6 @@ Exit codes: 0 done; 1 failed (one line on stderr says why); 2 the command line i
 exit codes of roleeval.cli.hydra_app.
 """
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +12,9 @@ from typer.core import TyperGroup
 
 from roleeval import __version__
 from roleeval.cli._columns import OPTIONS
+from roleeval.cli._say import say, show
 from roleeval.cli.adapters import adapters
+from roleeval.cli.calibrate import calibrate
 from roleeval.cli.data import data
 from roleeval.cli.imports import imports
 from roleeval.cli.judge import judge_card
@@ -30,10 +31,10 @@ class _Group(TyperGroup):
         try:
             return super().invoke(ctx)
         except RoleEvalError as error:
-            print(f"roleeval: {' '.join(str(error).split())}", file=sys.stderr)
+            say(f"roleeval: {' '.join(str(error).split())}")
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
-            print("\nroleeval: interrupted", file=sys.stderr)
+            say("\nroleeval: interrupted")
             raise typer.Exit(130) from None
 
 
@@ -47,6 +48,7 @@ app.add_typer(adapters, name="adapters")
 app.add_typer(prompts, name="prompts")
 app.command("judge-card")(judge_card)
 app.add_typer(imports, name="import")
+app.add_typer(calibrate, name="calibrate")
 
 
 def _print_version(wanted: bool) -> None:
@@ -97,7 +99,7 @@ def report(
         )
     if out is not None:
         for file in found.write(out):
-            print(f"written: {file}", file=sys.stderr)
+            say(f"written: {file}")
 
 
 @export.command("lm-eval")
@@ -109,7 +111,7 @@ def export_lm_eval(
     from roleeval.integrations.lm_eval.export import export as write
 
     for file in write(folder, out):
-        print(file)
+        show(file)
 
 
 def main() -> None:

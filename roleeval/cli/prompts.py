@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from roleeval.cli._say import show
+
 # Without rich markup --help does not import rich.
 prompts = typer.Typer(
     help="Import official prompts as local packs.", rich_markup_mode=None, no_args_is_help=True, add_completion=False
@@ -36,4 +38,4 @@ def prompts_import(
 
     folder = out or Path(".prompt_packs", official.value)
     dimensions = import_prompts(official.value, clone, folder)
-    print(f"imported: {', '.join(dimensions)} into {folder}")
+    show(f"imported: {', '.join(dimensions)} into {folder}")

@@ -1,7 +1,6 @@
 """`roleeval score`: scores any file of predictions."""
 
 import json
-import sys
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from roleeval.cli._columns import OPTIONS, print_columns
+from roleeval.cli._say import say, show, show_json
 
 if TYPE_CHECKING:
     from roleeval.integrations.rolebench_files import Coverage, FileScores
@@ -41,13 +41,13 @@ def score_rolebench(
     scores = score_files(references, predictions, language.value, marks=reasoning_marks)
     text = json.dumps(scores.to_json(), ensure_ascii=False, indent=2, allow_nan=False)
     for warning in _warnings(scores.coverage):
-        print(f"roleeval: {warning}", file=sys.stderr)
+        say(f"roleeval: {warning}")
     if out is not None:
         from roleeval.results import write_atomically
 
         write_atomically(out, f"{text}\n".encode())
     if as_json:
-        print(text)
+        show_json(text)
         return
     _print_scores(scores)
     _print_unmatched(scores.coverage)
@@ -87,7 +87,7 @@ def _print_scores(scores: "FileScores") -> None:
     from roleeval.report import ordered, value_text
 
     coverage = scores.coverage
-    print(f"matched {coverage.matched} of {coverage.references} references and {coverage.predictions} predictions")
+    show(f"matched {coverage.matched} of {coverage.references} references and {coverage.predictions} predictions")
     rows = [("metric", "mean", "95 % interval", "n", "missing")]
     for name in ordered(scores.metrics, scores.infos):
         entry, unit = scores.metrics[name], scores.infos[name].unit
@@ -111,6 +111,6 @@ def _print_unmatched(coverage: "Coverage") -> None:
             continue
         keys = coverage.examples[side]
         first = f" (the first {len(keys)})" if count > len(keys) else ""
-        print(f"{side.replace('_', ' ')}: {count}{first}", file=sys.stderr)
+        say(f"{side.replace('_', ' ')}: {count}{first}")
         for role, question in keys:
-            print(f"  {role!r} {question!r}", file=sys.stderr)
+            say(f"  {role!r} {question!r}")

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from roleeval.cli._columns import OPTIONS
+from roleeval.cli._say import show
 
 zoo = typer.Typer(help="The project's own small models.", **OPTIONS)
 
@@ -22,7 +23,7 @@ def zoo_build(
 
     folder = out or ZOO_WEIGHTS
     record = build(folder, only or None, seed)
-    print(f"built: {', '.join(record)} in {folder}")
+    show(f"built: {', '.join(record)} in {folder}")
 
 
 @zoo.command("list")
@@ -32,4 +33,4 @@ def zoo_list() -> None:
 
     for name in zoo_names():
         size = sum(file.stat().st_size for file in zoo_path(name).rglob("*") if file.is_file()) / 1e6
-        print(f"zoo:{name}  {size:.1f} MB in {zoo_path(name)}")
+        show(f"zoo:{name}  {size:.1f} MB in {zoo_path(name)}")

@@ -2,7 +2,7 @@
 
 from roleeval.config.build import build, build_target, checked
 from roleeval.config.options import RunConfig, RunOptions, as_config, parse_config, seed_runs
-from roleeval.config.secrets import masked, refuse_secret_arguments, refuse_secrets
+from roleeval.secrets import masked, refuse_secret_arguments, refuse_secrets
 
 __all__ = [
     "RunConfig",

@@ -2,13 +2,16 @@
 
 import dataclasses
 import importlib
+import math
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from roleeval.errors import ConfigError
+from roleeval.errors import ConfigError, OptionError
 from roleeval.identity import class_name
+from roleeval.ranges import check_range
+from roleeval.types import Sampling
 
 T = TypeVar("T")
 
@@ -57,11 +60,22 @@ def build(cls: type[T], values: Mapping[str, Any], key: str) -> T:
         if _names_targets(value):
             arguments[name] = {part: build_target(value[part], f"{_join(key, name)}.{part}") for part in value}
             continue
+        if _is_bool_for_number(value, hint):
+            raise ConfigError(f"{_join(key, name)}: {value!r} is invalid; give numbers, not true or false")
         try:
             arguments[name] = _adapter(hint).validate_python(_tuples(value))
         except ValidationError as error:
             raise ConfigError(_sentence(error, _join(key, name))) from error
-    return cls(**arguments)
+        except OptionError as error:
+            raise ConfigError(f"{_join(key, name)}: {error}") from error
+        _check_finite(arguments[name], _join(key, name))
+    try:
+        thing = cls(**arguments)
+        if isinstance(thing, Sampling):
+            _check_sampling(thing)
+        return thing
+    except OptionError as error:
+        raise ConfigError(f"{_join(key, error.option)}: {error.reason}") from error
 
 
 def checked(thing: Any, protocol: Any, where: str, *, without: Collection[str] = ()) -> Any:
@@ -90,6 +104,34 @@ def _of_protocol(thing: Any, hint: Any, key: str) -> Any:
     """An option's object, if it is what its type asks for: a Helper's model, a judge's engine."""
     protocol = next((part for part in (hint, *get_args(hint)) if getattr(part, "_is_protocol", False)), None)
     return thing if protocol is None else checked(thing, protocol, f"{key}._target_")
+
+
+def _check_sampling(sampling: Sampling) -> None:
+    """Refuses what no engine can decode with."""
+    check_range(sampling, "temperature", "top_k", low=0)
+    check_range(sampling, "top_p", low=0, high=1, above=True)
+    check_range(sampling, "repetition_penalty", low=0, above=True)
+    check_range(sampling, "max_tokens", low=1)
+    if not all(sampling.stop):
+        raise OptionError("stop", "contains an empty string, which would end every text at once; leave it out")
+
+
+def _is_bool_for_number(value: Any, hint: Any) -> bool:
+    """Whether true or false is given where a number is wanted; it would be read as 1 or 0."""
+    parts = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    if isinstance(value, bool):
+        return bool not in parts and any(part in (int, float) for part in parts)
+    inner = [get_args(part)[0] for part in parts if get_origin(part) is tuple and get_args(part)]
+    return isinstance(value, list | tuple) and any(_is_bool_for_number(each, part) for each in value for part in inner)
+
+
+def _check_finite(value: Any, key: str) -> None:
+    """No option is infinite or not a number: YAML's .inf and .nan, and the words in a text."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{key}: {value} is invalid; give a finite number")
+    parts = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, tuple | list) else ()
+    for name, part in parts:
+        _check_finite(part, f"{key}.{name}")
 
 
 def _names_targets(value: Any) -> bool:

@@ -12,14 +12,16 @@ from typing import Any, Literal
 
 from roleeval.benchmarks import Benchmark, SelfScored
 from roleeval.config.build import as_node, build, build_target, checked
-from roleeval.config.secrets import refuse_secrets
 from roleeval.engines import EngineOptions
 from roleeval.errors import ConfigError
 from roleeval.judging import Judge, Panel, members
 from roleeval.metrics import CorpusMetric, Metric
 from roleeval.models import PersonaModel
+from roleeval.ranges import check_range
+from roleeval.secrets import refuse_secrets
 
 Stage = Literal["generate", "score", "judge"]
+_LONGEST_NAME = 200  # bytes; file systems take 255, and names of parts and locks are longer
 _GROUPS = ("benchmark", "model", "engine", "metrics")
 
 
@@ -35,7 +37,7 @@ class RunOptions:
         results_dir: where result folders go.
         run_name: the last part of the result folder; None: the seed and a hash of the configuration.
         max_in_flight: parallel episodes.
-        fail_on_error: share of samples whose engine call may fail; above it the run stops.
+        fail_on_error: share of samples whose engine call may fail; above it the run stops (`failures_allowed`).
         store: the completion store's file; None: <results_dir>/.store/completions.sqlite.
         progress: "bar", "quiet" (errors and the final table), or "log" (a line every few seconds).
         log_file: also write the log there.
@@ -54,18 +56,29 @@ class RunOptions:
     log_file: str | None = None
 
     def __post_init__(self) -> None:
-        if self.limit is not None and self.limit < 1:
-            raise ConfigError(f"limit: {self.limit} is invalid; give a whole number of 1 or more, or null for all")
+        check_range(self, "limit", "max_in_flight", low=1)
+        check_range(self, "fail_on_error", low=0, high=1)
         if self.seeds is not None:
             _check_seeds(self.seeds, self.run_name)
-        if self.max_in_flight < 1:
-            raise ConfigError(f"max_in_flight: {self.max_in_flight} is invalid; give a whole number of 1 or more")
-        if not 0 <= self.fail_on_error <= 1:
-            raise ConfigError(f"fail_on_error: {self.fail_on_error} is not a share; give a number from 0 to 1")
         if not self.stages:
             raise ConfigError("stages: empty; allowed values: generate, score, judge")
-        if self.run_name is not None and not re.fullmatch(r"[\w.=-]+", self.run_name):
-            raise ConfigError(f"run_name: {self.run_name!r} is not a folder name; use letters, digits and . - _ =")
+        if self.run_name is not None and not re.fullmatch(r"[\w=-][\w.=-]*", self.run_name):
+            raise ConfigError(
+                f"run_name: {self.run_name!r} is not a folder name; use letters, digits and . - _ =, and no dot at the"
+                " beginning"
+            )
+        if self.run_name is not None:
+            _check_length(self.run_name, "run_name")
+
+    def failures_allowed(self, total: int) -> int:
+        """How many of `total` items may fail before a run stops: the share `fail_on_error` of them.
+
+        One failure is always allowed where any is (a share above 0), for one is no share of a few samples; all of
+        them never are.
+        """
+        if not self.fail_on_error:
+            return 0
+        return min(max(1, int(self.fail_on_error * total)), max(0, total - 1))
 
 
 def _check_seeds(seeds: Sequence[int], run_name: str | None) -> None:
@@ -147,9 +160,20 @@ def _benchmark(thing: Any) -> Benchmark:
 
 def _named(thing: Any, key: str) -> Any:
     """The object itself, if its name can be a folder's."""
-    if not isinstance(thing.name, str) or not thing.name or "/" in thing.name or thing.name.startswith("."):
-        raise ConfigError(f"{key}.name: {thing.name!r} is not a valid folder name; give a name without '/'")
+    name = thing.name
+    if not isinstance(name, str) or not name.strip() or re.search(r"[/\\]", name) or name.startswith("."):
+        raise ConfigError(f"{key}.name: {name!r} is not a valid folder name; give a name without '/'")
+    if not name.isprintable():
+        raise ConfigError(f"{key}.name: {name!r} holds control or invisible characters; leave them out")
+    _check_length(name, f"{key}.name")
     return thing
+
+
+def _check_length(name: str, key: str) -> None:
+    if len(name.encode(errors="replace")) > _LONGEST_NAME:
+        raise ConfigError(
+            f"{key}: {name[:20]!r}... is too long for a folder's name; give {_LONGEST_NAME} bytes at most"
+        )
 
 
 def seed_runs(config: RunConfig) -> list[RunConfig]:

@@ -1,15 +1,27 @@
 """Engines: text in, text out. `vllm`, `openai` and `hf` behind one protocol, and the durable store in front of them."""
 
-from roleeval.engines._protocol import Engine, EngineOptions, LoraNeed, ModelSource, Served, ServedElsewhere
+from roleeval.engines._protocol import (
+    Engine,
+    EngineOptions,
+    Holds,
+    LoraNeed,
+    Measures,
+    ModelSource,
+    Served,
+    ServedElsewhere,
+)
 from roleeval.engines.fingerprint import adapter_fingerprint, model_fingerprint
 from roleeval.engines.lora import check_adapter, load_adapter
-from roleeval.engines.store import CompletionStore, StoredEngine, Usage, likelihood_key, request_key
+from roleeval.engines.store import CompletionStore, likelihood_key, request_key
+from roleeval.engines.stored import StoredEngine, Usage
 
 __all__ = [
     "CompletionStore",
     "Engine",
     "EngineOptions",
+    "Holds",
     "LoraNeed",
+    "Measures",
     "ModelSource",
     "Served",
     "ServedElsewhere",

@@ -166,6 +166,33 @@ class Renders(Protocol):
 
 
 @runtime_checkable
+class Measures(Protocol):
+    """An engine that knows a model's context before it loads it."""
+
+    def require_room(self, request: Request) -> None:
+        """Refuses a request that cannot be sent, or cannot fit; loads a tokenizer at most.
+
+        Raises:
+            ConfigError: the model has no chat template, or one that refuses or loses turns.
+            ContextOverflowError: it does not fit.
+        """
+        ...
+
+
+@runtime_checkable
+class Holds(Protocol):
+    """An engine whose memory for what it has read of chats may be too small for all that are in flight."""
+
+    def hold(self, tokens: int) -> int | None:
+        """Asks for room for so many tokens, before the engine starts; loads nothing.
+
+        Returns:
+            How many tokens there will be room for; None where that is not known.
+        """
+        ...
+
+
+@runtime_checkable
 class EngineOptions(Protocol):
     """The options of one kind of engine: a frozen dataclass that Hydra reaches by `_target_`."""
 

@@ -103,7 +103,7 @@ class Template:
         Raises:
             ConfigError: see `read_template_file`, `moment`.
         """
-        found = {name: _read(source, name) for name in _FILES}
+        found = {name: model_file(source, name) for name in _FILES}
         config = _object(found["tokenizer_config.json"])
         if source.chat_template:
             text: Any = read_template_file(source.chat_template)
@@ -166,6 +166,14 @@ class Template:
 
 class RefusedError(ValueError):
     """What a template's raise_exception says."""
+
+
+def no_template(name: str) -> str:
+    """The sentence on a model without a chat template."""
+    return (
+        f"{name} has no chat template: set model.source.chat_template to a Jinja file, or use a benchmark or a prompt"
+        " format that sends raw prompts"
+    )
 
 
 def refusal(name: str, roles: Sequence[ChatRole], error: object) -> str:
@@ -267,7 +275,8 @@ def _generation_tag() -> Any:
     return Generation
 
 
-def _read(source: ModelSource, name: str) -> str:
+def model_file(source: ModelSource, name: str) -> str:
+    """A text file of a model's folder, or of a hub's local cache; "" where there is none."""
     file: Path | None = Path(source.path) / name
     if not Path(source.path).is_dir():
         file = _cached(source, name)
@@ -354,6 +363,23 @@ class Prompts:
             self._template.check(roles)
             self._checked.add(roles)
         return self._facts
+
+    def check(self, request: Request) -> None:
+        """Refuses a request that this model can never be sent, as far as its files tell; loads nothing.
+
+        Raises:
+            ConfigError: it has no chat template, or one that refuses or loses turns.
+        """
+        self.key(request)
+        if request.messages is not None and self._template is None and self._has_none:
+            raise ConfigError(no_template(self.source.path))
+
+    @cached_property
+    def _has_none(self) -> bool:
+        """Whether there is surely no template: none beside a configuration that has none, nor code that might."""
+        config = _object(model_file(self.source, "tokenizer_config.json"))
+        several = (Path(self.source.path) / "additional_chat_templates").is_dir()
+        return bool(config) and not several and not ({"chat_template", "auto_map"} & config.keys())
 
     def to_probe(self, roles: tuple[ChatRole, ...]) -> bool:
         """Whether the tokenizer's own template is still to be tried with this order of roles; says so once."""

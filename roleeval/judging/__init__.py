@@ -4,10 +4,10 @@ A third-party judge needs `Judge`, `Case`, `Question` and `View`; candidates' te
 `read_verdict`; `judge_messages` and `criteria_schema` fill a pack of prompts and criteria.
 """
 
-from roleeval.judging._calls import ask
+from roleeval.judging._calls import TOO_LONG, ask
 from roleeval.judging._controls import Control, control_record, controls
 from roleeval.judging._faults import Fault, load_faults, spoil
-from roleeval.judging._fence import disarmed, echoes, fence_token, fenced, quoted
+from roleeval.judging._fence import disarmed, echoes, fence_token, fenced, quoted, verbatim
 from roleeval.judging._infos import criterion_title, points_info, share_info
 from roleeval.judging._json import check_schema, read_number, read_verdict
 from roleeval.judging._protocol import (
@@ -32,6 +32,7 @@ from roleeval.judging.voice import VoiceJudge
 
 __all__ = [
     "REFERENCES",
+    "TOO_LONG",
     "Answer",
     "Attempt",
     "Case",
@@ -75,4 +76,5 @@ __all__ = [
     "reference",
     "share_info",
     "spoil",
+    "verbatim",
 ]

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from roleeval.engines import StoredEngine
-from roleeval.errors import RoleEvalError, cause_of, concerns_one_item
+from roleeval.errors import ContextOverflowError, RoleEvalError, cause_of, concerns_one_item
 from roleeval.judging._protocol import Attempt, Judge, Judgement, Question, UnusableReplyError
 from roleeval.models.reply import parse_plain
 from roleeval.seeds import derive_seed
@@ -17,6 +17,7 @@ from roleeval.types import AdapterRef, Completion, Request
 _log = logging.getLogger(__name__)
 
 _LAST = 2  # what a scene waits for is served before its judges
+TOO_LONG = "the question does not fit into the judge's context"  # Judgement.reason: an outcome, no fault of the engine
 
 
 async def ask(
@@ -30,7 +31,7 @@ async def ask(
     """Asks until a reply is usable, at most `judge.attempts` times, each time with another seed.
 
     A call without any reply ends the question: engines have retries of their own, and going on would give a resumed
-    run another verdict than an undisturbed one.
+    run another verdict than an undisturbed one. So does a question that does not fit into the judge's context.
 
     Raises:
         EngineDeadError: the engine is gone.
@@ -45,8 +46,10 @@ async def ask(
             if not concerns_one_item(error):
                 raise
             _log.debug("judge %s, %s: %s", judge.name, question.item, cause_of(error), exc_info=error)
-            attempts.append(_attempt(request, None, cause_of(error)))
-            return _judgement(question, repeat, attempts, reason="no reply from the judge", answered=False)
+            too_long = isinstance(error, ContextOverflowError)
+            attempts.append(_attempt(request, None, _told(error, judge)))
+            reason = TOO_LONG if too_long else "no reply from the judge"
+            return _judgement(question, repeat, attempts, reason=reason, answered=False)
         try:
             verdict = _verdict(question, done)
         except UnusableReplyError as error:
@@ -57,6 +60,13 @@ async def ask(
         done_well = _judgement(question, repeat, attempts, reason="", answered=True)
         return replace(done_well, verdict=verdict, status="ok")
     return _judgement(question, repeat, attempts, reason=attempts[-1].error, answered=True)
+
+
+def _told(error: Exception, judge: Judge) -> str:
+    if not isinstance(error, ContextOverflowError):
+        return cause_of(error)
+    engine = "engine" if judge.engine is None else "judge.engine"
+    return error.said(engine=engine, tokens="judge.sampling.max_tokens")
 
 
 def _request(question: Question, judge: Judge, repeat: int, attempt: int) -> Request:

@@ -13,6 +13,7 @@ from roleeval.identity import OUTSIDE_IDENTITY, options
 from roleeval.judging._view import Answer, View
 from roleeval.metrics import MetricInfo
 from roleeval.prompts import PromptPack, load_prompt_pack
+from roleeval.ranges import check_range
 from roleeval.types import FinishReason, Message, Sample, Sampling, Score
 
 # In the place of a run id: the benchmark's reference answers, where they are an opponent.
@@ -112,6 +113,9 @@ class Price:
     input: float
     output: float
 
+    def __post_init__(self) -> None:
+        check_range(self, "input", "output", low=0)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Judge:
@@ -159,14 +163,15 @@ class Judge:
     # win rates are made of it. "ranking": {criterion: {"ranking": letters of the slots, the best first}}. "points":
     # anything else.
     form: ClassVar[Form] = "points"
+    # Where its metrics are about different faults: fault of a control -> its own metric, then others that it may move.
+    # A fault that is not in it is measured on the primary metric.
+    hits: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     def __post_init__(self) -> None:
         if not self.name or not self.name.replace("_", "").replace("-", "").isalnum():
             raise ConfigError(f"judge.name: {self.name!r} is not a valid name; use letters, digits, - and _")
-        if self.attempts < 1 or self.samples_per_item < 1 or self.max_in_flight < 1:
-            raise ConfigError("judge: attempts, samples_per_item and max_in_flight must be whole numbers of 1 or more")
-        if self.controls < 0:
-            raise ConfigError(f"judge.controls: {self.controls} is invalid; give a whole number, 0 for none")
+        check_range(self, "attempts", "samples_per_item", "max_in_flight", low=1, owner="judge")
+        check_range(self, "controls", "retry_temperature", low=0, owner="judge")
         if self.samples_per_item > 1 and self.sampling.temperature == 0:
             raise ConfigError(
                 f"judge.samples_per_item={self.samples_per_item} with sampling.temperature=0 asks for the same text"
@@ -198,6 +203,10 @@ class Judge:
     def view(self) -> View:
         """What of a transcript the judge may see; the answers of its cases hold that and no more."""
         return View(thoughts=self.thoughts)
+
+    def excerpt(self, answer: Answer) -> Answer:
+        """The part of an answer that controls are made of, where the whole would cost too much; here all of it."""
+        return answer
 
     def engine_options(self, default: EngineOptions) -> EngineOptions:
         return default if self.engine is None else self.engine

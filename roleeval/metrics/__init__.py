@@ -17,6 +17,7 @@ from roleeval.metrics._protocol import (
     score_texts,
 )
 from roleeval.metrics.bleu import Bleu
+from roleeval.metrics.cut_off import CUT_OFF, CutOffRate, was_written
 from roleeval.metrics.distinct import DistinctPerRole
 from roleeval.metrics.info import LAST, MetricInfo, Per, Unit, check_declared, infos_of, primary
 from roleeval.metrics.rouge_google import RougeGoogle
@@ -25,12 +26,14 @@ from roleeval.metrics.text_stats import AiSelfReferenceRate, AnswerLength, Empty
 
 __all__ = [
     "ANSWERLESS",
+    "CUT_OFF",
     "LAST",
     "AiSelfReferenceRate",
     "AnswerLength",
     "Bleu",
     "Collector",
     "CorpusMetric",
+    "CutOffRate",
     "DistinctPerRole",
     "EmptyRate",
     "Metric",
@@ -51,11 +54,15 @@ __all__ = [
     "read",
     "reading",
     "score_texts",
+    "was_written",
 ]
 
 
 def default_metrics() -> list[Metric | CorpusMetric]:
-    """Returns every metric of single answers that needs no judge, with default options; new objects on each call."""
+    """Returns every metric of a text that needs no judge, with default options; new objects on each call.
+
+    CutOffRate is not among them: it reads how an answer ended, which files of texts do not say.
+    """
     return [
         RougePltrdy(),
         RougeGoogle(),

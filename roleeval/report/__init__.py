@@ -16,6 +16,7 @@ from roleeval.report.found.collect import Collection, NotShown, RunResult, colle
 from roleeval.report.render.markdown import table_lines
 from roleeval.report.render.terminal import print_table
 from roleeval.report.tables.columns import ordered, value_text
+from roleeval.report.tables.published import published_values
 from roleeval.report.tables.tables import NOTHING, Cell, Table
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ __all__ = [
     "ordered",
     "print_report",
     "print_table",
+    "published_values",
     "table_lines",
     "value_text",
     "write_report",
@@ -97,11 +99,10 @@ class Report:
 
     def show(self, console: "Console | None" = None, *, published: bool = True) -> int:
         """See `print_report`."""
-        from rich.console import Console as RichConsole
-
+        from roleeval.report.render.console import standard_output
         from roleeval.report.render.terminal import print_collection
 
-        console = console or RichConsole(highlight=False)
+        console = console or standard_output()
         print_collection(self._collection, console, self._compared, self._ratings, published=published)
         return len(self._collection.runs)
 

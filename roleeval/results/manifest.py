@@ -225,6 +225,11 @@ class Manifest:
         return self.samples.statuses.get("engine_failed", 0)
 
     @property
+    def outgrown_samples(self) -> int:
+        """Samples that outgrew the model's context."""
+        return self.samples.statuses.get("context_overflow", 0)
+
+    @property
     def judge_records(self) -> dict[str, JudgeRecord]:
         """Column -> record, of single judges."""
         return {column: record for column, record in self.judges.items() if isinstance(record, JudgeRecord)}

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from roleeval.config import RunConfig
 from roleeval.engines import StoredEngine
 from roleeval.errors import cause_of
-from roleeval.judging import Case, Judge, ask, members
+from roleeval.judging import TOO_LONG, Case, Judge, ask, members
 from roleeval.stages.cast import judge_model
 from roleeval.stages.runtime import Runtime
 from roleeval.types import AdapterRef, Sample, Transcript
@@ -100,7 +100,7 @@ class JudgingAhead:
             for question in bench.judge.questions(case):
                 for repeat in range(bench.judge.samples_per_item):
                     judgement = await ask(question, bench.judge, bench.engine, repeat=repeat, adapter=bench.adapter)
-                    if not judgement.answered:
+                    if not judgement.answered and judgement.reason != TOO_LONG:
                         return False
         except Exception as error:  # a judge's errors are no errors of what is being generated
             _log.debug("judging ahead ends: %s", cause_of(error), exc_info=error)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from roleeval.benchmarks import Staged
+from roleeval.benchmarks import Helper, Keys, Staged
 from roleeval.config import RunConfig
 from roleeval.engines import EngineOptions
 from roleeval.judging import Judge, members
@@ -22,6 +22,19 @@ def helpers(config: RunConfig) -> dict[str, Asked]:
         )
         for name, helper in config.benchmark.helpers().items()
     }
+
+
+def helper_keys(config: RunConfig) -> dict[str, Keys]:
+    """Where the settings of the benchmark's helpers stand, by name."""
+    found = config.benchmark.helpers() if isinstance(config.benchmark, Staged) else {}
+    return {name: _keys(name, helper) for name, helper in found.items()}
+
+
+def _keys(name: str, helper: Helper) -> Keys:
+    engine = f"benchmark.{name}.engine" if helper.engine is not None else "engine"
+    if helper.model is not None:
+        return Keys(engine, f"benchmark.{name}.model.sampling.max_tokens")
+    return Keys(engine, helper.tokens_key or f"benchmark.{name}.sampling.max_tokens")
 
 
 def judge_model(judge: Judge, config: RunConfig) -> Asked:

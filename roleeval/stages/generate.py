@@ -8,25 +8,29 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from roleeval.benchmarks import Actor, SelfScored
-from roleeval.config import RunConfig, as_config, masked
-from roleeval.engines import Engine, Usage
+from roleeval.benchmarks import Actor, Foreseen, SelfScored
+from roleeval.config import RunConfig, RunOptions, as_config
+from roleeval.engines import Engine, Measures, Usage
 from roleeval.errors import ConfigError, EngineError, cause_of, concerns_one_item
 from roleeval.identity import places
+from roleeval.judging import members
+from roleeval.metrics import was_written
 from roleeval.models import base_parameters
 from roleeval.results import ResultFolder
 from roleeval.results.folder import TranscriptWriter
 from roleeval.results.manifest import FORMAT, Manifest, read_manifest
 from roleeval.results.provenance import provenance
+from roleeval.secrets import masked
 from roleeval.stages import cast
 from roleeval.stages.ahead import JudgingAhead
+from roleeval.stages.foresee import Foresight, foresee
 from roleeval.stages.notices import notices
 from roleeval.stages.outcome import RunOutcome
 from roleeval.stages.progress import make_progress
 from roleeval.stages.reasoning import ReasoningSeen
 from roleeval.stages.runtime import Runtime
 from roleeval.stages.score import Scoring, metrics_hash
-from roleeval.types import Sample, Score, Transcript, Turn
+from roleeval.types import MODEL, WITHOUT_REPLY, Message, Request, Sample, Sampling, Score, Transcript, Turn
 from roleeval.workers import in_flight
 
 log = logging.getLogger("roleeval")
@@ -47,24 +51,79 @@ class Job:
 
 
 @dataclass
+class _CutOff:
+    """Counts the turns that ended at their token limit, by who spoke."""
+
+    turns: Counter[str] = field(default_factory=Counter)
+    cut: Counter[str] = field(default_factory=Counter)
+
+    def add(self, transcript: Transcript) -> None:
+        for turn in transcript.turns:
+            if was_written(turn):
+                self.turns[turn.part] += 1
+                self.cut[turn.part] += turn.finish_reason == "length"
+
+    def warn(self, actor: Actor) -> None:
+        """Warns of limits that most answers reached."""
+        for part, count in self.cut.items():
+            speaker = actor if part == MODEL else actor.helpers.get(part)
+            if count * 2 <= self.turns[part] or speaker is None:
+                continue
+            log.warning(
+                "%d of %d %s were cut off at %s=%d: their length is that of the limit, and scores may depend on it."
+                " Raise it",
+                count,
+                self.turns[part],
+                "answers" if part == MODEL else f"turns of {part}",
+                speaker.keys.tokens,
+                speaker.model.sampling.max_tokens,
+            )
+
+
+@dataclass
 class _Tally:
-    """Counts the episodes' outcomes; raises if more calls failed than `fail_on_error` allows."""
+    """Counts the episodes' outcomes; raises if more failed than are allowed (RunOptions.failures_allowed)."""
 
     planned: int
-    fail_on_error: float
+    options: RunOptions
     statuses: Counter[str] = field(default_factory=Counter)
     tokens: Counter[str] = field(default_factory=Counter)
     reasoning: ReasoningSeen = field(default_factory=ReasoningSeen)
+    cut_off: _CutOff = field(default_factory=_CutOff)
+    overflow: str = ""  # the first sample that outgrew the context, and by how much
 
     def add(self, transcript: Transcript) -> None:
         self.statuses[transcript.status] += 1
         self.reasoning.add(transcript)
+        self.cut_off.add(transcript)
         for turn in transcript.turns:
             self.tokens["prompt"] += turn.prompt_tokens
             self.tokens["output"] += turn.output_tokens
         failed = self.statuses["engine_failed"]
-        if transcript.status == "engine_failed" and failed > int(self.fail_on_error * self.planned):
-            raise EngineError(_too_many(failed, self.planned, self.fail_on_error, transcript))
+        if transcript.status == "engine_failed" and failed > self.options.failures_allowed(self.planned):
+            raise EngineError(self._too_many(failed, transcript))
+        if transcript.status == "context_overflow" and not self.overflow:
+            self.overflow = f"{transcript.sample_id}: {_error(transcript)}"
+
+    def _too_many(self, failed: int, transcript: Transcript) -> str:
+        kept = "What was generated is kept; fix" if self.statuses.total() > failed else "Fix"
+        return (
+            f"{failed} of {self.planned} samples failed, more than fail_on_error={self.options.fail_on_error} allows;"
+            f" the last one: {_error(transcript)}. {kept} the cause and run the same command again"
+        )
+
+    def warn(self, actor: Actor) -> None:
+        """Says what a reader of the scores has to know of the answers."""
+        self.reasoning.warn(actor.model)
+        self.cut_off.warn(actor)
+        if self.overflow:
+            log.warning(
+                "%d of %d samples outgrew the model's context (context_overflow): what was played is kept, their scores"
+                " are missing. The first: %s",
+                self.statuses["context_overflow"],
+                self.planned,
+                self.overflow,
+            )
 
 
 async def generate(job: Job) -> RunOutcome:
@@ -75,14 +134,15 @@ async def generate(job: Job) -> RunOutcome:
         RoleEvalError: an engine is dead, too many samples failed, a file could not be written.
     """
     config, begin = job.config, time.perf_counter()
-    tally = _Tally(_planned(config), config.options.fail_on_error)
+    tally = _Tally(_planned(config), config.options)
     parameters = {"base": base_parameters(config.model.source), "adapters": asdict(config.model.adapter_parameters())}
     scoring = Scoring(config, tally.planned)
     for notice in notices(config):
         log.warning("%s", notice)
+    await _openable(job)
     async with _actor(job) as (actor, usage):
-        await _play(job, actor, usage, tally, scoring)
-    tally.reasoning.warn(config.model)
+        await _play(job, actor, usage, tally, scoring, foresee(config, actor))
+    tally.warn(actor)
     job.folder.judgements.unlink(missing_ok=True)  # of older answers
     stages = {"generate": "done"}
     if "score" in config.options.stages:
@@ -91,6 +151,20 @@ async def generate(job: Job) -> RunOutcome:
     session = _session(tally, usage, time.perf_counter() - begin)
     job.folder.write_manifest(_manifest(job, tally, parameters, session, stages))
     return RunOutcome(job.folder, skipped=False, failed_samples=tally.statuses["engine_failed"])
+
+
+async def _openable(job: Job) -> None:
+    """Refuses a judge's model that can never be asked, before anything is generated for it.
+
+    Raises:
+        ConfigError: it has no chat template.
+    """
+    config = job.config
+    for judge in members(config.judge) if config.judge is not None and "judge" in config.options.stages else ():
+        options, model = cast.judge_model(judge, config)
+        engine = await job.runtime.engine(options, model)
+        if isinstance(engine, Measures):
+            engine.require_room(Request((Message("user", "Who?"),), Sampling(max_tokens=1), 0))
 
 
 def _planned(config: RunConfig) -> int:
@@ -106,9 +180,10 @@ async def _actor(job: Job) -> AsyncIterator[tuple[Actor, Usage]]:
     config, usage = job.config, Usage()
     model = await job.runtime.stored(config.engine, config.model, config.options, usage)
     helpers: dict[str, Actor] = {}
+    keys = cast.helper_keys(config)
     for name, (options, helper) in cast.helpers(config).items():
         engine = await job.runtime.stored(options, helper, config.options, usage)
-        helpers[name] = Actor(helper, engine, config.options.seed)
+        helpers[name] = Actor(helper, engine, config.options.seed, keys=keys[name])
     try:
         yield Actor(config.model, model, config.options.seed, helpers), usage
     finally:
@@ -116,34 +191,36 @@ async def _actor(job: Job) -> AsyncIterator[tuple[Actor, Usage]]:
             await each.close()
 
 
-async def _play(job: Job, actor: Actor, usage: Usage, tally: _Tally, scoring: Scoring) -> None:
+async def _play(job: Job, actor: Actor, usage: Usage, tally: _Tally, scoring: Scoring, foresight: Foresight) -> None:
     """Plays all episodes, with judges of single answers asked meanwhile, and writes config.yaml and the transcripts."""
     config = job.config
     ahead = await JudgingAhead.of(config, job.runtime)
     title = f"{config.benchmark.name} {config.model.name}"
-    progress = make_progress(config.options.progress, title, tally.planned)
+    longest = config.benchmark.longest if isinstance(config.benchmark, Foreseen) else None
+    progress = make_progress(config.options.progress, title, tally.planned, usage, longest=longest)
     job.folder.write_yaml("config.yaml", masked(as_config(config)))
     try:
         with TranscriptWriter(job.folder.transcripts) as writer, progress:
 
             def finished(sample: Sample, transcript: Transcript, scores: tuple[Score, ...] | None = None) -> None:
                 transcript = _kept(writer, sample, transcript)
-                if transcript.status == "engine_failed":
-                    scores = None if scores is None else tuple(map(_missing, scores))
+                if transcript.status in WITHOUT_REPLY and scores is not None:
+                    scores = tuple(replace(score, value=None, status=transcript.status) for score in scores)
                 scoring.add(sample, transcript, scores)
                 tally.add(transcript)
-                progress.done(transcript, usage)
+                progress.done(transcript)
                 ahead.add(sample, transcript)
 
-            await _episodes(config, actor, finished)
+            await _episodes(config, actor, foresight, finished)
             writer.finish()
         await ahead.close()
     finally:
         await ahead.cancel()
 
 
-async def _episodes(config: RunConfig, actor: Actor, finished: Finished) -> None:
-    benchmark, limit, most = config.benchmark, config.options.limit, config.options.max_in_flight
+async def _episodes(config: RunConfig, actor: Actor, foresight: Foresight, finished: Finished) -> None:
+    benchmark, limit = config.benchmark, config.options.limit
+    most = min(config.options.max_in_flight, foresight.in_flight or config.options.max_in_flight)
     if isinstance(benchmark, SelfScored):
         async for played in benchmark.evaluate(actor, limit=limit, in_flight=most):
             finished(*played)
@@ -151,7 +228,7 @@ async def _episodes(config: RunConfig, actor: Actor, finished: Finished) -> None
 
     async def play(sample: Sample) -> None:
         try:
-            transcript = await benchmark.episode(sample, actor)
+            transcript = foresight.not_played(sample) or await benchmark.episode(sample, actor)
         except Exception as error:
             if not concerns_one_item(error):
                 raise
@@ -210,10 +287,6 @@ def _not_played(sample: Sample, error: Exception) -> Transcript:
     return Transcript(sample.id, "engine_failed", (turn,))
 
 
-def _missing(score: Score) -> Score:
-    return replace(score, value=None, status="engine_failed")
-
-
 def _manifest(
     job: Job, tally: _Tally, parameters: Mapping[str, Any], session: Mapping[str, Any], stages: Mapping[str, str]
 ) -> Manifest:
@@ -255,9 +328,5 @@ def _session(tally: _Tally, usage: Usage, seconds: float) -> dict[str, Any]:
     }
 
 
-def _too_many(failed: int, total: int, share: float, transcript: Transcript) -> str:
-    why = transcript.turns[-1].error if transcript.turns else ""
-    return (
-        f"{failed} of {total} samples failed, more than fail_on_error={share} allows; the last one: {why}."
-        " What was generated is kept; fix the cause and run the same command again"
-    )
+def _error(transcript: Transcript) -> str:
+    return transcript.turns[-1].error if transcript.turns else ""

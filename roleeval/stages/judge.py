@@ -17,6 +17,7 @@ from roleeval.errors import EngineError, ResultError, cause_of, concerns_one_ite
 from roleeval.hashing import digest, file_hash
 from roleeval.identity import class_name
 from roleeval.judging import (
+    TOO_LONG,
     Answer,
     Case,
     Control,
@@ -276,26 +277,26 @@ async def _ask_all(
         for question in _questions(judge, case, each, unasked)
         for repeat in range(judge.samples_per_item)
     ]
-    if len(unasked) > int(options.fail_on_error * len(cases)):
+    if len(unasked) > options.failures_allowed(len(cases)):
         raise EngineError(
             f"judge {judge.name} could not ask about {len(unasked)} of {len(cases)} samples, more than"
             f" fail_on_error={options.fail_on_error} allows; the last one: {[*unasked.values()][-1]}"
         )
     jobs = [_Asking(number, *each) for number, each in enumerate(asked)]
     found: list[Judgement | None] = [None] * len(jobs)
-    allowed, unanswered = int(options.fail_on_error * len(jobs)), 0
+    allowed, unanswered = options.failures_allowed(len(jobs)), 0
 
     async def settle(job: _Asking) -> None:
         nonlocal unanswered
         judgement = await ask(job.question, judge, task.engine, repeat=job.repeat, adapter=task.adapter)
         found[job.number] = judgement
-        unanswered += not judgement.answered
+        unanswered += not judgement.answered and judgement.reason != TOO_LONG
         if unanswered > allowed:
             raise EngineError(_too_many(unanswered, len(jobs), options.fail_on_error, judgement))
         status: Status = "ok" if judgement.status == "ok" else "engine_failed"
-        progress.done(Transcript(job.question.sample_id, status, ()), task.engine.usage)
+        progress.done(Transcript(job.question.sample_id, status, ()))
 
-    with make_progress(options.progress, progress_title, len(jobs)) as progress:
+    with make_progress(options.progress, progress_title, len(jobs), task.engine.usage, longest=1) as progress:
         await in_flight(jobs, settle, most=judge.max_in_flight)
     per_case: list[list[Judgement]] = [[] for _ in cases]
     for job, judgement in zip(jobs, found, strict=True):

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from roleeval.config import masked
 from roleeval.engines import StoredEngine
 from roleeval.judging import Judge, Judgement, Price, mean_or_none
 from roleeval.metrics import MetricInfo
 from roleeval.results.manifest import JudgeModel, JudgeRecord, Manifest, Pack
+from roleeval.secrets import masked
 from roleeval.stages.opponents import Opponents
 from roleeval.types import AdapterRef, Sample, Score, Status
 

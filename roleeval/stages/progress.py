@@ -1,15 +1,26 @@
-"""Progress of a run on the terminal: a bar, a line from time to time, or nothing."""
+"""Progress of a run: a bar on a terminal, a line from time to time elsewhere, or nothing.
 
+Both read the run's usage by themselves, so that a scene of forty calls moves before it is finished. What came from the
+store is in no rate.
+"""
+
+import asyncio
 import logging
 import time
 from types import TracebackType
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from roleeval.engines import Usage
+from roleeval.plain import plain
 from roleeval.types import Transcript
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 log = logging.getLogger("roleeval")
-_LINE_EVERY_S = 10.0
+_LOG_EVERY_S = 10.0  # progress=log
+_LINE_EVERY_S = 30.0  # progress=bar where there is no terminal; short runs have no line
+_ESTIMATE_FROM_S = 60.0
 
 
 class Progress(Protocol):
@@ -21,96 +32,157 @@ class Progress(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def done(self, transcript: Transcript, usage: Usage) -> None: ...
+    def done(self, transcript: Transcript) -> None: ...
 
 
-def make_progress(kind: Literal["bar", "quiet", "log"], title: str, total: int) -> Progress:
-    """A progress display for `total` episodes."""
+def make_progress(
+    kind: Literal["bar", "quiet", "log"], title: str, total: int, usage: Usage, *, longest: int | None = None
+) -> Progress:
+    """A progress display.
+
+    Args:
+        kind: of the display (RunOptions.progress).
+        title: what is done.
+        total: episodes.
+        usage: of the run's engines; read whenever something is shown.
+        longest: calls of an episode at most, where that is known.
+    """
+    pace, title = Pace(total, usage, longest), plain(title)
     if kind == "bar":
-        return _Bar(title, total)
-    return _Lines(title, total, quiet=kind == "quiet")
+        from rich.console import Console
+
+        console = Console(stderr=True)
+        return _Bar(title, pace, console) if console.is_terminal else _Lines(title, pace, every_s=_LINE_EVERY_S)
+    return _Lines(title, pace, every_s=_LOG_EVERY_S if kind == "log" else None, ends=kind == "log")
+
+
+class Pace:
+    """How far a run is, how fast, and how long it will take."""
+
+    def __init__(self, total: int, usage: Usage, longest: int | None = None) -> None:
+        self.total, self._usage, self._longest = total, usage, longest
+        self.finished = self._failed = self._calls = 0
+
+    def done(self, transcript: Transcript) -> None:
+        """Counts a finished episode."""
+        self.finished += 1
+        self._failed += transcript.status == "engine_failed"
+        self._calls += sum(bool(turn.messages) or turn.prompt is not None for turn in transcript.turns) or 1
+
+    def text(self, now: float) -> str:
+        """What there is to say at a moment of time.monotonic(); "" where no call was made yet."""
+        usage = self._usage
+        if usage.begun is None:
+            return f"{usage.stored} from the store" if usage.stored else "loading" if usage.requests else ""
+        seconds = max(now - usage.begun, 1e-9)
+        parts = [
+            f"{usage.asked} calls",
+            f"{usage.stored + usage.generated} turns",
+            f"{usage.output_tokens / seconds:.0f} tokens/s",
+        ]
+        if usage.stored:
+            parts.append(f"{usage.stored} from the store")
+        if self._failed:
+            parts.append(f"{self._failed} failed")
+        left = self.seconds_left(now)
+        return ", ".join([*parts, f"about {_duration(left)} left"] if left is not None else parts)
+
+    def seconds_left(self, now: float) -> float | None:
+        """Seconds to the end at the rate of the calls so far; None in the first minute, and where nothing tells."""
+        usage = self._usage
+        if usage.begun is None or now - usage.begun < _ESTIMATE_FROM_S or not usage.generated:
+            return None
+        each = self._calls / self.finished if self.finished else self._longest
+        if each is None:
+            return None
+        left = max(self.total * each - usage.stored - usage.generated, float(self.total - self.finished))
+        return left * (now - usage.begun) / usage.generated
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 class _Lines:
     """A log line every few seconds (or none at all)."""
 
-    def __init__(self, title: str, total: int, *, quiet: bool) -> None:
-        self._title, self._total, self._quiet = title, total, quiet
-        self._finished = self._failed = 0
+    def __init__(self, title: str, pace: Pace, *, every_s: float | None, ends: bool = False) -> None:
+        """`ends`: the last episode has a line in any case."""
+        self._title, self._pace, self._every_s, self._ends = title, pace, every_s, ends
+        self._timer: asyncio.TimerHandle | None = None
 
     def __enter__(self) -> "_Lines":
-        self._begin = self._next = time.monotonic()
-        self._next += _LINE_EVERY_S
+        self._last = time.monotonic()
+        self._wait()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        return None
+        if self._timer is not None:
+            self._timer.cancel()
 
-    def done(self, transcript: Transcript, usage: Usage) -> None:
-        self._finished += 1
-        self._failed += transcript.status == "engine_failed"
-        now = time.monotonic()
-        if self._quiet or (now < self._next and self._finished < self._total):
+    def _wait(self) -> None:
+        """Says something later, also if no episode has ended until then."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # without a loop only `done` does
             return
-        self._next = now + _LINE_EVERY_S
-        rate = self._finished / max(now - self._begin, 1e-9)
-        log.info(
-            "%s: %d/%d, %.1f samples/s, %.0f tokens/s, about %.0f s left, %d from the store, %d failed",
-            self._title,
-            self._finished,
-            self._total,
-            rate,
-            usage.output_tokens / max(now - self._begin, 1e-9),
-            (self._total - self._finished) / rate,
-            usage.stored,
-            self._failed,
-        )
+        if self._every_s is not None:
+            self._timer = loop.call_later(self._every_s, self._again)
+
+    def _again(self) -> None:
+        self._say_if_due()
+        self._wait()
+
+    def done(self, transcript: Transcript) -> None:
+        self._pace.done(transcript)
+        self._say_if_due(at_once=self._ends and self._pace.finished == self._pace.total)
+
+    def _say_if_due(self, *, at_once: bool = False) -> None:
+        now = time.monotonic()
+        if self._every_s is None or (now - self._last < self._every_s and not at_once):
+            return
+        self._last = now
+        facts = self._pace.text(now)
+        log.info("%s: %d/%d%s", self._title, self._pace.finished, self._pace.total, f", {facts}" if facts else "")
 
 
 class _Bar:
-    """A rich progress bar with rate, tokens/s, time left and failures; redrawn ten times a second at most."""
+    """A rich progress bar; rich draws it ten times a second and asks for its facts by itself."""
 
-    def __init__(self, title: str, total: int) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    def __init__(self, title: str, pace: Pace, console: "Console") -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn
         from rich.progress import Progress as RichProgress
+        from rich.text import Text
 
-        self._bar = RichProgress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[facts]}", markup=False),
-            console=Console(stderr=True),
-            refresh_per_second=10,
-        )
-        self._task = self._bar.add_task(title, total=total, facts="loading")
-        self._finished = self._failed = 0
+        class Facts(ProgressColumn):
+            max_refresh = 0.5
+
+            def render(self, task: Task) -> Text:
+                return Text(pace.text(time.monotonic()))
+
+        columns: list[Any] = [TextColumn("{task.description}", markup=False), BarColumn(bar_width=24)]
+        self._bar = RichProgress(*columns, MofNCompleteColumn(), Facts(), console=console, refresh_per_second=10)
+        self._task = self._bar.add_task(title, total=pace.total)
+        self._pace = pace
         self._drawn = 0.0
 
     def __enter__(self) -> "_Bar":
-        self._begin = time.monotonic()
         self._bar.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._bar.update(self._task, completed=self._pace.finished)
         self._bar.stop()
 
-    def done(self, transcript: Transcript, usage: Usage) -> None:
-        self._finished += 1
-        self._failed += transcript.status == "engine_failed"
+    def done(self, transcript: Transcript) -> None:
+        self._pace.done(transcript)
         now = time.monotonic()
-        if now - self._drawn < 0.1 and self._finished < (self._bar.tasks[0].total or 0):
-            return
-        self._drawn = now
-        seconds = max(now - self._begin, 1e-9)
-        facts = f"{self._finished / seconds:.1f} samples/s  {usage.output_tokens / seconds:.0f} tok/s"
-        if usage.stored:
-            facts += f"  {usage.stored} stored"
-        if self._failed:
-            facts += f"  {self._failed} failed"
-        self._bar.update(self._task, completed=self._finished, facts=facts)
+        if now - self._drawn >= 0.1:
+            self._drawn = now
+            self._bar.update(self._task, completed=self._pace.finished)

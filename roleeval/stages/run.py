@@ -4,6 +4,7 @@ A run is idempotent. Its identity (stages/identity.py) names what it would gener
 generated again, and replies come from the completion store if possible.
 """
 
+import json
 import logging
 from contextlib import nullcontext
 from dataclasses import replace
@@ -72,11 +73,19 @@ async def _generated_and_scored(config: RunConfig, job: Job | None, folder: Resu
     manifest = _sound(folder, generates=generates)
     if job is None or not generates:
         return _from_folder(config, folder)
-    if manifest is None or manifest.failed_samples:
+    if manifest is None or manifest.failed_samples or _has_other_room(manifest, job):
         return await generate(job)
     if not scores or is_scored(folder, manifest, config):
         return RunOutcome(folder, skipped=True)
     return await generate(job) if isinstance(config.benchmark, SelfScored) else rescore(config, folder)
+
+
+def _has_other_room(manifest: Manifest, job: Job) -> bool:
+    """Whether samples outgrew the context of an engine with other options: they may fit into this one's."""
+    if not manifest.outgrown_samples:
+        return False
+    now = json.loads(json.dumps(job.engine.describe().get("options"), default=str))
+    return bool(manifest.engine.get("options") != now)
 
 
 def _sound(folder: ResultFolder, *, generates: bool) -> Manifest | None:

@@ -4,6 +4,7 @@ An engine belongs to one event loop, so all jobs of a sweep run on the same one 
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import asdict
 from pathlib import Path
@@ -11,11 +12,15 @@ from typing import Any, TypeVar
 
 from roleeval.config import RunOptions, checked
 from roleeval.engines import CompletionStore, Engine, EngineOptions, LoraNeed, ModelSource, StoredEngine, Usage
+from roleeval.errors import AdapterError
 from roleeval.hashing import digest
 from roleeval.identity import class_name
 from roleeval.models import PersonaModel, lora_need
 
+_log = logging.getLogger(__name__)
+
 T = TypeVar("T")
+NAMED = 5  # adapters that one error names
 
 
 class Runtime:
@@ -34,6 +39,7 @@ class Runtime:
 
         async def known() -> T:
             self._job = asyncio.current_task()
+            asyncio.get_running_loop().set_exception_handler(_unheard)
             return await job()
 
         try:
@@ -82,11 +88,21 @@ class Runtime:
         """The engine for a model, after every adapter was checked: it may be asked. Loads nothing.
 
         Raises:
-            AdapterError: the engine cannot serve one of the model's adapters.
+            AdapterError: the engine cannot serve one of the model's adapters; several are named together.
         """
         engine = await self.engine(options, model)
-        for adapter in model.adapters():
-            engine.check(adapter)
+        adapters, refused = model.adapters(), []
+        for adapter in adapters:
+            try:
+                engine.check(adapter)
+            except AdapterError as error:
+                refused.append(str(error))
+        if len(refused) > 1:
+            more = f"; and {len(refused) - NAMED} more" if len(refused) > NAMED else ""
+            named = "; ".join(refused[:NAMED])
+            raise AdapterError(f"{len(refused)} of {len(adapters)} adapters cannot be served: {named}{more}")
+        if refused:
+            raise AdapterError(refused[0])
         return engine
 
     async def stored(
@@ -122,6 +138,11 @@ class Runtime:
             store.close()
         self._stores.clear()
         self._runner.close()
+
+
+def _unheard(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What asyncio says of errors that nobody waits for any more: for the log file, never for the terminal."""
+    _log.debug("asyncio: %s", context.get("message"), exc_info=context.get("exception"))
 
 
 def _complete(engine: Any, options: EngineOptions) -> Engine:

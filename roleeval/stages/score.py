@@ -176,12 +176,12 @@ def rescore(config: RunConfig, folder: ResultFolder) -> RunOutcome:
     if is_scored(folder, manifest, config):
         return RunOutcome(folder, skipped=True)
     scoring = Scoring(config, manifest.samples.planned)
-    with make_progress(config.options.progress, "scoring", manifest.samples.planned) as progress:
-        usage, samples = Usage(), []
+    with make_progress(config.options.progress, "scoring", manifest.samples.planned, Usage()) as progress:
+        samples = []
         for sample, transcript in read_transcripts(folder.transcripts):
             scoring.add(sample, transcript)
             samples.append(sample)
-            progress.done(transcript, usage)
+            progress.done(transcript)
     kept = kept_rows(manifest)
     folder.begin_changes(manifest)
     scoring.book.take_over(folder.scores, samples, lambda metric: metric.startswith(JUDGED) and kept(metric))

@@ -14,9 +14,15 @@ from roleeval.config import (
     refuse_secrets,
     seed_runs,
 )
+from roleeval.engines import ModelSource
 from roleeval.errors import ConfigError
+from roleeval.models import Api
 
 CANARY = "sk-canary0123456789abcdef"
+OPENAI = {"_target_": "roleeval.engines.openai.OpenAIOptions", "base_urls": ["http://127.0.0.1:8000/v1"]}
+VLLM = {"_target_": "roleeval.engines.vllm.VllmOptions"}
+JUDGE = {"_target_": "roleeval.judging.RubricJudge"}
+COSER = {"_target_": "roleeval.benchmarks.coser.Coser"}
 
 
 def config(**changes: Any) -> dict[str, Any]:
@@ -63,6 +69,56 @@ def test_a_good_configuration_becomes_typed_objects() -> None:
         ({"stages": []}, ["stages", "generate"]),
         ({"fail_on_error": 5}, ["fail_on_error", "0 to 1"]),
         ({"run_name": "../x"}, ["run_name", "../x"]),
+        ({"run_name": ".."}, ["run_name", "'..'"]),
+        ({"run_name": "."}, ["run_name", "'.'"]),
+        ({"run_name": ".hidden"}, ["run_name", "'.hidden'"]),
+        ({"run_name": "a/b"}, ["run_name", "a/b"]),
+        ({"run_name": ""}, ["run_name"]),
+        ({"run_name": "x" * 300}, ["run_name", "too long"]),
+        ({"model__name": ".."}, ["model.name", "'..'"]),
+        ({"model__name": "a\\b"}, ["model.name"]),
+        ({"model__name": "a\nb"}, ["model.name", "control"]),
+        ({"model__name": "a\x00b"}, ["model.name", "control"]),
+        ({"model__name": " "}, ["model.name"]),
+        ({"model__name": "零" * 100}, ["model.name", "too long"]),
+        ({"limit": True}, ["limit", "not true or false"]),
+        ({"limit": -1}, ["limit", "-1"]),
+        ({"limit": 2.5}, ["limit", "2.5"]),
+        ({"limit": [1]}, ["limit"]),
+        ({"limit": float("nan")}, ["limit"]),
+        ({"seed": True}, ["seed", "not true or false"]),
+        ({"seeds": [True, 2]}, ["seeds", "not true or false"]),
+        ({"fail_on_error": float("nan")}, ["fail_on_error", "nan"]),
+        ({"fail_on_error": "inf"}, ["fail_on_error", "inf"]),
+        ({"model__sampling": {"temperature": -1}}, ["model.sampling.temperature", "-1", "0 or more"]),
+        ({"model__sampling": {"temperature": float("nan")}}, ["model.sampling.temperature", "nan"]),
+        ({"model__sampling": {"temperature": "inf"}}, ["model.sampling.temperature", "inf"]),
+        ({"model__sampling": {"top_p": 2}}, ["model.sampling.top_p", "2", "to 1"]),
+        ({"model__sampling": {"top_p": 0}}, ["model.sampling.top_p", "above 0"]),
+        ({"model__sampling": {"top_k": -1}}, ["model.sampling.top_k", "-1"]),
+        ({"model__sampling": {"repetition_penalty": 0}}, ["model.sampling.repetition_penalty"]),
+        ({"model__sampling": {"max_tokens": 0}}, ["model.sampling.max_tokens", "1 or more"]),
+        ({"model__sampling": {"stop": [""]}}, ["model.sampling.stop", "empty string"]),
+        ({"engine__delay_s": float("inf")}, ["engine.delay_s", "inf"]),
+        ({"engine": OPENAI | {"timeout_s": float("nan")}}, ["engine.timeout_s", "nan"]),
+        ({"engine": OPENAI | {"timeout_s": "inf"}}, ["engine.timeout_s", "inf"]),
+        ({"engine": OPENAI | {"timeout_s": -1}}, ["engine.timeout_s", "-1"]),
+        ({"engine": OPENAI | {"backoff_base_s": -1}}, ["engine.backoff_base_s", "-1"]),
+        ({"engine": OPENAI | {"base_urls": ["http://host:99999/v1"]}}, ["engine.base_urls", "65535"]),
+        ({"engine": OPENAI | {"base_urls": ["http://host:http/v1"]}}, ["engine.base_urls", "port"]),
+        ({"engine": OPENAI | {"base_urls": ["http://host:0/v1"]}}, ["engine.base_urls", "port"]),
+        ({"engine": OPENAI | {"base_urls": ["http://[::1/v1"]}}, ["engine.base_urls"]),
+        ({"engine": OPENAI | {"base_urls": ["http://a b/v1"]}}, ["engine.base_urls", "white space"]),
+        ({"engine": OPENAI | {"extra_body": {"x": float("nan")}}}, ["engine.extra_body.x", "nan"]),
+        ({"engine": VLLM | {"gpu_memory_utilization": 1.5}}, ["engine.gpu_memory_utilization", "1.5"]),
+        ({"engine": VLLM | {"max_model_len": 0}}, ["engine.max_model_len", "0"]),
+        ({"judge": JUDGE | {"attempts": 0}}, ["judge.attempts", "0"]),
+        ({"judge": JUDGE | {"retry_temperature": -1}}, ["judge.retry_temperature", "-1"]),
+        ({"judge": JUDGE | {"sampling": {"top_p": 2}}}, ["judge.sampling.top_p", "2"]),
+        ({"judge": JUDGE | {"engine": OPENAI | {"timeout_s": 0}}}, ["judge.engine.timeout_s", "0"]),
+        ({"judge": JUDGE | {"prices": {"m": {"input": -1, "output": 1}}}}, ["judge.prices", "input", "-1"]),
+        ({"benchmark": COSER | {"protocol": {"sampling": {"temperature": -1}}}}, ["benchmark.protocol.sampling.temp"]),
+        ({"benchmark": COSER | {"protocol": {"rounds": 0}}}, ["benchmark.protocol.rounds", "0"]),
         ({"max_in_flight": 0}, ["max_in_flight"]),
         ({"seed": 1, "seeds": [2, 3]}, ["seed=1", "seeds=[2, 3]", "both set"]),
         ({"seeds": []}, ["seeds", "empty"]),
@@ -126,3 +182,10 @@ def test_one_seed_is_one_run() -> None:
     parsed = parse_config(config(seed=None, seeds=None))
     assert seed_runs(parsed) == [parsed] and parsed.options.seed == 1
     assert as_config(parsed)["seed"] == 1
+
+
+def test_a_served_name_with_a_slash_is_a_models_name() -> None:
+    model = Api(name="Qwen/Qwen3-8B", source=ModelSource("Qwen/Qwen3-8B"))
+    assert (model.name, model.source.path) == ("Qwen--Qwen3-8B", "Qwen/Qwen3-8B")
+    with pytest.raises(ConfigError, match="without '/'"):
+        Api(name="my/model", source=ModelSource("Qwen/Qwen3-8B"))

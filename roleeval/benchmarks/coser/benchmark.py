@@ -4,12 +4,13 @@ Source: CoSER (arXiv 2502.09082), section 5, and its repository; HER (arXiv 2601
 spec/coser.md. docs/coser.md lists the differences from them.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from roleeval.benchmarks._protocol import Opening
 from roleeval.benchmarks._spread import spread
 from roleeval.benchmarks.actor import Actor, Helper
 from roleeval.benchmarks.coser.data import ENVIRONMENT, SPLITS, Scene, read_scenes
@@ -26,6 +27,7 @@ from roleeval.resources import resource
 from roleeval.types import Persona, Sample, Transcript
 
 SplitName = Literal["id", "ood"]
+_TOKENS_PER_WORD = 2  # of a reply that keeps to the word limit, with its thoughts
 _EMBEDDED = "tasks/coser/embedded/test_set.json"
 
 
@@ -143,8 +145,14 @@ class Coser:
 
     def helpers(self) -> Mapping[str, Helper]:
         """See Staged."""
-        helpers = {"environment": self.environment}
-        return helpers | ({"next_speaker": self.next_speaker} if self.nsp == "model" else {})
+        key = "benchmark.protocol.sampling.max_tokens"
+        helpers = {"environment": replace(self.environment, tokens_key=key)}
+        if self.nsp == "model":
+            sampling = self.protocol.for_predictor(self.next_speaker.sampling)
+            if sampling != self.next_speaker.sampling:
+                key = "benchmark.protocol.next_speaker_tokens"
+            helpers["next_speaker"] = replace(self.next_speaker, sampling=sampling, tokens_key=key)
+        return helpers
 
     def prompts(self, *, tags: bool) -> ScenePrompts:
         """What participants are told; with HER's tags for thoughts and actions, or with brackets."""
@@ -152,10 +160,25 @@ class Coser:
 
     async def episode(self, sample: Sample, actor: Actor) -> Transcript:
         """Plays one scene."""
+        return await self._play(sample, actor).run()
+
+    def openings(self, sample: Sample, actor: Actor) -> Iterable[Opening]:
+        """See Foreseen. Everybody hears all that is said."""
+        growth = self.protocol.rounds * self.protocol.word_limit * _TOKENS_PER_WORD
+        for someone in self._play(sample, actor).people().values():
+            yield Opening(someone.actor, someone.persona, someone.system, someone.history, someone.part, growth)
+
+    @property
+    def longest(self) -> int:
+        """See Foreseen: a speaker and, but for the last round, a predictor for each round that is not given."""
+        rounds = self.protocol.rounds - self.continue_from
+        return 2 * rounds - 1 if self.nsp == "model" else rounds
+
+    def _play(self, sample: Sample, actor: Actor) -> Play:
         scene = self._by_id[sample.id]
         own = getattr(actor.model, "reply_format", "plain")
         tags = self.output_format == "tags" or (self.output_format == "auto" and own == "tags")
-        play = Play(
+        return Play(
             scene=scene,
             rules=self.protocol,
             prompts=self.prompts(tags=tags),
@@ -165,7 +188,6 @@ class Coser:
             actor=actor,
             background=self._memory.background(scene, self.protocol.motivation_keys),
         )
-        return await play.run()
 
     def averages(self) -> Mapping[str, tuple[tuple[str, ...], ...]]:
         """The whole benchmark: the mean of the splits' means, or over cases ("id+ood"), as the protocol has it."""

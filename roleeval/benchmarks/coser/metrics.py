@@ -69,6 +69,8 @@ _FACTS = (
         unit="rate",
         recipe="Words between white space, over actor turns that said something.",
         low=0.0,
+        headline=True,
+        position=30,
     ),
     MetricInfo(
         "coser/unanswered_turns",

@@ -28,7 +28,7 @@ from roleeval.benchmarks.coser.text import (
 from roleeval.benchmarks.participant import Participant, given_turn
 from roleeval.errors import UnsupportedRoleError
 from roleeval.models import Hears, heard_her
-from roleeval.types import MODEL, Part, Persona, Status, Transcript, Turn
+from roleeval.types import MODEL, WITHOUT_REPLY, Part, Persona, Status, Transcript, Turn
 
 # Parts other than MODEL. The predictor's turns are asides.
 ENVIRONMENT_PART, PREDICTOR_PART, REFERENCE_PART = "environment", "next_speaker", "reference"
@@ -62,8 +62,8 @@ class Play:
     turns: list[Turn] = field(default_factory=list)
 
     async def run(self) -> Transcript:
-        """Plays the scene to its end, or to the first call that failed in every attempt."""
-        people = self._people()
+        """Plays the scene to its end, or to the first call without a reply (failed in every attempt, or too long)."""
+        people = self.people()
         missing = await self._unsupported(people)
         if missing is not None:
             return Transcript(self.scene.id, "unsupported_role", (missing,))
@@ -74,8 +74,8 @@ class Play:
             assert current is not None
             if number < len(given):
                 self._give(given[number], people)
-            elif not await self._speak(people[current], people):
-                return self._ended("engine_failed")
+            elif (failed := await self._speak(people[current], people)) is not None:
+                return self._ended(failed)
             if number + 1 == self.rules.rounds:
                 break
             if number + 1 < len(given):
@@ -84,8 +84,8 @@ class Play:
                     people[NEXT_SPEAKER].remember(current)
                 continue
             choice = await self._next(current, number, people)
-            if choice is None:
-                return self._ended("engine_failed")
+            if not isinstance(choice, Choice):
+                return self._ended(choice)
             current = choice.speaker
             if current is None:
                 break
@@ -95,7 +95,8 @@ class Play:
     def _ended(self, status: Status) -> Transcript:
         return Transcript(self.scene.id, status, tuple(self.turns))
 
-    def _people(self) -> dict[str, Participant]:
+    def people(self) -> dict[str, Participant]:
+        """Everybody in the scene, with what they are told at its beginning."""
         scene, prompts, helpers = self.scene, self.prompts, self.actor.helpers
         people = {
             name: self._participant(
@@ -144,12 +145,12 @@ class Play:
     async def _call(self, someone: Participant) -> Turn:
         return await someone.speak(sample_id=self.scene.id, turn=len(self.turns), call_attempts=self.attempts)
 
-    async def _speak(self, someone: Participant, people: Mapping[str, Participant]) -> bool:
-        """One turn of a character or the environment; False if its call failed in every attempt."""
+    async def _speak(self, someone: Participant, people: Mapping[str, Participant]) -> Status | None:
+        """One turn of a character or the environment; why its call brought no reply, or None."""
         turn = await self._call(someone)
-        if turn.status == "engine_failed":
+        if turn.status in WITHOUT_REPLY:
             self.turns.append(turn)
-            return False
+            return turn.status
         name = turn.speaker
         tagged = self._tagged(turn)
         if self.prompts.tags and turn.part == MODEL and not isinstance(self.actor.model, Hears):
@@ -164,7 +165,7 @@ class Play:
             someone.remember(with_name(own, name) if self.rules.force_name else own)
         heard = without_name(without_thoughts(tagged)[0], name) if turn.visible else ""
         self._tell(name, heard or turn.visible, people)
-        return True
+        return None
 
     def _tagged(self, turn: Turn) -> str:
         """A character's turn as others hear it where characters write HER's tags: actions keep theirs; else ""."""
@@ -196,8 +197,8 @@ class Play:
             if name != speaker:
                 someone.hear(f"{speaker}: {heard}")
 
-    async def _next(self, current: str, number: int, people: Mapping[str, Participant]) -> Choice | None:
-        """Who is next; None if the predictor's call failed in every attempt."""
+    async def _next(self, current: str, number: int, people: Mapping[str, Participant]) -> Choice | Status:
+        """Who is next, or why the predictor's call brought no reply."""
         draw = Draw(self.actor.run_seed, self.scene.id, len(self.turns))
         if self.nsp == "reference":
             lines = self.scene.lines[number + 1 :]
@@ -211,11 +212,11 @@ class Play:
         )
         return choice
 
-    async def _predict(self, current: str, number: int, predictor: Participant, draw: Draw) -> Choice | None:
+    async def _predict(self, current: str, number: int, predictor: Participant, draw: Draw) -> Choice | Status:
         turn = await self._call(predictor)
-        if turn.status == "engine_failed":
+        if turn.status in WITHOUT_REPLY:
             self.turns.append(turn)
-            return None
+            return turn.status
         own = turn.own_history or turn.visible
         predictor.remember(own)
         answer, note = read_answer(turn.visible, self.scene.speakers, form=self.rules.next_speaker_reply)

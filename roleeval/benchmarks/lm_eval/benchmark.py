@@ -22,15 +22,16 @@ from roleeval.benchmarks.rolebench import RoleBench
 from roleeval.errors import ConfigError, DataError, UnsupportedRoleError
 from roleeval.hashing import digest
 from roleeval.identity import OUTSIDE_IDENTITY, options
-from roleeval.metrics import MetricInfo, Per
+from roleeval.metrics import CutOffRate, MetricInfo, Per
 from roleeval.models import PersonaModel
 from roleeval.prompts import load_prompt_pack
-from roleeval.types import Language, Persona, Sample, Score, Status, Transcript, Turn
+from roleeval.types import WITHOUT_REPLY, Language, Persona, Sample, Score, Status, Transcript, Turn
 
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 # The seeds that lm-eval's own command line uses: few-shot examples are then the same.
 _RANDOM_SEED, _FEWSHOT_SEED = 0, 1234
 # lm-eval's metrics of one document that are fractions.
+_WRITES = "generate_until"  # lm-eval's output type of tasks whose answers are generated
 _SHARES = frozenset({"acc", "acc_norm", "acc_bytes", "acc_mutual_info", "exact_match", "em", "f1"})
 
 
@@ -154,7 +155,7 @@ class LmEval:
             ConfigError: names the task or the role, and the key.
         """
         for name, task in self._loaded["tasks"].items():
-            if task.OUTPUT_TYPE != "generate_until" and not actor.engine.likelihoods:
+            if task.OUTPUT_TYPE != _WRITES and not actor.engine.likelihoods:
                 raise ConfigError(
                     f"benchmark.tasks: {name} asks for likelihoods of given texts ({task.OUTPUT_TYPE}), which this"
                     " engine does not support; use engine=vllm or engine=hf, or a task of output type generate_until"
@@ -205,7 +206,7 @@ class LmEval:
         finally:
             bridge.close()
         self._results.clear()
-        self._results.update(results=found["results"], failed=set())
+        self._results.update(results=found["results"], failed={})
         index = 0
         for name, task in tasks.items():
             for rows in _by_document(found["samples"][name]):
@@ -228,10 +229,13 @@ class LmEval:
             labels={"doc_hash": rows[0]["doc_hash"]},
         )
         status = _status(turns)
-        if status == "engine_failed":
-            self._results["failed"].add(name)
-        scores = tuple(_scores(task, rows, status))
-        return sample, Transcript(sample_id, status, turns), scores
+        if status in WITHOUT_REPLY:
+            self._results["failed"].setdefault(name, status)
+        transcript = Transcript(sample_id, status, turns)
+        scores = list(_scores(task, rows, status))
+        if task.OUTPUT_TYPE == _WRITES:
+            scores += CutOffRate().score(sample, transcript)
+        return sample, transcript, tuple(scores)
 
     def corpus_scores(self) -> Iterable[tuple[str, str, Score]]:
         """See SelfScored.corpus_scores: lm-eval's own value of every metric that is not a mean over documents."""
@@ -241,21 +245,22 @@ class LmEval:
                 metric, comma, way = key.partition(",")
                 if not comma or metric in means or metric.endswith("_stderr") or metric not in task.aggregation():
                     continue
-                failed = name in self._results["failed"]
-                yield name, name, _score(metric, way, None if failed else value, "engine_failed" if failed else "ok")
+                failed = self._results["failed"].get(name)
+                yield name, name, _score(metric, way, None if failed else value, failed or "ok")
 
     def infos(self) -> Sequence[MetricInfo]:
-        """See SelfScored: every metric of every task, with the direction that lm-eval gives."""
+        """See SelfScored: every metric of every task, with the direction that lm-eval gives; and how answers ended."""
         directions: dict[str, set[bool | None]] = {}
         means: set[str] = set()
-        for task in self._loaded["tasks"].values():
+        tasks = self._loaded["tasks"].values()
+        for task in tasks:
             means |= _means(task)
             for metric in task.aggregation():
                 directions.setdefault(metric, set()).add(task.higher_is_better().get(metric))
         return [
             _info(metric, found.pop() if len(found) == 1 else None, per="sample" if metric in means else "cluster")
             for metric, found in directions.items()
-        ]
+        ] + (list(CutOffRate().infos()) if any(task.OUTPUT_TYPE == _WRITES for task in tasks) else [])
 
     def averages(self) -> Mapping[str, tuple[tuple[str, ...], ...]]:
         return {}
@@ -331,9 +336,11 @@ def _by_document(rows: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 
 
 def _status(turns: tuple[Turn, ...]) -> Status:
+    """How a document ended: a call without a reply decides, first of all one that is to be asked again."""
     statuses = [turn.status for turn in turns]
-    if "engine_failed" in statuses:
-        return "engine_failed"
+    worst = next((status for status in statuses if status in WITHOUT_REPLY), None)
+    if worst is not None:
+        return "engine_failed" if "engine_failed" in statuses else worst
     return next((status for status in statuses if status != "ok"), "ok")
 
 
@@ -342,7 +349,7 @@ def _scores(task: Any, rows: list[dict[str, Any]], status: Status) -> Iterator[S
     for row in rows:
         for metric in row["metrics"]:
             if metric in means:
-                yield _score(metric, row["filter"], None if status == "engine_failed" else row[metric], status)
+                yield _score(metric, row["filter"], None if status in WITHOUT_REPLY else row[metric], status)
 
 
 def _score(metric: str, way: str, value: Any, status: Status) -> Score:

@@ -17,11 +17,11 @@ from typing import Any
 from lm_eval.api.model import TemplateLM
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
-from roleeval.benchmarks.actor import Actor
+from roleeval.benchmarks.actor import Actor, status_of, told
 from roleeval.engines.chat import load_tokenizer, render_prompt
 from roleeval.engines.fingerprint import pinned
 from roleeval.engines.template import Prompts, opened_reasoning
-from roleeval.errors import cause_of, concerns_one_item
+from roleeval.errors import concerns_one_item
 from roleeval.seeds import derive_seed
 from roleeval.types import (
     Completion,
@@ -205,7 +205,7 @@ class PersonaLM(TemplateLM):  # type: ignore[misc]
             if not concerns_one_item(error):
                 raise
             log.debug("lm-eval: a likelihood failed", exc_info=error)
-            return self._turn(context, raw=continuation, status="engine_failed", finish="error", error=cause_of(error))
+            return self._failed(context, error, raw=continuation)
         turn = self._turn(context, raw=continuation, status="ok", finish="stop")
         return replace(
             turn,
@@ -233,7 +233,7 @@ class PersonaLM(TemplateLM):  # type: ignore[misc]
             if not concerns_one_item(error):
                 raise
             log.debug("lm-eval: %s/%s failed", request.task_name, request.doc_id, exc_info=error)
-            return self._turn(context, raw="", status="engine_failed", finish="error", seed=seed, error=cause_of(error))
+            return self._failed(context, error, seed=seed)
         text = done.text.removeprefix(asked.prefill)
         # Where nothing was taken out the text stays as it is: tasks on code read its leading spaces.
         visible = text if reply.visible == text.strip() else reply.visible
@@ -304,6 +304,10 @@ class PersonaLM(TemplateLM):  # type: ignore[misc]
             max_tokens=limit,
             stop=stop,
         )
+
+    def _failed(self, context: str, error: Exception, *, raw: str = "", seed: int = 0) -> Turn:
+        said = told(error, self._actor.keys)
+        return self._turn(context, raw=raw, status=status_of(error), finish="error", seed=seed, error=said)
 
     def _turn(
         self, context: str, *, raw: str, status: Status, finish: FinishReason, seed: int = 0, error: str = ""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from roleeval.engines._adapter_effect import PROBE, AdapterEffects
 from roleeval.engines._protocol import LoraNeed, ModelSource
+from roleeval.engines._room import Room, require_room
 from roleeval.engines._thread import in_own_thread
 from roleeval.engines.chat import (
     check_first,
@@ -96,6 +97,7 @@ class HfEngine:
         self._options = options
         self._source = source = pinned(source)
         self._prompts = Prompts(source)
+        self._room = Room(source, options.max_model_len)
         self._versions = {name: importlib.metadata.version(name) for name in ("transformers", "torch", "peft")}
         self._fingerprint = digest(
             "hf",
@@ -195,12 +197,7 @@ class HfEngine:
         if request.adapter is not None:
             self.check(request.adapter)
         tokens, begun = opened_prompt(self._tokenizer, request, prompts=self._prompts)
-        limit = request.sampling.max_tokens
-        if len(tokens) + limit > self._max_model_len:
-            raise EngineError(
-                f"a prompt of {len(tokens)} tokens and {limit} new tokens exceed the limit of {self._max_model_len} for"
-                f" {self._source.path}; lower model.sampling.max_tokens or raise engine.max_model_len"
-            )
+        self._require_room(len(tokens), request.sampling.max_tokens)
         job = Job(request, tokens, asyncio.get_running_loop().create_future())
         self._enqueue(job, request.sampling)
         ended = await job.future
@@ -218,11 +215,7 @@ class HfEngine:
         if request.adapter is not None:
             self.check(request.adapter)
         prompt, continuation = scored_token_ids(self._tokenizer, request, prompts=self._prompts)
-        if len(prompt) + len(continuation) > self._max_model_len:
-            raise EngineError(
-                f"a prompt of {len(prompt)} tokens and a text of {len(continuation)} to score exceed the limit of"
-                f" {self._max_model_len} for {self._source.path}; raise engine.max_model_len"
-            )
+        self._require_room(len(prompt), len(continuation), what="tokens to score")
         job = ScoreJob(request, prompt, continuation, asyncio.get_running_loop().create_future())
         self._enqueue(job, None)
         return await job.future
@@ -231,6 +224,13 @@ class HfEngine:
         """See Engine.scored_length. One token less than fits: what vllm can score, so that both cut texts alike."""
         await self.start()
         return self._max_model_len - 1
+
+    def require_room(self, request: Request) -> None:
+        """See Measures."""
+        self._room.require(request, self._prompts)
+
+    def _require_room(self, prompt: int, new: int, *, what: str = "new tokens") -> None:
+        require_room(prompt, new, context=self._max_model_len, model=self._source.path, limited=True, what=what)
 
     def _check_open(self) -> None:
         if self._worker is None:

@@ -1,11 +1,10 @@
 """Checks the openai engine's options: they may not contain a secret, and no message repeats one."""
 
-import re
 from collections.abc import Iterator, Mapping
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
-from roleeval.engines._secrets import KEY_PREFIXES, secret_name, secret_value
 from roleeval.errors import ConfigError
+from roleeval.secrets import literal_key, secret_name, secret_value
 
 
 def checked_url(url: str) -> str:
@@ -14,9 +13,14 @@ def checked_url(url: str) -> str:
     Raises:
         ConfigError: it is none, or carries credentials or a query.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError("engine.base_urls: expected http(s)://host[:port]/path, for example http://127.0.0.1:8000/v1")
+    parts = _split(url)
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigError(
+            "engine.base_urls: expected http(s)://host[:port]/path with a port from 1 to 65535, for example"
+            " http://127.0.0.1:8000/v1"
+        )
+    if " " in url or not url.isprintable():
+        raise ConfigError(f"engine.base_urls: the URL of {parts.hostname} holds white space or control characters")
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
         raise ConfigError(
             f"engine.base_urls: the URL of {parts.hostname} carries credentials or a query; keys go in the environment"
@@ -25,13 +29,22 @@ def checked_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def _split(url: str) -> SplitResult | None:
+    """The parts of a URL; None where it has none, or a port that is none."""
+    try:
+        parts = urlsplit(url)
+        return parts if parts.port != 0 else None
+    except ValueError:
+        return None
+
+
 def check_key_variable(name: str) -> None:
     """Checks that engine.api_key_env is the name of a variable and not a key.
 
     Raises:
         ConfigError: it looks like a key.
     """
-    if _looks_like_a_key(name):
+    if literal_key(name):
         raise ConfigError(
             "engine.api_key_env is the name of an environment variable, not a key (the given value is not repeated"
             " here). Export the key (OPENAI_API_KEY=...) and give the variable's name"
@@ -45,7 +58,7 @@ def check_extra_body(extra_body: Mapping[str, object]) -> None:
         ConfigError: names the field that looks like one.
     """
     for path, value in _leaves("engine.extra_body", extra_body):
-        if secret_name(path) or (isinstance(value, str) and value.startswith(KEY_PREFIXES)):
+        if secret_name(path) or secret_value(value):
             raise ConfigError(f"{path} looks like a secret; only the key that engine.api_key_env names is sent")
 
 
@@ -61,13 +74,6 @@ def check_name(option: str, name: str | None) -> None:
         raise ConfigError(f"{option} is empty; give a name, or leave it out")
     if "://" in name or secret_value(name):
         raise ConfigError(f"{option} is a name for what is served, such as qwen-7b-may, not an address and not a key")
-
-
-def _looks_like_a_key(name: str) -> bool:
-    if len(name) > 64 or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name.startswith(KEY_PREFIXES):
-        return True
-    # Keys that are identifiers by chance; environment variables that long are written in capitals.
-    return len(name) >= 20 and bool(re.search("[a-z]", name)) and bool(re.search("[0-9]", name))
 
 
 def _leaves(path: str, value: object) -> Iterator[tuple[str, object]]:

@@ -5,18 +5,19 @@ earlier reports in store.py; the manifest has them. They are not part of the fin
 reports more after an update would lose all its texts.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from roleeval.engines._protocol import Served
-from roleeval.engines._secrets import shown
+from roleeval.jsonfiles import parse_json
+from roleeval.secrets import shown
 
 _FACTS = ("root", "owned_by", "max_model_len", "created")
 _LENGTH = 200
 _DAY_S = 86_400
 # A server whose every reply has another system_fingerprint says nothing with it.
 _FINGERPRINTS = 4
+_NAMES = 4
 
 
 def model_facts(content: bytes, model: str, *, now: float) -> dict[str, str]:
@@ -44,7 +45,7 @@ def model_facts(content: bytes, model: str, *, now: float) -> dict[str, str]:
 
 def _cards(content: bytes) -> Sequence[Mapping[str, Any]]:
     try:
-        data = json.loads(content)["data"]
+        data = parse_json(content)["data"]
         return [card for card in data if isinstance(card, Mapping) and isinstance(card.get("id"), str)]
     except (ValueError, LookupError, TypeError):
         return []
@@ -69,6 +70,7 @@ class Servers:
         """Makes one; `name` is that of the served model, for messages."""
         self._lists: dict[str, dict[str, str]] = {}
         self._fingerprints: list[str] = []
+        self._answered: dict[str, list[str]] = {}
         self.served = Served(name, {})
 
     def told(self, url: str, facts: Mapping[str, str]) -> None:
@@ -82,6 +84,20 @@ class Servers:
         if fingerprint and fingerprint not in self._fingerprints and len(self._fingerprints) < _FINGERPRINTS:
             self._fingerprints.append(fingerprint)
             self._renew()
+
+    def answered(self, asked: str, name: str) -> bool:
+        """Takes the name of the model that a reply says it is of; whether it is news that it is not the one asked for.
+
+        Args:
+            asked: the name of the model or adapter that was asked for.
+            name: the reply's; "" for none.
+        """
+        name = _kept(name)
+        known = self._answered.setdefault(asked, [])
+        if not name or name in (asked, *known) or len(known) == _NAMES:
+            return False
+        known.append(name)
+        return len(known) == 1
 
     def _renew(self) -> None:
         facts: dict[str, tuple[str, ...]] = {}
@@ -110,4 +126,6 @@ class Servers:
 
     def describe(self) -> dict[str, Any]:
         """For the manifest."""
-        return {"models": dict(self._lists), "system_fingerprints": list(self._fingerprints)}
+        others = {asked: list(names) for asked, names in self._answered.items() if names}
+        facts = {"models": dict(self._lists), "system_fingerprints": list(self._fingerprints)}
+        return facts | ({"answered_by": others} if others else {})

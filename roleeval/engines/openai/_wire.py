@@ -1,23 +1,41 @@
-"""The wire format of OpenAI-compatible servers: from a Request to a body, from a reply's bytes to a Completion."""
+"""The wire format of OpenAI-compatible servers: from a Request to a body; and what helps where one refuses it."""
 
 import json
-import math
+import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from roleeval.errors import EngineError
-from roleeval.types import Completion, FinishReason, Request
+from roleeval.types import Request
 
 # What the client library takes as named arguments; all else travels in its extra_body.
 _NAMED = frozenset(
     ("model", "messages", "prompt", "temperature", "top_p", "max_tokens", "max_completion_tokens", "stop", "seed")
 )
-
-
-class BrokenReplyError(Exception):
-    """A reply with status 200 that holds no finished message."""
+_UNEXTENDED = "set engine.extended_sampling=false (with model.sampling.top_k=0 and model.sampling.repetition_penalty=1)"
+# A field of the body that a server refuses -> our key for it.
+_KEYS = {
+    "top_k": _UNEXTENDED,
+    "min_p": _UNEXTENDED,
+    "repetition_penalty": _UNEXTENDED,
+    "add_special_tokens": _UNEXTENDED,
+    "max_completion_tokens": "set engine.max_tokens_field=max_completion_tokens, or lower model.sampling.max_tokens",
+    "max_tokens": "lower model.sampling.max_tokens, or set engine.max_tokens_field=max_completion_tokens",
+    "temperature": "set model.sampling.temperature=1, or engine.omit=[temperature] to leave it out",
+    "top_p": "set model.sampling.top_p=1, or engine.omit=[top_p] to leave it out",
+    "stop": "set model.sampling.stop=[], or engine.omit=[stop] to leave it out",
+    "seed": "set engine.send_seed=false",
+    "response_format": "for a judge set judge.constrain=false",
+    "json_schema": "for a judge set judge.constrain=false",
+    "continue_final_message": "set model.prefill='': the server does not continue a reply",
+    "add_generation_prompt": "set model.prefill='': the server does not continue a reply",
+}
+_TOO_LONG_CODES = ("context_length_exceeded", "exceed_context_size_error")
+_TOO_LONG = re.compile(
+    r"context[ _-]?(?:length|size|window)|(?:prompt|input|request) is too long|too many (?:input |total )?tokens"
+    r"|max_model_len|maximum (?:sequence|input|model) length",
+    re.IGNORECASE,
+)
 
 
 def request_body(
@@ -62,64 +80,6 @@ def named_and_extra(body: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, 
     return named, {name: value for name, value in body.items() if name not in _NAMED}
 
 
-def read_completion(content: bytes, request: Request) -> tuple[Completion, str]:
-    """Reads a reply. A refusal in a field of its own is a filtered completion with the refusal as its text.
-
-    Returns:
-        The completion, and the reply's system_fingerprint ("" for none).
-
-    Raises:
-        BrokenReplyError: it is not JSON, has no choice, or its message is missing or was aborted.
-    """
-    chat = request.messages is not None
-    try:
-        data = json.loads(content)
-        choice = data["choices"][0]
-        message = choice["message"] if chat else choice
-        reason = choice.get("finish_reason")
-        text = message.get("content" if chat else "text")
-        reasoning = message.get("reasoning_content") or message.get("reasoning") or ""
-        refusal = message.get("refusal") or ""
-    except (ValueError, LookupError, TypeError, AttributeError):
-        raise BrokenReplyError(f"the reply is not a completion ({len(content)} bytes)") from None
-    if refusal and not text:
-        text, reason = refusal, "content_filter"
-    if text is None and (reason == "content_filter" or (reason == "length" and reasoning)):
-        text = ""  # filtered before the first token, or all tokens spent on reasoning
-    if not isinstance(text, str) or reason in ("abort", "error"):
-        raise BrokenReplyError(f"the reply has no finished message (finish_reason {reason!r})")
-    usage = data.get("usage")
-    completion = Completion(
-        text=request.prefill + text,
-        finish_reason=_finish_reason(reason),
-        prompt_tokens=_count(usage, "prompt_tokens"),
-        output_tokens=_count(usage, "completion_tokens"),
-        reasoning=reasoning if isinstance(reasoning, str) else json.dumps(reasoning, ensure_ascii=False),
-    )
-    fingerprint = data.get("system_fingerprint")
-    return completion, fingerprint if isinstance(fingerprint, str) else ""
-
-
-def server_message(body: object, text: str) -> str:
-    """What a server says of an error: the message in its JSON, or its text as it is."""
-    message = body.get("message") if isinstance(body, Mapping) else None
-    return str(message or text).strip() or "no message"
-
-
-def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds that a Retry-After header (seconds or an HTTP date) asks to wait; None without a readable one."""
-    value = headers.get("retry-after", "").strip()
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            when = parsedate_to_datetime(value)
-        except ValueError:
-            return None
-        seconds = (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
-    return max(0.0, seconds) if math.isfinite(seconds) else None
-
-
 def _extended_sampling(request: Request, *, extended: bool) -> dict[str, Any]:
     sampling = request.sampling
     if extended:
@@ -147,12 +107,21 @@ def _response_format(schema: str) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": {"name": "reply", "schema": parsed, "strict": True}}
 
 
-def _finish_reason(reason: object) -> FinishReason:
-    if reason == "length":
-        return "length"
-    return "content_filter" if reason == "content_filter" else "stop"
+def field_hint(message: str, sent: Mapping[str, Any]) -> str:
+    """What to set where a server's message names a field of the body that it does not take; "" where it names none.
+
+    Args:
+        message: the server's.
+        sent: the body.
+    """
+    named = [name for name in _KEYS if re.search(rf"\b{name}\b", message) and name in (*sent, "json_schema")]
+    renamed = "max_tokens" in sent and re.search(r"(?i)max_completion_tokens.*instead", message)
+    if renamed:
+        named = ["max_completion_tokens", *(name for name in named if name != "max_tokens")]
+    ways = dict.fromkeys(_KEYS[name] for name in named)
+    return "".join(f". {way[0].upper()}{way[1:]}" for way in ways)
 
 
-def _count(usage: object, name: str) -> int:
-    value = usage.get(name) if isinstance(usage, Mapping) else None
-    return value if isinstance(value, int) else 0
+def too_long(status: int, code: object, message: str) -> bool:
+    """Whether an error says that prompt and answer exceed the model's context, in the words of servers and vendors."""
+    return code in _TOO_LONG_CODES or (400 <= status < 500 and bool(_TOO_LONG.search(message)))

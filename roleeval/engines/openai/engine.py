@@ -13,24 +13,26 @@ import os
 import random
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from roleeval.engines._protocol import LoraNeed, ModelSource, Served
-from roleeval.engines.openai._checks import check_extra_body, check_key_variable, check_name, checked_url
-from roleeval.engines.openai._served import Servers, model_facts
-from roleeval.engines.openai._wire import (
+from roleeval.engines.openai._reply import (
     BrokenReplyError,
-    named_and_extra,
-    read_completion,
-    request_body,
+    ServerReply,
+    is_filtered,
+    read_reply,
     retry_after_s,
     server_message,
 )
+from roleeval.engines.openai._served import Servers, model_facts
+from roleeval.engines.openai._settings import OpenAISettings
+from roleeval.engines.openai._wire import field_hint, named_and_extra, request_body, too_long
 from roleeval.engines.turns import fitted, turns_hint
-from roleeval.errors import AdapterError, ConfigError, EngineError
+from roleeval.errors import AdapterError, ConfigError, ContextOverflowError, EngineError
 from roleeval.hashing import digest
+from roleeval.secrets import masked_text
 from roleeval.types import AdapterRef, Completion, Likelihood, LikelihoodRequest, Request
 
 if TYPE_CHECKING:
@@ -45,68 +47,8 @@ _MODELS_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True)
-class OpenAIOptions:
-    """Options of the openai engine (conf/engine/openai.yaml). None of them may hold a secret.
-
-    Attributes:
-        base_urls: of equal servers, each with its path ("http://127.0.0.1:8000/v1"). No part of the fingerprint: a
-            server that is restarted elsewhere, and a second one, find the same texts in the store.
-        provider: whose endpoint it is. Part of the fingerprint together with the model's served name: two providers'
-            models of one name are two models.
-        served_as: a name of your own for the weights and settings behind the endpoint, instead of `provider`. A
-            new one keeps their texts apart from those of other weights that were served under the same name.
-        api_key_env: the *name* of the environment variable that holds the key.
-        api_key_required: fail where the variable is not set; otherwise such servers get the key "EMPTY".
-        max_concurrency: maximum number of parallel requests, over all URLs.
-        timeout_s: of one attempt, from sending to the last byte.
-        max_retries: further attempts after the first.
-        backoff_base_s: the first retry waits between 0 and this; the bound doubles with every retry.
-        backoff_cap_s: the largest such bound.
-        max_retry_after_s: a server that asks for a longer pause than this fails the request.
-        extended_sampling: the server knows vLLM's top_k, min_p, repetition_penalty and add_special_tokens. They are
-            then always sent, so that the server's own defaults (a generation_config.json) never apply.
-        send_seed: send the request's seed.
-        max_tokens_field: some vendors' models only take "max_completion_tokens".
-        omit: fields of the body not to send ("temperature", "top_p": some vendors' reasoning models refuse them).
-        extra_body: further fields of every body; they win over ours.
-    """
-
-    base_urls: tuple[str, ...]
-    provider: str = "openai-compatible"
-    served_as: str | None = None
-    api_key_env: str = "OPENAI_API_KEY"
-    api_key_required: bool = False
-    max_concurrency: int = 64
-    timeout_s: float = 600.0
-    max_retries: int = 6
-    backoff_base_s: float = 1.0
-    backoff_cap_s: float = 60.0
-    max_retry_after_s: float = 300.0
-    extended_sampling: bool = True
-    send_seed: bool = True
-    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
-    omit: tuple[str, ...] = ()
-    extra_body: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Normalises the URLs and refuses anything that may carry a secret, without repeating it.
-
-        Raises:
-            ConfigError: names the option.
-        """
-        urls = (self.base_urls,) if isinstance(self.base_urls, str) else self.base_urls
-        if not urls:
-            raise ConfigError("engine.base_urls is empty; give at least one, for example http://127.0.0.1:8000/v1")
-        object.__setattr__(self, "base_urls", tuple(checked_url(url) for url in urls))
-        object.__setattr__(self, "omit", tuple(self.omit))
-        check_name("engine.provider", self.provider)
-        check_name("engine.served_as", self.served_as)
-        check_key_variable(self.api_key_env)
-        check_extra_body(self.extra_body)
-        if needed := {"model", "messages", "prompt"} & {*self.omit}:
-            raise ConfigError(f"engine.omit: every server needs {sorted(needed)}")
-        if self.max_concurrency < 1 or self.max_retries < 0 or self.timeout_s <= 0:
-            raise ConfigError("engine: max_concurrency and timeout_s must be positive, max_retries not negative")
+class OpenAIOptions(OpenAISettings):
+    """See OpenAISettings."""
 
     def build(self, source: ModelSource, lora: LoraNeed) -> "OpenAIEngine":
         """Makes the engine without connecting. The server holds the adapters, so `lora` is not used.
@@ -116,8 +58,8 @@ class OpenAIOptions:
         """
         if source.chat_template:
             raise ConfigError(
-                "model.chat_template is not applied by engine=openai: the server renders the chat. Start the server"
-                f" with --chat-template {source.chat_template} and unset the key, or use engine=vllm"
+                "model.source.chat_template is not applied by engine=openai: the server renders the chat. Start the"
+                f" server with --chat-template {source.chat_template} and unset the key, or use engine=vllm"
             )
         if source.template_options or source.template_date:
             raise ConfigError(
@@ -136,6 +78,10 @@ class _RetryableError(Exception):
         self.wait_s = wait_s
 
 
+class _FilteredError(Exception):
+    """The server's filter held the answer back."""
+
+
 @dataclass
 class _Endpoint:
     url: str
@@ -150,7 +96,7 @@ class _Endpoint:
 
 
 class OpenAIEngine:
-    """See OpenAIOptions. Connects with the first request."""
+    """See OpenAISettings. Connects with the first request."""
 
     likelihoods = False
 
@@ -251,11 +197,17 @@ class OpenAIEngine:
             for attempt in range(options.max_retries + 1):
                 endpoint = self._choose(request.affinity, avoid)
                 try:
-                    completion, said = read_completion(await self._send(endpoint, body), request)
-                    self._hear(said)
-                    return replace(completion, served_by=self._fingerprint)
+                    reply = read_reply(await self._send(endpoint, body), request)
+                    self._hear(reply, asked=str(body["model"]))
+                    return replace(reply.completion, served_by=self._fingerprint)
+                except _FilteredError:
+                    nothing = Completion(request.prefill, "content_filter", 0, 0)
+                    return replace(nothing, served_by=self._fingerprint)
                 except BrokenReplyError as broken:
-                    failure = _RetryableError(str(broken), elsewhere=True)
+                    said = self._scrub(str(broken))
+                    if broken.final:
+                        raise EngineError(f"{endpoint.host}: {said}{field_hint(said, body)}") from None
+                    failure = _RetryableError(said, elsewhere=True)
                 except _RetryableError as retryable:
                     failure = retryable
                 last = f"{endpoint.host}: {failure}"
@@ -266,8 +218,15 @@ class OpenAIEngine:
                     await asyncio.sleep(wait_s)
         raise EngineError(f"{self._source.path}: no answer in {options.max_retries + 1} attempts; last error: {last}")
 
-    def _hear(self, system_fingerprint: str) -> None:
-        self._servers.heard(self._scrub(system_fingerprint))
+    def _hear(self, reply: ServerReply, *, asked: str) -> None:
+        self._servers.heard(self._scrub(reply.system_fingerprint))
+        if self._servers.answered(asked, self._scrub(reply.model)):
+            _log.warning(
+                "%s: the server says that %r answers (in the manifest: engine.server.answered_by). Check the name, or"
+                " what the server gives out under it",
+                asked,
+                self._scrub(reply.model),
+            )
         if self._servers.silent and not self._noticed and self._options.served_as is None:
             _log.info(
                 "%s: the server does not report what it serves (no model list, no system_fingerprint), so a change of"
@@ -327,9 +286,10 @@ class OpenAIEngine:
             # The client's own time-out restarts with every byte; this one does not.
             async with asyncio.timeout(self._options.timeout_s):
                 reply = await resource.with_raw_response.create(**named, extra_body=extra)
-            return bytes(reply.content)
+            content = bytes(reply.content)
+            return content.replace(self._key.encode(), b"***") if self._key else content
         except openai.APIStatusError as error:
-            raise self._status_error(endpoint, error) from None
+            raise self._status_error(endpoint, error, body) from None
         except (openai.APITimeoutError, TimeoutError):
             raise _RetryableError(f"no answer within {self._options.timeout_s:g} s", elsewhere=True) from None
         except openai.APIConnectionError as error:
@@ -341,14 +301,19 @@ class OpenAIEngine:
         finally:
             endpoint.in_flight -= 1
 
-    def _status_error(self, endpoint: _Endpoint, error: "APIStatusError") -> Exception:
+    def _status_error(self, endpoint: _Endpoint, error: "APIStatusError", body: Mapping[str, Any]) -> Exception:
         status: int = error.status_code
-        message = self._scrub(server_message(error.body, error.response.text))[:500]
+        if is_filtered(status, error.body):
+            return _FilteredError()
+        message = server_message(self._scrubbed(error.body), self._scrub(error.response.text))
         transient = status in (408, 409, 429) or status >= 500
         if transient and error.code != "insufficient_quota":  # a 429 that no waiting heals
             wait_s = retry_after_s(error.response.headers)
             return _RetryableError(f"HTTP {status}: {message}", elsewhere=status >= 500, wait_s=wait_s)
-        hint = turns_hint(message)
+        if too_long(status, error.code, message):
+            what = f"{endpoint.host}: prompt and answer do not fit into the context of {self._source.path}"
+            return ContextOverflowError(f"{what} (HTTP {status}: {message})", shorter=True)
+        hint = turns_hint(message) + field_hint(message, body)
         return EngineError(
             f"{endpoint.host} refused the request for {self._source.path}: HTTP {status}: {message}{hint}"
         )
@@ -359,13 +324,19 @@ class OpenAIEngine:
             return random.uniform(0.0, min(options.backoff_cap_s, options.backoff_base_s * 2.0 ** min(attempt, 32)))
         if failure.wait_s > options.max_retry_after_s:
             raise EngineError(
-                f"{endpoint.host} requests a wait of {failure.wait_s:.0f} s, longer than engine.max_retry_after_s="
+                f"{endpoint.host} requests a wait of {failure.wait_s:.15g} s, longer than engine.max_retry_after_s="
                 f"{options.max_retry_after_s:g} ({failure})"
             )
         return failure.wait_s + random.uniform(0.0, options.backoff_base_s)  # or all who wait come back at once
 
     def _scrub(self, text: str) -> str:
-        return text.replace(self._key, "***") if self._key else text
+        return masked_text(text.replace(self._key, "***") if self._key else text)
+
+    def _scrubbed(self, body: object) -> object:
+        """An error's body with its message scrubbed before it is cut."""
+        if isinstance(body, Mapping) and isinstance(body.get("message"), str):
+            return {**body, "message": self._scrub(body["message"])}
+        return body
 
     async def close(self) -> None:
         endpoints, self._endpoints = self._endpoints, []

@@ -1,12 +1,19 @@
-"""How much memory the KV cache needs on the CPU: at least one longest sequence must fit, or vLLM does not start."""
+"""How much memory the KV cache needs on the CPU: at least one longest sequence must fit, or vLLM does not start.
 
+Beyond that it should hold the chats of all episodes in flight. What does not fit is read again with every call, and
+where not even the requests in flight fit, vLLM interrupts some and repeats them.
+"""
+
+import contextlib
+import json
 import logging
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from roleeval.engines._protocol import ModelSource
+from roleeval.engines.template import model_file
 
 _log = logging.getLogger(__name__)
 
@@ -20,13 +27,25 @@ _BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 
 @dataclass(frozen=True, slots=True)
 class Cache:
-    """The KV cache's size in GiB, and the context in tokens where it had to be cut; None: the model's own."""
+    """The KV cache's size in GiB, and the context in tokens where it had to be cut; None: the model's own.
+
+    `tokens` is what it holds, in all copies together; None where the model does not say.
+    """
 
     gib: int
     max_model_len: int | None = None
+    tokens: int | None = field(default=None, compare=False)
 
 
-def cpu_cache(source: ModelSource, *, max_model_len: int | None, dtype: str, copies: int) -> Cache:
+def cpu_cache(
+    source: ModelSource,
+    *,
+    max_model_len: int | None,
+    dtype: str,
+    copies: int,
+    wanted: int = 0,
+    given: int | None = None,
+) -> Cache:
     """The smallest cache that holds one longest sequence, 1 GiB at least; where memory is short a shorter context.
 
     Args:
@@ -34,17 +53,26 @@ def cpu_cache(source: ModelSource, *, max_model_len: int | None, dtype: str, cop
         max_model_len: tokens of a sequence, if that was asked for: it is then never cut.
         dtype: of keys and values; "auto" is float32, as on the CPU.
         copies: of the model, each with a cache of its own.
+        wanted: tokens that it should hold in all copies together, as far as half of the free memory goes.
+        given: GiB that were asked for.
     """
     found = _shape(source)
     if found is None:
-        return Cache(_LEAST_GIB)
-    per_token, longest = found
-    per_token *= _BYTES.get(dtype, 4)
-    longest = max_model_len or longest
+        return Cache(given or _LEAST_GIB)
+    per_token = found[0] * _BYTES.get(dtype, 4)
+    cache = Cache(given) if given else _sized(source, per_token, found[1], max_model_len, copies, wanted)
+    return replace(cache, tokens=int(cache.gib * _GIB * copies / _BLOCKS / per_token))
+
+
+def _sized(source: ModelSource, per_token: int, own: int, max_model_len: int | None, copies: int, wanted: int) -> Cache:
+    longest = max_model_len or own
     needed = math.ceil(per_token * longest * _BLOCKS / _GIB)
     most = max(_LEAST_GIB, int(free_memory() * _SHARE / _GIB / copies))
-    if needed <= _LEAST_GIB:
-        return Cache(_LEAST_GIB)
+    roomy = min(most, math.ceil(per_token * wanted * _BLOCKS / _GIB / copies))
+    if needed <= max(_LEAST_GIB, roomy):
+        if roomy > _LEAST_GIB:
+            _log.info("%s: %d GiB for the KV cache, for the episodes in flight", source.path, roomy)
+        return Cache(max(_LEAST_GIB, roomy))
     if needed <= most or max_model_len is not None:
         _log.info(
             "%s: %d GiB for the KV cache, as one sequence of %d tokens needs; set engine.max_model_len to use less",
@@ -68,7 +96,16 @@ def cpu_cache(source: ModelSource, *, max_model_len: int | None, dtype: str, cop
 
 
 def _shape(source: ModelSource) -> tuple[int, int] | None:
-    """Numbers per token in keys and values, and the longest sequence; None where the configuration does not say."""
+    """Numbers per token in keys and values, and the longest sequence; None where the configuration does not say.
+
+    Mostly the file says all of it, and transformers need not be imported.
+    """
+    with contextlib.suppress(ValueError, TypeError, AttributeError, KeyError):
+        found = json.loads(model_file(source, "config.json"))
+        found = {**found, **(found.get("text_config") or {})}
+        size = int(found.get("head_dim") or found["hidden_size"] // found["num_attention_heads"])
+        numbers = 2 * int(found["num_hidden_layers"]) * int(found["num_key_value_heads"]) * size
+        return numbers, int(found["max_position_embeddings"])
     from transformers import AutoConfig
 
     try:

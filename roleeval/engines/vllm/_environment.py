@@ -9,8 +9,8 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from roleeval.engines._secrets import secret_name, secret_value, shown
 from roleeval.errors import ConfigError
+from roleeval.secrets import secret_name, secret_value, shown
 
 _PREFIX = "VLLM_"
 # Logs, places, ports, waiting times and memory: no text depends on them. Everything else may change one.

@@ -33,6 +33,7 @@ class Launched:
         special: name -> id of its special tokens.
         output: what vLLM's processes write, if it is kept from the terminal.
         in_force: vLLM's settings in the environment while it started.
+        limited: its context is shorter than the model's own may be, by an option or for want of memory.
     """
 
     engine: Any
@@ -40,6 +41,7 @@ class Launched:
     special: Mapping[str, int]
     output: Output | None
     in_force: Mapping[str, str]
+    limited: bool
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Launch:
         max_rank: of adapters; 0 without any.
         vllm: the installed one.
         stock: why vLLM is run as it is; "" is with roleeval's additions.
+        wanted: tokens that the KV cache should hold.
     """
 
     settings: VllmSettings
@@ -61,6 +64,7 @@ class Launch:
     max_rank: int
     vllm: _compat.Installed
     stock: str
+    wanted: int = 0
 
     def run(self, prompts: Prompts) -> Launched:
         """Loads the tokenizer and starts vLLM. Blocks until the model is loaded.
@@ -76,21 +80,23 @@ class Launch:
         defaults = {"VLLM_LOGGING_LEVEL": settings.log_level, "VLLM_NO_USAGE_STATS": "1"}
         context = settings.max_model_len
         if self.vllm.cpu:
-            given = settings.cpu_kv_cache_gib
-            cache = Cache(given) if given else self._cache()
+            cache = self.cache()
             context = context or cache.max_model_len
             defaults["VLLM_CPU_KVCACHE_SPACE"] = str(cache.gib)
         env = _environment.checked(settings.env)
         with _environment.applied(env, defaults, copies=settings.data_parallel_size):
             return self._started(prompts, context, _environment.in_force(env))
 
-    def _cache(self) -> Cache:
+    def cache(self) -> Cache:
+        """The KV cache on the CPU."""
         settings = self.settings
         return cpu_cache(
             self.source,
             max_model_len=settings.max_model_len,
             dtype=settings.dtype,
             copies=settings.data_parallel_size,
+            wanted=self.wanted,
+            given=settings.cpu_kv_cache_gib,
         )
 
     def _started(self, prompts: Prompts, context: int | None, in_force: Mapping[str, str]) -> Launched:
@@ -112,7 +118,7 @@ class Launch:
                 engine = AsyncLLM.from_engine_args(arguments, **self._usage())
         except Exception as error:  # whatever vLLM raises: there is no engine
             raise EngineError(f"vllm could not load {self.source.path}: {self._cause(error, output)}") from error
-        return Launched(engine, tokenizer, special, output, in_force)
+        return Launched(engine, tokenizer, special, output, in_force, limited=context is not None)
 
     def _imports_ahead(self) -> bool:
         # Not where several processes are to take their share of the cores from the environment that they are spawned

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from roleeval.engines.vllm import _environment
+from roleeval.ranges import check_range
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,8 @@ class VllmSettings:
             cores. What shares a prefix or an adapter stays on one copy.
         quantization: vLLM's name of a quantisation method, or None.
         gpu_memory_utilization: share of a GPU's memory; not used on the CPU.
-        cpu_kv_cache_gib: KV cache on the CPU in GiB; None: what one longest sequence needs, 1 at least, and a shorter
-            context where memory is short. Not used on GPUs.
+        cpu_kv_cache_gib: KV cache on the CPU in GiB; None: what one longest sequence and the chats in flight need, 1 at
+            least, half of the free memory at most, and a shorter context where memory is short. Not used on GPUs.
         scheduling: "priority" serves requests with a smaller priority first.
         max_loras: adapters in one batch; None: what the run needs (on GPUs 16 at most).
         max_cpu_loras: adapters held in main memory; None: all that the run needs.
@@ -58,9 +59,12 @@ class VllmSettings:
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "ERROR"
 
     def __post_init__(self) -> None:
-        """Checks the settings for the environment.
+        """Checks numbers, and the settings for the environment.
 
         Raises:
             ConfigError: names the one that is not possible.
         """
+        counts = ("max_model_len", "max_num_seqs", "tensor_parallel_size", "data_parallel_size", "cpu_kv_cache_gib")
+        check_range(self, *counts, "max_loras", "max_cpu_loras", "max_lora_rank", low=1, owner="engine")
+        check_range(self, "gpu_memory_utilization", low=0, high=1, above=True, owner="engine")
         object.__setattr__(self, "env", _environment.checked(self.env))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from roleeval.engines._adapter_effect import PROBE, AdapterEffects
 from roleeval.engines._protocol import LoraNeed, ModelSource
 from roleeval.engines._replicas import Replicas
+from roleeval.engines._room import Room, require_room
 from roleeval.engines._thread import in_own_thread
 from roleeval.engines.chat import (
     opened_prompt,
@@ -73,6 +74,7 @@ class VllmEngine:
         self._options = options
         self._source = source = pinned(source)
         self._prompts = Prompts(source)
+        self._room = Room(source, options.max_model_len)
         self._lora = lora
         self._env = _environment.checked(options.env)
         self._vllm = _compat.installed_vllm(self._env)
@@ -97,6 +99,7 @@ class VllmEngine:
         self._load_s = 0.0
         self._decode_gap: float | None = None
         self._prompt_tokens = self._cached_tokens = 0
+        self._wanted = 0  # tokens that the KV cache should hold
         self._replicas = Replicas(options.data_parallel_size)
 
     @property
@@ -132,6 +135,18 @@ class VllmEngine:
                     self._unable = str(error)
                     raise EngineDeadError(self._unable) from error
 
+    def _launch(self) -> Launch:
+        return Launch(
+            self._options, self._source, self._lora, self._max_rank, self._vllm, self._stock, wanted=self._wanted
+        )
+
+    def hold(self, tokens: int) -> int | None:
+        """See Holds. On GPUs vLLM takes all the memory it may, and how much that is it says when it has started."""
+        if self._engine is None and self._vllm.cpu:
+            self._wanted = max(self._wanted, tokens)
+            return self._launch().cache().tokens
+        return None
+
     async def _start(self) -> None:
         begin = time.perf_counter()
         self._announce()
@@ -142,11 +157,11 @@ class VllmEngine:
             for child in set(multiprocessing.active_children()) - before:
                 child.kill()
 
-        launch = Launch(self._options, self._source, self._lora, self._max_rank, self._vllm, self._stock)
+        launch = self._launch()
         launched = await in_own_thread(lambda: launch.run(self._prompts), name="vllm-start", stop=stop)
         self._engine, self._tokenizer, self._special = launched.engine, launched.tokenizer, launched.special
         self._output, self._in_force = launched.output, launched.in_force
-        self._max_model_len = int(self._engine.model_config.max_model_len)
+        self._max_model_len, self._limited = int(self._engine.model_config.max_model_len), launched.limited
         probe = self._tokenizer(PROBE).input_ids[: self._max_model_len - 1]
         self._adapters = Adapters(self._engine, probe, self._source.path, self._effects)
         if self._options.check_decoding:
@@ -189,12 +204,7 @@ class VllmEngine:
             EngineDeadError: the engine's process is gone; nothing more will be answered.
         """
         tokens, begun = opened_prompt(self._tokenizer, request, prompts=self._prompts)
-        limit = request.sampling.max_tokens
-        if len(tokens) + limit > self._max_model_len:
-            raise EngineError(
-                f"a prompt of {len(tokens)} tokens and {limit} new tokens exceed the limit of {self._max_model_len} for"
-                f" {self._source.path}; lower model.sampling.max_tokens or raise engine.max_model_len"
-            )
+        self._require_room(len(tokens), request.sampling.max_tokens)
         params = _sampling.writing(request, stop_token_ids(self._special, request.sampling.stop))
         last = await self._answer(tokens, params, request)
         answer = last.outputs[0] if last is not None else None
@@ -218,11 +228,7 @@ class VllmEngine:
         """
         require_scoring(self._lora, self._source)
         prompt, continuation = scored_token_ids(self._tokenizer, request, prompts=self._prompts)
-        if len(prompt) + len(continuation) >= self._max_model_len:  # vLLM generates one token in any case
-            raise EngineError(
-                f"a prompt of {len(prompt)} tokens and a text of {len(continuation)} to score exceed the limit of"
-                f" {self._max_model_len - 1} for {self._source.path}; raise engine.max_model_len"
-            )
+        self._require_room(len(prompt), len(continuation), less=1, what="tokens to score")
         last = await self._answer([*prompt, *continuation], _sampling.reading(), request)
         scored = (last.prompt_logprobs if last is not None else None) or []
         if len(scored) != len(prompt) + len(continuation):
@@ -235,6 +241,15 @@ class VllmEngine:
             prompt_tokens=len(prompt),
             served_by=self._fingerprint,
         )
+
+    def require_room(self, request: Request) -> None:
+        """See Measures."""
+        self._room.require(request, self._prompts)
+
+    def _require_room(self, prompt: int, new: int, *, less: int = 0, what: str = "new tokens") -> None:
+        """`less`: vLLM generates one token after what it scores."""
+        context, model = self._max_model_len - less, self._source.path
+        require_room(prompt, new, context=context, model=model, limited=self._limited, what=what)
 
     async def scored_length(self) -> int:
         await self.start()

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from roleeval.plain import plain
 from roleeval.report.judge_card.human_labels import HumanLabel, read_human_labels
 from roleeval.report.judge_card.measure import Agreement, Card, measure
 from roleeval.report.judge_card.tables import card_tables
@@ -41,16 +42,16 @@ def judge_cards(paths: Iterable[str | Path], labels: Path | None = None) -> list
 
 def print_cards(cards: Sequence[Card], console: "Console | None" = None) -> None:
     """Prints the cards' tables."""
-    from rich.console import Console as RichConsole
     from rich.text import Text
 
     from roleeval.report import print_table
+    from roleeval.report.render.console import standard_output
 
-    console = console or RichConsole(highlight=False)
+    console = console or standard_output()
     for table in card_tables(cards):
         print_table(table, console)
         for note in table.notes:
-            console.print(Text(note, style="dim"))
+            console.print(Text(plain(note), style="dim"))
         console.print()
 
 

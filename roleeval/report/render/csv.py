@@ -3,12 +3,12 @@
 A mean over seeds has separate lines after the runs: `seeds` lists the averaged seeds, and `seed` is empty.
 """
 
-import csv
-import io
+from collections.abc import Iterator
 
 from roleeval.report.found.collect import Collection, Entry, RunResult
 from roleeval.report.found.groups import planned_rows
 from roleeval.report.tables.columns import ordered
+from roleeval.report.tables.csv_lines import csv_lines
 
 COLUMNS = (
     "benchmark",
@@ -44,20 +44,20 @@ COLUMNS = (
 
 def csv_text(collection: Collection) -> str:
     """The lines of all runs, in the report's order."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    return csv_lines(COLUMNS, _lines(collection))
+
+
+def _lines(collection: Collection) -> Iterator[dict[str, str | float | None]]:
     for run in (*collection.runs, *(row for row in collection.rows if row.members)):
         for metric in ordered(run.entries, run.infos):
             for group, entry in sorted(run.entries[metric].items()):
-                writer.writerow(_line(run, metric, group, entry))
-    return stream.getvalue()
+                yield _line(run, metric, group, entry)
 
 
-def _line(run: RunResult, metric: str, group: str, entry: Entry) -> list[str]:
+def _line(run: RunResult, metric: str, group: str, entry: Entry) -> dict[str, str | float | None]:
     facts = run.facts
     planned = None if run.infos[metric].per == "cluster" else planned_rows(run, group, entry)
-    values = {
+    return {
         "benchmark": run.benchmark,
         "model": run.label,
         "family": run.family,
@@ -80,11 +80,10 @@ def _line(run: RunResult, metric: str, group: str, entry: Entry) -> list[str]:
         "limit": facts.limit,
         "planned": planned,
         "seeds": ";".join(str(member.facts.seed) for member in run.members) or None,
-        "seeds_sd": entry.spread and entry.spread.sd,
-        "seeds_min": entry.spread and entry.spread.low,
-        "seeds_max": entry.spread and entry.spread.high,
+        "seeds_sd": entry.spread.sd if entry.spread else None,
+        "seeds_min": entry.spread.low if entry.spread else None,
+        "seeds_max": entry.spread.high if entry.spread else None,
         "base_parameters": facts.parameters.base,
         "adapter_parameters": facts.parameters.adapters,
         "parameters_per_added_role": facts.parameters.per_added_role,
     }
-    return ["" if values[name] is None else str(values[name]) for name in COLUMNS]

@@ -1,10 +1,10 @@
 """report.md. Everything that comes from a model, a file or a folder name is escaped."""
 
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 
 from roleeval import __version__
+from roleeval.plain import plain
 from roleeval.report.found.collect import Collection, NotShown
 from roleeval.report.found.compare import RunSet, run_sets
 from roleeval.report.found.groups import headline_groups, table_groups
@@ -94,8 +94,3 @@ def escape(text: str) -> str:
         return text
     text = _OUTER_UNDERSCORE.sub("&#95;", text.translate(_ENTITIES))
     return text.replace("://", ":&#47;&#47;").replace("www.", "www&#46;")
-
-
-def plain(text: str) -> str:
-    """One line without control and invisible formatting characters (a terminal would obey them)."""
-    return "".join(" " if c.isspace() else c for c in text if c.isspace() or unicodedata.category(c)[0] != "C")

@@ -4,10 +4,10 @@ import io
 from collections.abc import Sequence
 
 from roleeval.metrics import MetricInfo, primary
+from roleeval.plain import plain
 from roleeval.report.found.collect import Collection
 from roleeval.report.found.compare import RunSet, caption, run_sets
 from roleeval.report.found.groups import headline_groups
-from roleeval.report.render.markdown import plain
 from roleeval.report.tables.columns import headline, value_text
 
 _ROW_INCHES, _PANEL_INCHES = 0.42, 4.6

@@ -7,10 +7,10 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from roleeval.plain import plain
 from roleeval.report.found.collect import Collection
 from roleeval.report.found.compare import caption, run_sets
 from roleeval.report.found.groups import headline_groups
-from roleeval.report.render.markdown import plain
 from roleeval.report.tables.differences import Comparison, difference_table
 from roleeval.report.tables.published import published_tables
 from roleeval.report.tables.ratings import Rated, ratings_table

@@ -3,20 +3,19 @@
 A difference is stored as an Entry: n counts pairs, missing counts samples that only one of the two (or none) has.
 """
 
-import csv
-import io
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from roleeval.errors import ResultError
-from roleeval.metrics import Unit
+from roleeval.metrics import CUT_OFF, Unit
 from roleeval.report.found.collect import Collection, Entry, RunResult, Test
 from roleeval.report.found.compare import RunSet, clusters_word, interval_words, run_sets
 from roleeval.report.found.groups import cell_entries, splits_of
 from roleeval.report.found.rows import MetricFrames, cluster_numbers
 from roleeval.report.found.seeds import member_rows
 from roleeval.report.tables.columns import headline, lower_is_better, ordered, value_text
+from roleeval.report.tables.csv_lines import csv_lines
 from roleeval.report.tables.tables import NOTHING, Cell, Table, few_clusters_note
 from roleeval.stats import (
     FEW_CLUSTERS,
@@ -48,6 +47,8 @@ COLUMNS = (
 )
 # With fewer clusters, false alarms are more frequent than 5 % where differences are skewed: docs/statistics.md.
 _SKEW_MATTERS = 25
+# Shares of answers that were cut off are apart by more than this: differences are also those of the limits.
+_CUT_APART = 0.1
 # (metric, group) -> the difference, and the entry that it is of
 Differences = dict[tuple[str, str], tuple[Difference, Entry]]
 
@@ -256,24 +257,52 @@ def _notes(comparison: Comparison, metrics: Sequence[str], entries: Sequence[Ent
         )
     if any(entry.missing for entry in entries):
         notes.append("Unpaired samples lack a value in one of the two runs, or in both, and are excluded.")
+    notes += _cut_apart(comparison)
     notes += few_clusters_note(comparison.run_set, entries)
     if any(row.members for row in (comparison.reference, *comparison.others)):
         notes.append("With several seeds, per-sample means are compared.")
     return notes
 
 
+def _cut_apart(comparison: Comparison) -> list[str]:
+    """One sentence where answers of one side were cut off far more often: a difference may be that of two limits."""
+    shares = {id(row): share for row in comparison.run_set.rows if (share := _cut_off(row)) is not None}
+    there = shares.get(id(comparison.reference))
+    if there is None:
+        return []
+    apart = [
+        f"{row.model} {100 * share:.0f} %"
+        for row in comparison.run_set.rows
+        if (share := shares.get(id(row))) is not None and abs(share - there) > _CUT_APART
+    ]
+    if not apart:
+        return []
+    reference = f"{comparison.reference.model} {100 * there:.0f} %"
+    return [
+        f"Cut off at the token limit: {reference}, {', '.join(apart)} of all answers."
+        " Differences between these rest in part on one side being cut off; compare them with a higher"
+        " model.sampling.max_tokens."
+    ]
+
+
+def _cut_off(row: RunResult) -> float | None:
+    """The share of a row's answers that were cut off, over all of its groups."""
+    found = [entry for entry in row.entries.get(CUT_OFF, {}).values() if not entry.mean_of and entry.mean is not None]
+    total = sum(entry.n for entry in found)
+    return sum((entry.mean or 0.0) * entry.n for entry in found) / total if total else None
+
+
 def differences_csv(found: Sequence[Comparison]) -> str:
     """One line per model, metric and group, with full precision."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    return csv_lines(COLUMNS, _lines(found))
+
+
+def _lines(found: Sequence[Comparison]) -> Iterator[dict[str, str | float | None]]:
     for comparison in found:
         for row in comparison.others:
             for metric in ordered(row.entries, row.infos):
                 for group, entry in sorted(row.entries[metric].items()):
-                    values = _line(comparison.reference, row, entry) | {"metric": metric, "group": group}
-                    writer.writerow("" if values[name] is None else values[name] for name in COLUMNS)
-    return stream.getvalue()
+                    yield _line(comparison.reference, row, entry) | {"metric": metric, "group": group}
 
 
 def _line(reference: RunResult, row: RunResult, entry: Entry) -> dict[str, str | float | None]:

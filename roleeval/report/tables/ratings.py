@@ -3,8 +3,6 @@
 Next to the ratings: win rates, average ranks, and the judge's flips and first slots.
 """
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -12,6 +10,7 @@ from roleeval.errors import DataError, ResultError
 from roleeval.judging import REFERENCES
 from roleeval.report.found.collect import Collection, NotShown
 from roleeval.report.found.compare import RunSet, clusters_word, method_words, run_sets
+from roleeval.report.tables.csv_lines import csv_lines
 from roleeval.report.tables.tables import NOTHING, Cell, Table, few_clusters_note
 from roleeval.results import ResultFolder
 from roleeval.results.verdicts import Pairs, judge_columns, pairs
@@ -259,15 +258,14 @@ def _notes(found: Rated) -> list[str]:
 
 def ratings_csv(found: Sequence[Rated]) -> str:
     """One line per column, criterion and model, with full precision."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    return csv_lines(COLUMNS, _lines(found))
+
+
+def _lines(found: Sequence[Rated]) -> Iterator[dict[str, str | float | None]]:
     for each in found:
         ratings = {rating.model: rating for rating in each.ratings.models} if each.ratings else {}
         for name in each.names:
-            values = _line(each, name, ratings.get(name))
-            writer.writerow("" if values[column] is None else values[column] for column in COLUMNS)
-    return stream.getvalue()
+            yield _line(each, name, ratings.get(name))
 
 
 def _line(each: Rated, name: str, rating: Rating | None) -> dict[str, str | float | None]:

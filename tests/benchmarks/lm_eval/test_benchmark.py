@@ -213,18 +213,18 @@ def test_what_cannot_be_asked_is_said_before_anything_is_loaded(model_folder: Pa
         LmEval(tasks=("a",), description="b")
 
 
-def test_a_failed_document_is_missing_and_never_counted_as_wrong(model_folder: Path, tmp_path: Path) -> None:
+def test_a_document_that_does_not_fit_is_missing_and_never_counted_as_wrong(model_folder: Path, tmp_path: Path) -> None:
     """lm-eval itself would go on with whatever stands in for the answer."""
     short = HfOptions(dtype="float32", device="cpu", max_model_len=22)
     config = make(tmp_path, base(model_folder), engine=short, tasks=("local_choose",), apply_chat_template=False)
-    folder = execute(replace(config, options=replace(config.options, fail_on_error=1.0))).folder
+    folder = execute(replace(config, options=replace(config.options, fail_on_error=0.0))).folder
     manifest, summary = folder.manifest(), folder.summary()
     assert manifest is not None and summary is not None
-    failed = manifest.failed_samples
+    failed = manifest.outgrown_samples
     entry = summary["metrics"]["acc"]["local_choose"]
     assert 0 < failed < 8 and (entry["n"], entry["missing"]) == (8 - failed, failed)
     scores = pd.read_parquet(folder.scores)
-    assert scores[scores.status == "engine_failed"]["value"].isna().all()
+    assert scores[scores.status == "context_overflow"]["value"].isna().all()
 
 
 class Says:
@@ -369,6 +369,7 @@ def test_its_metrics_have_lm_evals_directions_and_values_of_a_whole_task_count_a
         "acc": (True, "sample"),
         "acc_norm": (True, "sample"),
         "exact_match": (True, "sample"),
+        "cut_off_rate": (False, "sample"),
         "word_perplexity": (False, "cluster"),
         "bits_per_byte": (False, "cluster"),
     }

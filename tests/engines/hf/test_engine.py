@@ -12,7 +12,7 @@ import pytest
 
 from roleeval.engines import LoraNeed, ModelSource, load_adapter
 from roleeval.engines.hf import HfEngine, HfOptions
-from roleeval.errors import AdapterError, ConfigError, EngineError
+from roleeval.errors import AdapterError, ConfigError, ContextOverflowError, EngineError
 from roleeval.types import AdapterRef, Completion, Message, Request, Sampling
 
 T = TypeVar("T")
@@ -212,11 +212,22 @@ def test_too_long_a_prompt_is_refused_with_its_lengths(tiny_model: Path) -> None
     limit = ok.prompt_tokens + 10
     assert answers(tiny_model, [fits], max_model_len=limit)[0].text == ok.text
     with pytest.raises(
-        EngineError, match=rf"prompt of {ok.prompt_tokens} tokens and 10 new tokens exceed the limit of {limit - 1} "
+        ContextOverflowError,
+        match=rf"prompt of {ok.prompt_tokens} tokens and 10 new tokens exceed the limit of {limit - 1} for .*;"
+        r" raise engine\.max_model_len or lower max_tokens$",
     ):
         answers(tiny_model, [fits], max_model_len=limit - 1)
     with pytest.raises(EngineError, match="exceed the limit of 1024 "):
         answers(tiny_model, [ask(0, sampling=Sampling(max_tokens=1024))])
+
+
+def test_too_long_a_prompt_is_known_before_the_model_is_loaded(tiny_model: Path) -> None:
+    engine = HfOptions(dtype="float32").build(ModelSource(str(tiny_model)), LoraNeed())
+    engine.require_room(ask(0))
+    (told,) = answers(tiny_model, [ask(0, sampling=Sampling(max_tokens=4))])
+    engine.require_room(ask(0, sampling=Sampling(max_tokens=1024 - told.prompt_tokens)))
+    with pytest.raises(ContextOverflowError, match=rf"prompt of {told.prompt_tokens} tokens .* the limit of 1024 for"):
+        engine.require_room(ask(0, sampling=Sampling(max_tokens=1025 - told.prompt_tokens)))
 
 
 def test_a_schema_is_refused(tiny_model: Path) -> None:

@@ -6,11 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from endpoint import SOURCE, Endpoint, answer, ask, error_of, options, raw, reply
+from endpoint import SOURCE, Endpoint, Fault, answer, ask, error_of, options, raw, reply
 
 from roleeval.engines import LoraNeed, ModelSource
 from roleeval.engines.openai import OpenAIOptions
-from roleeval.errors import ConfigError, RoleEvalError
+from roleeval.engines.openai._wire import too_long
+from roleeval.errors import ConfigError, ContextOverflowError, RoleEvalError
 from roleeval.types import AdapterRef, Request, Sampling
 
 
@@ -118,6 +119,24 @@ def test_finish_reasons(sent: str | None, expected: str) -> None:
     assert answer(Endpoint(reply(finish_reason=sent))).finish_reason == expected
 
 
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (None, "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens"),
+        ("context_length_exceeded", "Please reduce the length of the messages."),
+        (None, "prompt is too long: 210000 tokens > 200000 maximum"),
+        (None, "Requested token count exceeds the model's maximum context length"),
+        (None, "the request exceeds the available context size, try increasing it"),
+        (None, "The input (9000 tokens) is longer than the model's context length (8192 tokens)."),
+    ],
+)
+def test_a_prompt_that_is_too_long_is_told_from_other_refusals(code: str | None, message: str) -> None:
+    body = json.dumps({"error": {"message": message, "code": code}}).encode()
+    with pytest.raises(ContextOverflowError, match=r"do not fit into the context of .*HTTP 400.*; lower max_tokens"):
+        answer(Endpoint(Fault(400, body)))
+    assert not too_long(400, None, "top_p must be at most 1") and not too_long(404, "model_not_found", "no such model")
+
+
 @pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
 def test_reasoning_is_kept_apart_from_the_text(field: str) -> None:
     got = answer(Endpoint(reply(**{field: "He asks my name."})))
@@ -189,7 +208,7 @@ def test_impossible_options_are_refused(fields: dict[str, Any]) -> None:
 def test_no_url_and_a_template_of_ones_own_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"engine\.base_urls is empty"):
         options()
-    with pytest.raises(ConfigError, match=r"model\.chat_template is not applied by engine=openai"):
+    with pytest.raises(ConfigError, match=r"model\.source\.chat_template is not applied by engine=openai"):
         options("http://h/v1").build(replace(SOURCE, chat_template="chat.jinja"), LoraNeed())
 
 

@@ -65,8 +65,7 @@ def model(folder: Path, longest: int) -> ModelSource:
 
 
 def cache(source: ModelSource, **changes: int | None) -> Cache:
-    options = {"max_model_len": None, "copies": 1, **changes}
-    return cpu_cache(source, max_model_len=options["max_model_len"], dtype="auto", copies=options["copies"] or 1)
+    return cpu_cache(source, dtype="auto", **{"max_model_len": None, "copies": 1, **changes})  # type: ignore[arg-type]
 
 
 def test_the_cache_holds_one_longest_sequence(
@@ -77,6 +76,19 @@ def test_the_cache_holds_one_longest_sequence(
     assert cache(model(tmp_path, 131072)) == Cache(4)
     assert cache(model(tmp_path, 131072), max_model_len=2048) == Cache(1)
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_the_cache_grows_with_what_is_in_flight_up_to_half_of_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_cache, "free_memory", lambda: 16 * 2**30)
+    source = model(tmp_path, 32768)
+    assert cache(source, wanted=200_000) == Cache(5) and cache(source, wanted=10**9) == Cache(8)
+    assert cache(source, wanted=10_000) == Cache(1) == cache(source, wanted=40_000, copies=2)
+    each = cache(source).tokens
+    assert each is not None and 41_000 < each < 44_000  # 24 KiB a token, in whole blocks
+    given = [cache(source, given=3, wanted=wanted).tokens for wanted in (0, 10**9)]
+    assert given == [pytest.approx(3 * each, abs=3)] * 2
 
 
 def test_where_memory_is_short_the_context_is_cut_and_that_is_said(

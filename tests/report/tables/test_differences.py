@@ -62,6 +62,19 @@ def test_a_model_that_lost_answers_is_compared_on_what_both_have(tree: Path, mak
     assert entry.mean == pytest.approx(0.0) and (entry.n, entry.missing) == (kept, 48 - kept)
 
 
+@pytest.mark.parametrize(("share", "said"), [(0.75, True), (0.05, False)])
+def test_a_gain_that_rests_on_one_side_being_cut_says_so(
+    tmp_path: Path, make_run: MakeRun, share: float, said: bool
+) -> None:
+    ends = {s: float(n < share * len(SAMPLES)) for n, s in enumerate(SAMPLES)}
+    for name, cut in (("base", ends), ("tuned", dict.fromkeys(SAMPLES, 0.0))):
+        metrics = {F1: {GROUP: dict(HARD)}, "cut_off_rate": {"eng_specific": cut}}
+        write(make_run, name, metrics, splits={"eng_specific": 48}, planned=48)
+    table = difference_table(compared(tmp_path, "base"), GROUP, title="t", short=True)
+    notes = [note for note in table.notes if note.startswith("Cut off at the token limit: base 75 %, tuned 0 %")]
+    assert bool(notes) == said and len(notes) < 2
+
+
 def test_an_average_of_groups_is_the_mean_of_their_differences(tmp_path: Path, make_run: MakeRun) -> None:
     def groups(cus: float, spe: float) -> dict[str, dict[str, dict[str, float]]]:
         return {F1: {"eng/CUS": dict.fromkeys(SAMPLES, cus), "eng/SPE": dict.fromkeys(SAMPLES[:12], spe)}}
