@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Any
 from roleeval.cli._say import say, shown
 from roleeval.cli.explain import composing, explain, overrides
 from roleeval.cli.invocation import Invocation, invocation
-from roleeval.errors import RoleEvalError
+from roleeval.errors import ResultError, RoleEvalError
 from roleeval.resources import resource
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from roleeval.config import RunConfig
+    from roleeval.results import ResultFolder
 
 log = logging.getLogger("roleeval")
 _THEN = "--then"
@@ -222,11 +223,25 @@ def _run(config: "RunConfig", here: Invocation) -> None:
     here.folders.append(path)
     if config.judge is not None and "judge" in config.options.stages:
         here.judged.append(config)
+    if nothing := _nothing_answered(outcome.folder):
+        raise ResultError(f"{path}: {nothing}")
     log.info("already done, skipped: %s" if outcome.skipped else "done: %s", path)
     if outcome.failed_samples:
         log.warning(
             "%d samples failed and are missing; run the same command again to retry them", outcome.failed_samples
         )
+
+
+def _nothing_answered(folder: "ResultFolder") -> str:
+    """Why a finished run is no success: not a single answer; "" where there is one."""
+    manifest = folder.manifest()
+    if manifest is None or not manifest.samples.statuses or manifest.samples.statuses.get("ok"):
+        return ""
+    counts = ", ".join(f"{status} {count}" for status, count in sorted(manifest.samples.statuses.items()))
+    return (
+        f"nothing was answered ({counts}). The folder is kept and its table shown; see its transcripts.jsonl for what"
+        " came instead"
+    )
 
 
 def _judge_again(here: Invocation) -> None:

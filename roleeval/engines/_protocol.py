@@ -170,9 +170,10 @@ class Measures(Protocol):
     """An engine that knows a model's context before it loads it."""
 
     def require_room(self, request: Request) -> None:
-        """Refuses a request that cannot fit; loads a tokenizer at most.
+        """Refuses a request that cannot be sent, or cannot fit; loads a tokenizer at most.
 
         Raises:
+            ConfigError: the model has no chat template, or one that refuses or loses turns.
             ContextOverflowError: it does not fit.
         """
         ...

@@ -66,14 +66,16 @@ class Room:
         return self.max_model_len or _own_context(self.source)
 
     def require(self, request: Request, prompts: Prompts) -> None:
-        """Refuses a request that does not fit; loads nothing but a tokenizer, and that for long prompts only.
+        """Refuses a request that cannot be sent or does not fit; loads a tokenizer at most, and that for long prompts.
 
         Long is what would not fit if it had half a token more for each byte than the densest prompt so far (and at
         first a token for every two bytes). A prompt that is denser still is refused when it is asked.
 
         Raises:
+            ConfigError: see Prompts.check.
             ContextOverflowError: it does not fit.
         """
+        prompts.check(request)
         new, size = request.sampling.max_tokens, _bytes(request)
         each = self.density / 1.5 if self.density < math.inf else 2.0
         if self.context is None or size / each + new <= self.context:

@@ -18,6 +18,7 @@ from roleeval.engines.template import (
     Prompts,
     RefusedError,
     check_turns,
+    no_template,
     opened_reasoning,
     probes,
     read_template_file,
@@ -89,10 +90,7 @@ def render_prompt(
     if request.messages is None:
         return f"{request.prompt}{prefill}"
     if not tokenizer.chat_template:
-        raise ConfigError(
-            f"{tokenizer.name_or_path} has no chat template: set model.source.chat_template to a Jinja file,"
-            " or use a benchmark or a prompt format that sends raw prompts"
-        )
+        raise ConfigError(no_template(str(tokenizer.name_or_path)))
     messages = request.messages if prompts is None else fitted(request.messages, prompts.source)
     now = datetime.datetime.now() if prompts is None else prompts.now
     roles = tuple(message.role for message in messages)

@@ -168,6 +168,14 @@ class RefusedError(ValueError):
     """What a template's raise_exception says."""
 
 
+def no_template(name: str) -> str:
+    """The sentence on a model without a chat template."""
+    return (
+        f"{name} has no chat template: set model.source.chat_template to a Jinja file, or use a benchmark or a prompt"
+        " format that sends raw prompts"
+    )
+
+
 def refusal(name: str, roles: Sequence[ChatRole], error: object) -> str:
     """The sentence on a template that refuses messages."""
     return f"the chat template of {name} refused the messages (roles {list(roles)}): {error}"
@@ -355,6 +363,23 @@ class Prompts:
             self._template.check(roles)
             self._checked.add(roles)
         return self._facts
+
+    def check(self, request: Request) -> None:
+        """Refuses a request that this model can never be sent, as far as its files tell; loads nothing.
+
+        Raises:
+            ConfigError: it has no chat template, or one that refuses or loses turns.
+        """
+        self.key(request)
+        if request.messages is not None and self._template is None and self._has_none:
+            raise ConfigError(no_template(self.source.path))
+
+    @cached_property
+    def _has_none(self) -> bool:
+        """Whether there is surely no template: none beside a configuration that has none, nor code that might."""
+        config = _object(model_file(self.source, "tokenizer_config.json"))
+        several = (Path(self.source.path) / "additional_chat_templates").is_dir()
+        return bool(config) and not several and not ({"chat_template", "auto_map"} & config.keys())
 
     def to_probe(self, roles: tuple[ChatRole, ...]) -> bool:
         """Whether the tokenizer's own template is still to be tried with this order of roles; says so once."""

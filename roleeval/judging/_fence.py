@@ -9,6 +9,7 @@ from roleeval.hashing import digest
 _TEMPLATE_WORDS = re.compile(r"<[|｜]|[|｜]>|</?s>|</?think>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|<</?|>>")
 _DISARMED = str.maketrans("<>[]", "‹›⟦⟧")
 _ARMED = str.maketrans("‹›⟦⟧«»“”„‟’‘‚‛`´", "<>[]" + '"' * 6 + "'" * 6)
+_AT_THE_LIMIT, _CUT_COUNTS = 0.95, 0.8  # shares of a quote's limit, and of a cut quote that must be in the text
 _ELISION = re.compile(r"\.{3,}|…|\[\s*\]")
 
 
@@ -36,11 +37,37 @@ def disarmed(text: str) -> str:
 
 def plain(text: str) -> str:
     """A text without differences that a quotation may have: white space, quotation marks, case."""
-    return " ".join(unicodedata.normalize("NFKC", text).translate(_ARMED).casefold().split())
+    return _even(text).casefold()
 
 
-def quoted(quote: str, text: str) -> bool:
-    """Whether a text holds a quote; parts of it may be left out with "..." as long as their order stays."""
+def _even(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).translate(_ARMED).split())
+
+
+def verbatim(quote: str, text: str) -> bool:
+    """Whether a text holds a quote as it stands, but for white space, straight or curly marks and full-width forms."""
+    words = _even(quote).strip(" \"'")
+    return bool(words) and words in _even(text)
+
+
+def quoted(quote: str, text: str, *, longest: int | None = None) -> bool:
+    """Whether a text holds a quote; parts of it may be left out with "..." as long as their order stays.
+
+    A quote that a schema cut off counts if the text holds its first four fifths: near the limit, decoding under a
+    schema leaves only tokens that still fit, so that the end is often not what the judge would have written.
+
+    Args:
+        quote: what the judge gives as one.
+        text: where it is looked for.
+        longest: the schema's limit in characters, if it has one.
+    """
+    if _quoted(quote, text):
+        return True
+    cut = longest is not None and len(quote) >= longest * _AT_THE_LIMIT
+    return cut and _quoted(quote[: int(len(quote) * _CUT_COUNTS)], text)
+
+
+def _quoted(quote: str, text: str) -> bool:
     whole, position = plain(text), 0
     # NFKC turns an ellipsis into three dots, so parts are split first
     parts = [part for part in (plain(piece).strip(" \"'") for piece in _ELISION.split(quote)) if part]

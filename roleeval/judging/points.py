@@ -15,6 +15,7 @@ from roleeval.metrics import MetricInfo
 from roleeval.types import Sample, Score
 
 _LABEL = "answer"
+_CUT_QUOTES = "quotes that were cut off count"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,12 +26,17 @@ class RubricJudge(Judge):
     without asking, as metrics score it as the empty string; it keeps its status.
 
     Attributes:
-        check_quotes: a verdict whose evidence is not in the answer is unusable.
+        check_quotes: a verdict whose evidence is not in the answer is unusable; one that the schema's limit cut off is
+            looked for without its last fifth.
     """
 
     name: str = "rubric"
     pack: str = "judges/rubric"
     check_quotes: bool = True
+
+    @property
+    def arithmetic(self) -> str:
+        return _CUT_QUOTES if self.check_quotes else ""
 
     @property
     def _rubric(self) -> Rubric:
@@ -62,6 +68,7 @@ class RubricJudge(Judge):
             return []
         criteria, (low, high) = self._rubric.criteria, self._scale
         schema = self._schema()
+        longest = next(iter(schema["properties"].values()))["properties"].get("quote", {}).get("maxLength")
         token = fence_token(self.seed, self.name, case.sample.id)
         shown = {"answer": fenced(answer.text, _LABEL, token), "low": str(low), "high": str(high)}
 
@@ -69,7 +76,7 @@ class RubricJudge(Judge):
             verdict: Mapping[str, Any] = read_verdict(reply, schema, judged=answer.text)
             if self.check_quotes:
                 for name, part in verdict.items():
-                    if not quoted(part.get("quote", ""), answer.text):
+                    if not quoted(part.get("quote", ""), answer.text, longest=longest):
                         raise UnusableReplyError(f"quote not found ({name})")
             return verdict
 

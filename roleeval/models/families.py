@@ -99,7 +99,15 @@ class Base:
 
 @dataclass(frozen=True, kw_only=True)
 class Api(Base):
-    """A model behind an OpenAI-compatible endpoint; source.path is the name it is served under."""
+    """A model behind an OpenAI-compatible endpoint; source.path is the name it is served under.
+
+    Where that is also its `name`, slashes in it ("Qwen/Qwen3-8B") become "--", as a name is a folder's.
+    """
+
+    def __post_init__(self) -> None:
+        if self.name == self.source.path:
+            object.__setattr__(self, "name", self.name.replace("/", "--"))
+        Base.__post_init__(self)
 
     @property
     def family(self) -> str:

@@ -10,9 +10,10 @@ from typing import Any
 
 from roleeval.benchmarks import Actor, Foreseen, SelfScored
 from roleeval.config import RunConfig, RunOptions, as_config
-from roleeval.engines import Engine, Usage
+from roleeval.engines import Engine, Measures, Usage
 from roleeval.errors import ConfigError, EngineError, cause_of, concerns_one_item
 from roleeval.identity import places
+from roleeval.judging import members
 from roleeval.metrics import was_written
 from roleeval.models import base_parameters
 from roleeval.results import ResultFolder
@@ -29,7 +30,7 @@ from roleeval.stages.progress import make_progress
 from roleeval.stages.reasoning import ReasoningSeen
 from roleeval.stages.runtime import Runtime
 from roleeval.stages.score import Scoring, metrics_hash
-from roleeval.types import MODEL, WITHOUT_REPLY, Sample, Score, Transcript, Turn
+from roleeval.types import MODEL, WITHOUT_REPLY, Message, Request, Sample, Sampling, Score, Transcript, Turn
 from roleeval.workers import in_flight
 
 log = logging.getLogger("roleeval")
@@ -138,6 +139,7 @@ async def generate(job: Job) -> RunOutcome:
     scoring = Scoring(config, tally.planned)
     for notice in notices(config):
         log.warning("%s", notice)
+    await _openable(job)
     async with _actor(job) as (actor, usage):
         await _play(job, actor, usage, tally, scoring, foresee(config, actor))
     tally.warn(actor)
@@ -149,6 +151,20 @@ async def generate(job: Job) -> RunOutcome:
     session = _session(tally, usage, time.perf_counter() - begin)
     job.folder.write_manifest(_manifest(job, tally, parameters, session, stages))
     return RunOutcome(job.folder, skipped=False, failed_samples=tally.statuses["engine_failed"])
+
+
+async def _openable(job: Job) -> None:
+    """Refuses a judge's model that can never be asked, before anything is generated for it.
+
+    Raises:
+        ConfigError: it has no chat template.
+    """
+    config = job.config
+    for judge in members(config.judge) if config.judge is not None and "judge" in config.options.stages else ():
+        options, model = cast.judge_model(judge, config)
+        engine = await job.runtime.engine(options, model)
+        if isinstance(engine, Measures):
+            engine.require_room(Request((Message("user", "Who?"),), Sampling(max_tokens=1), 0))
 
 
 def _planned(config: RunConfig) -> int:

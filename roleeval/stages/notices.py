@@ -1,5 +1,5 @@
-"""What is unusual about a run, said before anything is generated: roles without an adapter or a description, and
-adapters without a role.
+"""What is unusual about a run, said before anything is generated: roles without an adapter or a description, adapters
+without a role, and judges that judge themselves.
 """
 
 from collections.abc import Iterable, Iterator
@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from roleeval.benchmarks import SelfScored
 from roleeval.config import RunConfig
 from roleeval.errors import UnsupportedRoleError
+from roleeval.judging import members
+from roleeval.stages.cast import judge_model
 from roleeval.types import Persona
 
 _NAMED = 10
@@ -17,6 +19,7 @@ def notices(config: RunConfig) -> Iterator[str]:
 
     Reads the benchmark's samples and keeps their personas; benchmarks without personas in their samples have none.
     """
+    yield from _of_judges(config)
     model, asked = config.model, _personas(config, config.options.limit)
     served = _served(config, asked)
     if unserved := [persona.role for persona in asked if persona.role not in served]:
@@ -32,6 +35,16 @@ def notices(config: RunConfig) -> Iterator[str]:
     bare = [persona.role for persona in asked if not persona.description]
     if bare and model.messages("a persona", ()):
         yield f"no description for {len(bare)} of {len(asked)} roles; prompts have their names alone: {_listed(bare)}"
+
+
+def _of_judges(config: RunConfig) -> Iterator[str]:
+    """Judges that are the model under test; one with the same base and another adapter is not the same model."""
+    candidate = (config.model.source, tuple(adapter.fingerprint for adapter in config.model.adapters()))
+    for judge in members(config.judge) if config.judge is not None and "judge" in config.options.stages else ():
+        options, model = judge_model(judge, config)
+        same = (model.source, tuple(adapter.fingerprint for adapter in model.adapters())) == candidate
+        if same and options == config.engine:
+            yield f"judge {judge.name} is the model under test, and models prefer their own answers; set judge.source"
 
 
 def _personas(config: RunConfig, limit: int | None) -> list[Persona]:

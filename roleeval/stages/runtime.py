@@ -4,6 +4,7 @@ An engine belongs to one event loop, so all jobs of a sweep run on the same one 
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +16,8 @@ from roleeval.errors import AdapterError
 from roleeval.hashing import digest
 from roleeval.identity import class_name
 from roleeval.models import PersonaModel, lora_need
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 NAMED = 5  # adapters that one error names
@@ -36,6 +39,7 @@ class Runtime:
 
         async def known() -> T:
             self._job = asyncio.current_task()
+            asyncio.get_running_loop().set_exception_handler(_unheard)
             return await job()
 
         try:
@@ -134,6 +138,11 @@ class Runtime:
             store.close()
         self._stores.clear()
         self._runner.close()
+
+
+def _unheard(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What asyncio says of errors that nobody waits for any more: for the log file, never for the terminal."""
+    _log.debug("asyncio: %s", context.get("message"), exc_info=context.get("exception"))
 
 
 def _complete(engine: Any, options: EngineOptions) -> Engine:

@@ -14,7 +14,9 @@ from roleeval.config import (
     refuse_secrets,
     seed_runs,
 )
+from roleeval.engines import ModelSource
 from roleeval.errors import ConfigError
+from roleeval.models import Api
 
 CANARY = "sk-canary0123456789abcdef"
 OPENAI = {"_target_": "roleeval.engines.openai.OpenAIOptions", "base_urls": ["http://127.0.0.1:8000/v1"]}
@@ -180,3 +182,10 @@ def test_one_seed_is_one_run() -> None:
     parsed = parse_config(config(seed=None, seeds=None))
     assert seed_runs(parsed) == [parsed] and parsed.options.seed == 1
     assert as_config(parsed)["seed"] == 1
+
+
+def test_a_served_name_with_a_slash_is_a_models_name() -> None:
+    model = Api(name="Qwen/Qwen3-8B", source=ModelSource("Qwen/Qwen3-8B"))
+    assert (model.name, model.source.path) == ("Qwen--Qwen3-8B", "Qwen/Qwen3-8B")
+    with pytest.raises(ConfigError, match="without '/'"):
+        Api(name="my/model", source=ModelSource("Qwen/Qwen3-8B"))

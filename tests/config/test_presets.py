@@ -110,7 +110,7 @@ def test_cosers_set_up() -> None:
     assert [model.name for model in asked] == ["gpt-4o", "CoSER-70B"]
     assert all(model.sampling == sampling for model in asked)
     assert (run.judge.source.path, run.judge.sampling.max_tokens, run.judge.sampling.temperature) == ("gpt-4o", 8196, 0)
-    assert set(run.metrics) == {"overlap", "scene", "next_speaker"}
+    assert set(run.metrics) == {"overlap", "scene", "next_speaker", "cut_off"}
 
 
 def test_hers_set_up_on_coser() -> None:
@@ -125,10 +125,10 @@ def test_hers_set_up_on_coser() -> None:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("paper", ("thought", "name", True, True, 60, "groups", 20, 512, 0.0)),
-        ("feb25", ("motivation", "name", True, True, 60, "cases", 20, 512, 0.0)),
-        ("head", ("motivation", "reasoned", False, True, 60, "cases", 20, 512, 0.0)),
-        ("her", ("motivation", "reasoned", False, False, 200, "cases", 10, 4096, 0.7)),
+        ("paper", ("thought", "name", True, True, 60, "groups", 20, 512, 0.0, 64)),
+        ("feb25", ("motivation", "name", True, True, 60, "cases", 20, 512, 0.0, 64)),
+        ("head", ("motivation", "reasoned", False, True, 60, "cases", 20, 512, 0.0, None)),
+        ("her", ("motivation", "reasoned", False, False, 200, "cases", 10, 4096, 0.7, None)),
     ],
 )
 def test_every_protocol_of_coser(name: str, expected: tuple[Any, ...]) -> None:
@@ -143,11 +143,12 @@ def test_every_protocol_of_coser(name: str, expected: tuple[Any, ...]) -> None:
         rules.rounds,
         rules.sampling.max_tokens,
         rules.sampling.temperature,
+        rules.next_speaker_tokens,
     ) == expected[1:]
 
 
 def test_metrics_follow_the_benchmark_and_can_be_chosen() -> None:
-    assert set(composed("benchmark=coser")["metrics"]) == {"overlap", "scene", "next_speaker"}
+    assert set(composed("benchmark=coser")["metrics"]) == {"overlap", "scene", "next_speaker", "cut_off"}
     assert composed()["metrics"] == composed("metrics=default")["metrics"] == composed("benchmark=lm_eval")["metrics"]
     assert set(composed("benchmark=coser", "metrics=default")["metrics"]) == set(composed()["metrics"])
 

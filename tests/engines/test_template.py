@@ -313,6 +313,10 @@ def test_a_model_without_template_is_refused_by_its_first_request(tiny_model: Pa
     prompts = Prompts(ModelSource(str(folder)))
     assert prompts.key(ask()) == ()
     with pytest.raises(ConfigError, match=r"has no chat template: set model\.source\.chat_template"):
+        prompts.check(ask())  # without a tokenizer, before anything is asked
+    prompts.check(replace(ask(), messages=None, prompt="raw"))
+    Prompts(ModelSource(str(tiny_model))).check(ask())
+    with pytest.raises(ConfigError, match=r"has no chat template: set model\.source\.chat_template"):
         check_first(load_tokenizer(prompts.source), prompts)
 
 

@@ -133,6 +133,31 @@ def test_quotes_are_found_through_white_space_and_quotation_marks(quote: str, fo
     assert quoted(quote, "My dear fellow, it’s elementary; <<odd>>.") is found
 
 
+LONG = (
+    "I have walked every street of London in the fog, and there is no door behind which I have not heard a confession"
+    " that was meant for somebody else altogether, my dear fellow."
+)
+
+
+@pytest.mark.parametrize(
+    ("quote", "found"),
+    [
+        (LONG[:120], True),
+        (LONG[:113] + "tht mea", True),  # at the limit only tokens that fit were left
+        (LONG[:108] + "x" * 7, True),
+        (LONG[:80] + "x" * 40, False),  # a third of it is invented
+        (LONG[:90] + "of it", False),  # not cut off: it ended by itself
+        ("No " + LONG[:117], False),
+    ],
+)
+def test_a_quote_that_the_schema_cut_off_is_looked_for_without_its_end(quote: str, found: bool) -> None:
+    """Golden: of 189 quotes rejected in constrained decoding 25 were in the answer for their first four fifths."""
+    assert quoted(quote, LONG, longest=120) is found
+    (judged,) = put(RubricJudge(attempts=1), lambda request: points(4, quote), case(LONG))
+    assert (judged.status == "ok") is found
+    assert quoted(quote, LONG) is (quote in LONG)
+
+
 def test_a_verdict_whose_quote_is_not_there_is_dropped_and_says_so() -> None:
     answer = case("My dear fellow, sit down.")
     (invented,) = put(RubricJudge(), lambda request: points(5, "I love you"), answer)

@@ -181,7 +181,7 @@ def test_the_same_replies_about_controls_give_the_same_numbers() -> None:
 
 
 COLUMNS = {
-    "rubric": (RubricJudge(), "a7dc2b65"),
+    "rubric": (RubricJudge(), "13edb402"),  # a7dc2b65 before quotes that were cut off counted
     "pairwise": (PairwiseJudge(against=("a",)), "3edeee15"),
     "her_rm": (HerRm(), "8f45fe31"),
     "ranking": (RankingJudge(), "70dfa77a"),

@@ -12,6 +12,7 @@ from roleeval_stubs import StubOptions
 from roleeval.benchmarks.rolebench import RoleBench
 from roleeval.config import RunConfig, RunOptions
 from roleeval.engines import ModelSource
+from roleeval.judging import RubricJudge
 from roleeval.models import Base, IndependentLora
 from roleeval.stages.notices import notices
 
@@ -60,3 +61,12 @@ def test_roles_without_an_adapter_and_adapters_without_a_role_are_named(
         assert said[0] == "no adapter for 1 of 3 roles; their samples count as unsupported_role: 'Wukong'"
     (idle,) = [each for each in said if "data does not have" in each]
     assert idle.startswith("2 of 4 adapters") and "'Holmes'" in idle and "'Wu Kong'" in idle
+
+
+def test_a_judge_that_is_the_model_under_test_is_named(config: RunConfig) -> None:
+    def said(**options: Any) -> list[str]:
+        return [each for each in notices(replace(config, judge=RubricJudge(**options))) if "judge" in each]
+
+    assert said() == said(source=ModelSource("base"))
+    assert said() == ["judge rubric is the model under test, and models prefer their own answers; set judge.source"]
+    assert not said(source=ModelSource("another"))

@@ -18,6 +18,8 @@ from roleeval.benchmarks.coser.rules import Rules
 from roleeval.benchmarks.rolebench import RoleBench
 from roleeval.config import RunConfig, RunOptions
 from roleeval.engines import LoraNeed, ModelSource
+from roleeval.engines.hf import HfOptions
+from roleeval.engines.vllm import VllmOptions
 from roleeval.errors import ConfigError, ContextOverflowError, EngineError
 from roleeval.judging import RubricJudge
 from roleeval.metrics import AnswerLength, EmptyRate
@@ -161,6 +163,27 @@ def test_a_scene_with_a_prompt_that_cannot_fit_asks_nobody(tmp_path: Path) -> No
     assert statuses == ["context_overflow", "ok"]
     (turn,) = next(t for t in found.values() if t.status != "ok").turns
     assert (turn.speaker, turn.part, turn.error) == ("Cyrus", "model", "the system prompt is too long")
+
+
+@pytest.mark.parametrize("who", ["model", "judge"])
+@pytest.mark.parametrize("kind", [HfOptions, VllmOptions])
+def test_a_model_without_a_chat_template_gets_its_sentence_before_any_sample(
+    tmp_path: Path, who: str, kind: Any
+) -> None:
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    (bare / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
+    (bare / "config.json").write_text('{"model_type": "llama", "max_position_embeddings": 512}')
+    (bare / "model.safetensors").write_bytes(b"\2\0\0\0\0\0\0\0{}")
+    journal = tmp_path / "calls"
+    asked = config(tmp_path / "r", StubOptions(journal=str(journal)))
+    if who == "model":
+        asked = replace(asked, engine=kind(), model=Base(name="m", source=ModelSource(str(bare))))
+    else:
+        asked = replace(asked, judge=RubricJudge(engine=kind(), source=ModelSource(str(bare))))
+    with pytest.raises(ConfigError, match=r"bare has no chat template: set model\.source\.chat_template") as raised:
+        execute(asked)
+    assert "kept" not in str(raised.value) and not journal.exists()
 
 
 class CrampedEngine(StubEngine):

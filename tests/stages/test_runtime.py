@@ -1,6 +1,8 @@
 """One engine for all that a job asks: with too little room its adapters would take turns in the same slots."""
 
 import asyncio
+import gc
+import logging
 from typing import Any
 
 import pytest
@@ -56,3 +58,23 @@ def test_all_adapters_that_cannot_be_served_are_named_at_once(
     monkeypatch.setattr(SharedLora, "adapters", lambda model: adapters)
     with pytest.raises(AdapterError, match=message):
         asyncio.run(Runtime().ready(StubOptions(), STAGEHAND))
+
+
+def test_an_error_that_nobody_waits_for_does_not_reach_the_screen(
+    capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def forgetful() -> None:
+        async def fails() -> None:
+            raise RuntimeError("lost")
+
+        task = asyncio.ensure_future(fails())
+        await asyncio.sleep(0)
+        del task
+        gc.collect()
+
+    runtime = Runtime()
+    with caplog.at_level(logging.DEBUG, "roleeval"):
+        runtime.execute(forgetful)
+    runtime.close()
+    assert "never retrieved" not in "".join(capfd.readouterr())
+    assert [record.levelname for record in caplog.records if "never retrieved" in record.message] == ["DEBUG"]

@@ -145,10 +145,14 @@ class Coser:
 
     def helpers(self) -> Mapping[str, Helper]:
         """See Staged."""
-        helpers = {"environment": self.environment}
-        helpers |= {"next_speaker": self.next_speaker} if self.nsp == "model" else {}
         key = "benchmark.protocol.sampling.max_tokens"
-        return {name: replace(helper, tokens_key=helper.tokens_key or key) for name, helper in helpers.items()}
+        helpers = {"environment": replace(self.environment, tokens_key=key)}
+        if self.nsp == "model":
+            sampling = self.protocol.for_predictor(self.next_speaker.sampling)
+            if sampling != self.next_speaker.sampling:
+                key = "benchmark.protocol.next_speaker_tokens"
+            helpers["next_speaker"] = replace(self.next_speaker, sampling=sampling, tokens_key=key)
+        return helpers
 
     def prompts(self, *, tags: bool) -> ScenePrompts:
         """What participants are told; with HER's tags for thoughts and actions, or with brackets."""

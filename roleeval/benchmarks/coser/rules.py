@@ -1,6 +1,6 @@
 """The rules of a scene: one set for each published protocol (conf/benchmark/protocol/)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from roleeval.ranges import check_range
@@ -22,6 +22,8 @@ class Rules:
         word_limit: words that characters are told to keep to.
         average: "groups" is the mean of the id and ood means, "cases" the mean over all cases.
         sampling: of the environment and the next-speaker predictor.
+        next_speaker_tokens: new tokens of the predictor at most, where it is `sampling` that it has; None is
+            sampling.max_tokens. What is wanted is a name; a base model would fill any limit.
 
     Source: spec/coser.md, sections 2 to 4.
     """
@@ -36,7 +38,13 @@ class Rules:
     word_limit: int = 60
     average: Literal["groups", "cases"] = "groups"
     sampling: Sampling = field(default_factory=lambda: Sampling(max_tokens=512))
+    next_speaker_tokens: int | None = None
 
     def __post_init__(self) -> None:
-        check_range(self, "rounds", "word_limit", low=1, owner="benchmark.protocol")
+        check_range(self, "rounds", "word_limit", "next_speaker_tokens", low=1, owner="benchmark.protocol")
         check_range(self, "end_from", low=0, owner="benchmark.protocol")
+
+    def for_predictor(self, sampling: Sampling) -> Sampling:
+        """A predictor's sampling within `next_speaker_tokens`."""
+        most = self.next_speaker_tokens
+        return sampling if most is None else replace(sampling, max_tokens=min(sampling.max_tokens, most))

@@ -58,8 +58,8 @@ class OpenAIOptions(OpenAISettings):
         """
         if source.chat_template:
             raise ConfigError(
-                "model.chat_template is not applied by engine=openai: the server renders the chat. Start the server"
-                f" with --chat-template {source.chat_template} and unset the key, or use engine=vllm"
+                "model.source.chat_template is not applied by engine=openai: the server renders the chat. Start the"
+                f" server with --chat-template {source.chat_template} and unset the key, or use engine=vllm"
             )
         if source.template_options or source.template_date:
             raise ConfigError(

@@ -12,10 +12,11 @@ from coser_scenes import case, cases, write
 
 from roleeval.benchmarks import Actor, Helper, Keys
 from roleeval.benchmarks.coser import Coser
+from roleeval.benchmarks.coser.next import read_answer
 from roleeval.benchmarks.coser.rules import Rules
 from roleeval.benchmarks.coser.text import without_thoughts
 from roleeval.engines import ModelSource
-from roleeval.errors import ContextOverflowError, EngineError, UnsupportedRoleError
+from roleeval.errors import ConfigError, ContextOverflowError, EngineError, UnsupportedRoleError
 from roleeval.models import Base, Her
 from roleeval.types import AdapterRef, Completion, Message, Persona, Request, Sample, Transcript
 
@@ -403,6 +404,33 @@ def test_transcripts_do_not_depend_on_how_many_scenes_are_in_flight(tmp_path: Pa
 
     one, eight, many = (asyncio.run(all_scenes(count)) for count in (1, 8, 64))
     assert one == eight == many and len(one) == 10
+
+
+def test_a_predictor_may_not_write_more_than_a_name_needs() -> None:
+    """Unless a sentence is wanted, or it is a model with a sampling of its own."""
+    name, reasoned = Rules(next_speaker_tokens=64), Rules(next_speaker_reply="reasoned")
+    own = Helper(model=Base(name="gpt", source=SOURCE))
+    limits = {rules: Coser(protocol=rules).helpers()["next_speaker"].sampling.max_tokens for rules in (name, reasoned)}
+    assert limits == {name: 64, reasoned: 256}
+    helpers = Coser(protocol=name).helpers()
+    assert helpers["environment"].sampling.max_tokens == 256
+    assert helpers["next_speaker"].tokens_key == "benchmark.protocol.next_speaker_tokens"
+    assert helpers["environment"].tokens_key == "benchmark.protocol.sampling.max_tokens"
+    assert Coser(protocol=name, next_speaker=own).helpers()["next_speaker"].model == own.model
+    with pytest.raises(ConfigError, match="next_speaker_tokens: 0"):
+        Rules(next_speaker_tokens=0)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    ["Bo Jr.", "**Bo Jr.**", "Bo Jr.: because", "Bo Jr. speaks next, as", "Nobody", "bo jr.\nThen", "Mrs. Ames\n"],
+)
+def test_what_a_predictor_writes_after_the_limit_names_nobody_else(reply: str) -> None:
+    """Golden: a reply cut after 64 tokens is read as the whole one, since a name is looked for at its beginning."""
+    names = ("Mrs. Ames", "Bo Jr.", "Cyrus", "Environment")
+    rambling = f"{reply} " + "and then she said that Cyrus and the Environment were late again, " * 30
+    cut = " ".join(rambling.split(" ")[:48])
+    assert read_answer(cut, names, form="name") == read_answer(rambling, names, form="name")
 
 
 def test_another_seed_draws_other_speakers(tmp_path: Path) -> None:

@@ -369,6 +369,7 @@ def test_its_metrics_have_lm_evals_directions_and_values_of_a_whole_task_count_a
         "acc": (True, "sample"),
         "acc_norm": (True, "sample"),
         "exact_match": (True, "sample"),
+        "cut_off_rate": (False, "sample"),
         "word_perplexity": (False, "cluster"),
         "bits_per_byte": (False, "cluster"),
     }

@@ -208,7 +208,7 @@ def test_impossible_options_are_refused(fields: dict[str, Any]) -> None:
 def test_no_url_and_a_template_of_ones_own_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"engine\.base_urls is empty"):
         options()
-    with pytest.raises(ConfigError, match=r"model\.chat_template is not applied by engine=openai"):
+    with pytest.raises(ConfigError, match=r"model\.source\.chat_template is not applied by engine=openai"):
         options("http://h/v1").build(replace(SOURCE, chat_template="chat.jinja"), LoraNeed())
 
 
