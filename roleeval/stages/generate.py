@@ -24,6 +24,7 @@ from roleeval.secrets import masked
 from roleeval.stages import cast
 from roleeval.stages.ahead import JudgingAhead
 from roleeval.stages.foresee import Foresight, foresee
+from roleeval.stages.judge_check import check_judges
 from roleeval.stages.notices import notices
 from roleeval.stages.outcome import RunOutcome
 from roleeval.stages.progress import make_progress
@@ -135,6 +136,8 @@ async def generate(job: Job) -> RunOutcome:
     """
     config, begin = job.config, time.perf_counter()
     tally = _Tally(_planned(config), config.options)
+    if not isinstance(config.benchmark, SelfScored):
+        check_judges(config)
     parameters = {"base": base_parameters(config.model.source), "adapters": asdict(config.model.adapter_parameters())}
     scoring = Scoring(config, tally.planned)
     for notice in notices(config):
