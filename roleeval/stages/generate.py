@@ -244,9 +244,9 @@ async def _episodes(config: RunConfig, actor: Actor, foresight: Foresight, finis
 def _told_apart(samples: Iterable[Sample]) -> Iterator[Sample]:
     """The same samples; refuses those that result files could not tell apart."""
     ids: set[str] = set()
-    indices: set[int] = set()
+    first, later = 0, set[int]()  # every index below `first` was there, and some above
     for sample in samples:
-        if sample.id in ids or sample.index in indices:
+        if sample.id in ids or 0 <= sample.index < first or sample.index in later:
             raise ConfigError(
                 f"benchmark: the sample {sample.id!r} has the same id or index ({sample.index}) as another one; samples"
                 " need unique ids and the indices 0, 1, ..."
@@ -254,7 +254,10 @@ def _told_apart(samples: Iterable[Sample]) -> Iterator[Sample]:
         if {"/", "+"} & set(sample.split):
             raise ConfigError(f"benchmark: {sample.split!r} is not a valid name of a split; use a name without / and +")
         ids.add(sample.id)
-        indices.add(sample.index)
+        later.add(sample.index)
+        while first in later:
+            later.remove(first)
+            first += 1
         yield sample
 
 
