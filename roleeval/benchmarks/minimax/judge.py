@@ -38,12 +38,12 @@ from roleeval.judging import (
     Judgement,
     Question,
     SeenTurn,
-    check_schema,
     criterion_title,
     fence_token,
     fenced,
     mean_or_none,
     points_info,
+    read_schema,
     read_verdict,
 )
 from roleeval.metrics import MetricInfo
@@ -123,8 +123,9 @@ class MinimaxErrors(Judge):
             "dimensions": json.dumps(list(names)),
             "subtypes": json.dumps(list(dimension_of)),
         }
-        schema = json.loads(fill(pack.template("schema.json"), **places))
-        check_schema(schema, f"{pack.folder}/schema.json")
+        schema = read_schema(fill(pack.template("schema.json"), **places), f"{pack.folder}/schema.json")
+        if "errors" not in schema.get("properties", {}) or "errors" not in schema.get("required", ()):
+            raise ConfigError(f"{pack.folder}/schema.json: a verdict needs errors, a list of objects")
         token = fence_token(self.seed, self.name, sample.id, chunk.number)
         shown = {
             **places,
