@@ -3,7 +3,18 @@
 import subprocess
 import sys
 
-BENCHES = ("startup", "metrics", "overhead", "statistics", "hycora", "vllm_start", "engines", "adapters", "coser")
+BENCHES = (
+    "startup",
+    "metrics",
+    "overhead",
+    "statistics",
+    "hycora",
+    "vllm_start",
+    "engines",
+    "adapters",
+    "coser",
+    "minimax",
+)
 
 
 def main() -> int:

@@ -46,6 +46,7 @@ def test_it_carries_what_a_run_needs(site: Path) -> None:
         "metrics/phrases.yaml",
         "judges/gca/dimensions.yaml",
         "results/published/coser.yaml",
+        "results/published/minimax.yaml",
     ):
         assert (site / "roleeval" / relative).is_file(), relative
 

@@ -64,6 +64,8 @@ class Opening:
         actor: who is asked.
         persona, system, history, part: see Actor.say.
         growth: tokens by which the participant's chat usually grows until the end of the episode.
+        most: tokens by which it may grow before the last call, where an episode that might not fit is not played.
+        way_out: what the benchmark says of one that does not fit.
     """
 
     actor: Actor
@@ -72,6 +74,8 @@ class Opening:
     history: Sequence[Message]
     part: Part = MODEL
     growth: int = 0
+    most: int = 0
+    way_out: str = ""
 
 
 @runtime_checkable

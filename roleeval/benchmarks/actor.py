@@ -156,13 +156,22 @@ class Actor:
         """Whether its engine knows its context before anything is asked."""
         return bool(getattr(self.engine, "measures", isinstance(self.engine, Measures)))
 
-    def foreseen(self, persona: Persona, system: str, history: Sequence[Message], *, part: Part = MODEL) -> Turn | None:
-        """The turn of a call that can never be made, because of its length alone; None for all others. Asks nothing."""
+    def foreseen(
+        self, persona: Persona, system: str, history: Sequence[Message], *, part: Part = MODEL, most: int = 0
+    ) -> Turn | None:
+        """The turn of a call that can never be made, because of its length alone; None for all others. Asks nothing.
+
+        Args:
+            persona, system, history, part: see say.
+            most: tokens that may be added to the history before the call.
+        """
         asked = _Asked(0)
         if not isinstance(self.engine, Measures):
             return None
         try:
-            self.engine.require_room(self._request(asked, persona, system, history))
+            request = self._request(asked, persona, system, history)
+            new = request.sampling.max_tokens + most
+            self.engine.require_room(replace(request, sampling=replace(request.sampling, max_tokens=new)))
         except ContextOverflowError as error:
             return _failed(persona, "context_overflow", told(error, self.keys), part, asked)
         except Exception as error:

@@ -115,10 +115,12 @@ class Participant:
 
     def _news(self, messages: tuple[Message, ...]) -> tuple[Message, ...]:
         """The part of a chat that was not sent before."""
+        before, self.sent = self.sent, messages
+        if messages[: len(before)] == before:  # the usual case, in one step however long the chat is
+            return messages[len(before) :]
         same = 0
-        while same < min(len(messages), len(self.sent)) and messages[same] == self.sent[same]:
+        while same < min(len(messages), len(before)) and messages[same] == before[same]:
             same += 1
-        self.sent = messages
         return messages[same:]
 
 

@@ -11,6 +11,7 @@ from roleeval.cli._say import show
 if TYPE_CHECKING:
     from roleeval.integrations.coser.importer import Difference
 
+_LISTED = 20
 # Without rich markup --help does not import rich.
 imports = typer.Typer(
     help="Import results of other tools as result folders.",
@@ -27,12 +28,6 @@ class ProtocolName(StrEnum):
     feb25 = "feb25"
     head = "head"
     her = "her"
-
-
-@imports.callback()
-def _group() -> None:
-    # with a single command typer would omit its name
-    pass
 
 
 @imports.command("coser")
@@ -67,6 +62,61 @@ def import_coser(
     show(
         f"imported: {done.cases} cases, {done.verdicts} verdicts; {len(done.differences)} stored scores differ,"
         f" {len(done.remarks)} severities read with a remark, {done.missing} dimension scores missing; {out}"
+    )
+
+
+class TableLanguage(StrEnum):
+    """The languages of the Role-play Bench, which are never pooled."""
+
+    en = "en"
+    zh = "zh"
+
+
+class OnError(StrEnum):
+    """What a malformed row does."""
+
+    stop = "raise"
+    skip = "skip"
+
+
+@imports.command("minimax")
+def import_minimax(
+    dialogues: Annotated[Path, typer.Option(help="The table of sessions of one language (.jsonl, .parquet).")],
+    evaluations: Annotated[Path, typer.Option(help="The table of their official scores.")],
+    out: Annotated[Path, typer.Option(help="The folder for a result folder of each model: results/minimax.")],
+    seeds: Annotated[
+        Path | None, typer.Option(help="The table of seeds: adds the cards, without which nothing can be judged again.")
+    ] = None,
+    language: Annotated[
+        TableLanguage | None, typer.Option(help="Of the files, if neither the seeds' ids nor the folder say it.")
+    ] = None,
+    on_error: Annotated[
+        OnError, typer.Option(help="skip: leave out malformed rows, and sessions without scores, and count them.")
+    ] = OnError.stop,
+) -> None:
+    """Write official sessions of the Role-play Bench and their scores as result folders, one for each model."""
+    from roleeval.integrations.minimax import importer
+
+    done = importer.import_minimax(
+        dialogues,
+        evaluations,
+        out=out,
+        seeds=seeds,
+        language=None if language is None else language.value,
+        on_error=on_error.value,
+    )
+    for kind, lines in (("skipped", done.skipped), ("left out", done.unpaired), ("opening", done.other_openings)):
+        for line in lines[:_LISTED]:
+            show(f"{kind}: {line}")
+        if len(lines) > _LISTED:
+            show(f"{kind}: {len(lines) - _LISTED} more")
+    for folder in done.folders:
+        show(folder)
+    show(
+        f"imported: {done.sessions} sessions of {done.seeds} seeds ({done.language}) in {len(done.folders)} folders;"
+        f" {len(done.skipped)} malformed rows, {len(done.unpaired)} sessions or scores without their counterpart,"
+        f" {len(done.other_openings)} sessions that do not begin as their seed, {done.empty} empty messages,"
+        f" {done.reasoning_removed} messages with reasoning, which is kept apart"
     )
 
 

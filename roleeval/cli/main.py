@@ -14,6 +14,7 @@ from roleeval import __version__
 from roleeval.cli._columns import OPTIONS
 from roleeval.cli._say import say, show
 from roleeval.cli.adapters import adapters
+from roleeval.cli.calibrate import calibrate
 from roleeval.cli.data import data
 from roleeval.cli.imports import imports
 from roleeval.cli.judge import judge_card
@@ -47,6 +48,7 @@ app.add_typer(adapters, name="adapters")
 app.add_typer(prompts, name="prompts")
 app.command("judge-card")(judge_card)
 app.add_typer(imports, name="import")
+app.add_typer(calibrate, name="calibrate")
 
 
 def _print_version(wanted: bool) -> None:

@@ -47,7 +47,9 @@ class StoredEngine:
         self._engine = engine
         self._store = store
         self._running: dict[bytes, asyncio.Task[Any]] = {}
+        # Looked at once: a protocol check of each call costs as much as the rest of it.
         self._served = engine if isinstance(engine, ServedElsewhere) else None
+        self._renders = engine if isinstance(engine, Renders) else None
         self._compared: object = None
         self._starting = asyncio.Lock()
         self._dead = ""  # why the engine could not start
@@ -84,7 +86,7 @@ class StoredEngine:
         return await self._answer(key, Likelihood, lambda: self._engine.likelihood(request))
 
     def _prompt_key(self, request: Request | LikelihoodRequest) -> tuple[str, ...]:
-        return self._engine.prompt_key(request) if isinstance(self._engine, Renders) else ()
+        return () if self._renders is None else self._renders.prompt_key(request)
 
     def hold(self, tokens: int) -> int | None:
         """See Holds; an engine that needs no room says nothing."""

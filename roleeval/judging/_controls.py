@@ -7,7 +7,7 @@ whether the unmodified answer beats each dose.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from roleeval.errors import ConfigError
@@ -17,7 +17,7 @@ from roleeval.judging._rubric import reference
 from roleeval.judging._view import Answer
 from roleeval.metrics import MetricInfo, primary
 from roleeval.seeds import derive_seed
-from roleeval.stats import OPEN, Estimate, cluster_codes, clustered_mean, paired_difference
+from roleeval.stats import Estimate, cluster_codes, clustered_mean, paired_difference
 from roleeval.types import Sample
 
 if TYPE_CHECKING:
@@ -90,8 +90,9 @@ def _good_answers(cases: Sequence[Case]) -> tuple[Base, list[tuple[Sample, Answe
 
 
 def _of_sample(sample: Sample, good: Answer, base: Base, judge: Judge, faults: Sequence[Fault]) -> list[Control]:
+    good = judge.excerpt(good)
     found = [] if judge.compares else [_control(sample, "", 0, {"dose0": good}, base)]
-    for fault in faults:
+    for fault in filter(None, (fault.about(sample) for fault in faults)):
         seed = derive_seed(judge.seed, sample.id, speaker=fault.name)
         for dose in DOSES[1:]:
             answers = {"dose0": good} if judge.compares else {}
@@ -110,47 +111,86 @@ def control_record(judge: Judge, judged: Sequence[tuple[Control, Sequence[Judgem
     """What controls say of a judge, for the manifest.
 
     Returns:
-        {"asked", "answers", "base", "metric", "kind": "points" or "wins", "faults": {fault: {"doses": {dose: estimate},
-        "ordered": estimate, "verdict", "reason"}}}. Of points a dose has its mean; of wins the share of comparisons
-        that the unmodified answer won against it. `ordered` is the share of samples whose doses are in order, with at
-        least one step.
+        {"asked", "answers", "base", "metric", "kind": "points" or "wins", "faults": {fault: {"metric", "doses": {dose:
+        estimate}, "ordered": estimate, "verdict", "reason", "also": {metric: estimate}}}}. Of points a dose has its
+        mean; of wins the share of comparisons that the unmodified answer won against it. `ordered` is the share of
+        samples whose doses are in order, with at least one step. `also` has other faults' metrics that dose 3 makes
+        worse, by the whole interval, although the fault is none of theirs (Judge.hits).
     """
-    info: MetricInfo | None = None
-    values, clusters = {}, {}
+    values = _Values()
     for control, judgements in judged:
-        rows = {row.metric: row.value for _, scores in judge.scores([(control.case, judgements)]) for row in scores}
-        if info is None:
-            info = primary([each for each in judge.infos(control.case.opponents) if each.name in rows])
-        values[control.fault, control.dose, control.sample.id] = rows[info.name]
-        clusters[control.sample.id] = control.sample.cluster
-    names = list(clusters)
-    codes = cluster_codes([clusters[name] for name in names])
-
-    def of_dose(fault: str, dose: int) -> "Floats":
-        import numpy as np
-
-        return np.array([values.get((fault, dose, name)) for name in names], dtype=np.float64)
-
+        values.add(control, judge, judgements)
     faults: dict[str, Any] = {}
     for fault in dict.fromkeys(control.fault for control, _ in judged if control.fault):
+        metric = judge.hits.get(fault, (values.primary,))[0]
+        doses = [values.of_dose("" if dose == 0 else fault, dose, metric) for dose in DOSES]
         if judge.compares:
-            faults[fault] = _wins([of_dose(fault, dose) for dose in DOSES[1:]], codes)
+            faults[fault] = {"metric": metric} | _wins(doses[1:], values.codes)
         else:
-            doses = [of_dose("", 0), *(of_dose(fault, dose) for dose in DOSES[1:])]
-            faults[fault] = _points(doses, codes, info)
+            faults[fault] = {"metric": metric} | _points(doses, values.codes, values.infos[metric])
+            faults[fault]["also"] = values.lowered(fault, judge)
     return {
         "asked": judge.controls,
-        "answers": len(names),
+        "answers": len(values.clusters),
         "base": judged[0][0].base if judged else None,
-        "metric": info.name if info else "",
+        "metric": values.primary,
         "kind": "wins" if judge.compares else "points",
         "faults": faults,
     }
 
 
-def _points(doses: "Sequence[Floats]", clusters: "NDArray[np.intp]", info: MetricInfo | None) -> dict[str, Any]:
-    sign = -1.0 if info is not None and info.higher_is_better is False else 1.0
-    within = OPEN if info is None else info.range
+@dataclass
+class _Values:
+    """What a judge scored its controls with.
+
+    Attributes:
+        rows: (fault, dose, sample) -> metric -> value.
+        clusters: sample -> cluster.
+        infos: metric -> what the judge declares.
+        primary: the metric of faults that are no metric's own.
+    """
+
+    rows: dict[tuple[str, int, str], Mapping[str, float | None]] = field(default_factory=dict)
+    clusters: dict[str, str] = field(default_factory=dict)
+    infos: dict[str, MetricInfo] = field(default_factory=dict)
+    primary: str = ""
+
+    def add(self, control: Control, judge: Judge, judgements: Sequence[Judgement]) -> None:
+        rows = {row.metric: row.value for _, scores in judge.scores([(control.case, judgements)]) for row in scores}
+        if not self.infos:
+            self.infos = {info.name: info for info in judge.infos(control.case.opponents)}
+            self.primary = primary([info for info in self.infos.values() if info.name in rows]).name
+        self.rows[control.fault, control.dose, control.sample.id] = rows
+        self.clusters[control.sample.id] = control.sample.cluster
+
+    @property
+    def codes(self) -> "NDArray[np.intp]":
+        return cluster_codes(list(self.clusters.values()))
+
+    def of_dose(self, fault: str, dose: int, metric: str) -> "Floats":
+        """[samples] values; NaN where there is none."""
+        import numpy as np
+
+        found = [self.rows.get((fault, dose, name), {}).get(metric) for name in self.clusters]
+        return np.array(found, dtype=np.float64)
+
+    def lowered(self, fault: str, judge: Judge) -> dict[str, Any]:
+        """Metric -> how much worse dose 3 of a fault makes it, of those that it should leave alone and does not."""
+        found = {}
+        own = {metric for metrics in judge.hits.values() for metric in metrics[:1]}
+        for metric in sorted(own - set(judge.hits.get(fault, own))):
+            info = self.infos[metric]
+            sign = -1.0 if info.higher_is_better is False else 1.0
+            three, none = sign * self.of_dose(fault, DOSES[-1], metric), sign * self.of_dose("", 0, metric)
+            fall = paired_difference([(three, none, self.codes)], within=info.range).estimate
+            if fall.ci_low is not None and fall.ci_low > 0:
+                found[metric] = asdict(fall)
+        return found
+
+
+def _points(doses: "Sequence[Floats]", clusters: "NDArray[np.intp]", info: MetricInfo) -> dict[str, Any]:
+    sign = -1.0 if info.higher_is_better is False else 1.0
+    within = info.range
     none, one, three = (sign * values for values in doses)
     ordered = ((none >= one) & (one >= three) & (none > three)).astype(float)
     ordered[_absent(doses)] = float("nan")

@@ -13,16 +13,17 @@ from typing import Literal
 
 from roleeval.errors import ConfigError
 from roleeval.judging._view import Answer
+from roleeval.prompts import fill
 from roleeval.resources import resource
 from roleeval.seeds import derive_seed
-from roleeval.types import Language
+from roleeval.types import Language, Sample
 
 DOSES = (0, 1, 3)
 FAULTS_FILE = "judges/controls/faults.yaml"
 _LANGUAGES: tuple[Language, ...] = ("en", "zh")
 _SENTENCE_END = re.compile(r"(?<=[.!?])(?=\s)|(?<=[。！？])(?![”’」』])|(?<=[。！？][”’」』])")
 _HOW = ("insert", "append", "open", "replace", "repeat")
-_NEEDS = (None, "reference")
+_NEEDS = (None, "reference", "transcript")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +35,27 @@ class Fault:
         how: insert, append, open, replace or repeat.
         phrases: language -> at least as many as the greatest dose; empty for repeat.
         alone_from: the dose from which the phrases replace the answer; None: never.
-        needs: "reference" where it makes sense in a reference answer only; None: in any answer.
+        needs: "reference" or "transcript" where it makes sense in such an answer only; None: in any answer.
     """
 
     name: str
     how: str
     phrases: Mapping[Language, tuple[str, ...]] = field(default_factory=dict)
     alone_from: int | None = None
-    needs: Literal["reference"] | None = None
+    needs: Literal["reference", "transcript"] | None = None
 
     def suits(self, base: str) -> bool:
         """Whether it can be put into answers of this kind (`Control.base`)."""
         return self.needs in (None, base)
+
+    def about(self, sample: Sample) -> "Fault | None":
+        """The fault with a sample's names in its phrases; None where they name somebody whom the sample does not."""
+        names = {"role": sample.persona.role, "other": sample.material.get("user_name", "")}
+        texts = [phrase for phrases in self.phrases.values() for phrase in phrases]
+        if any(f"{{{place}}}" in text for place, name in names.items() if not name for text in texts):
+            return None
+        told = {language: tuple(fill(phrase, **names) for phrase in each) for language, each in self.phrases.items()}
+        return replace(self, phrases=told)
 
 
 @lru_cache(maxsize=4)
@@ -69,7 +79,7 @@ def load_faults(path: str = FAULTS_FILE) -> tuple[Fault, ...]:
             raise ConfigError(f"{file}: {name}.how is {how!r}; give one of {', '.join(_HOW)}")
         needs = node.get("needs")
         if needs not in _NEEDS:
-            raise ConfigError(f"{file}: {name}.needs is {needs!r}; give reference, or leave it out")
+            raise ConfigError(f"{file}: {name}.needs is {needs!r}; give reference or transcript, or leave it out")
         phrases = {language: tuple(node.get(language, ())) for language in _LANGUAGES}
         for language, given in phrases.items():
             if how != "repeat" and len(set(given)) < max(DOSES):

@@ -37,7 +37,17 @@ def disarmed(text: str) -> str:
 
 def plain(text: str) -> str:
     """A text without differences that a quotation may have: white space, quotation marks, case."""
-    return " ".join(unicodedata.normalize("NFKC", text).translate(_ARMED).casefold().split())
+    return _even(text).casefold()
+
+
+def _even(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).translate(_ARMED).split())
+
+
+def verbatim(quote: str, text: str) -> bool:
+    """Whether a text holds a quote as it stands, but for white space, straight or curly marks and full-width forms."""
+    words = _even(quote).strip(" \"'")
+    return bool(words) and words in _even(text)
 
 
 def quoted(quote: str, text: str, *, longest: int | None = None) -> bool:

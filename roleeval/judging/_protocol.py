@@ -163,6 +163,9 @@ class Judge:
     # win rates are made of it. "ranking": {criterion: {"ranking": letters of the slots, the best first}}. "points":
     # anything else.
     form: ClassVar[Form] = "points"
+    # Where its metrics are about different faults: fault of a control -> its own metric, then others that it may move.
+    # A fault that is not in it is measured on the primary metric.
+    hits: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     def __post_init__(self) -> None:
         if not self.name or not self.name.replace("_", "").replace("-", "").isalnum():
@@ -200,6 +203,10 @@ class Judge:
     def view(self) -> View:
         """What of a transcript the judge may see; the answers of its cases hold that and no more."""
         return View(thoughts=self.thoughts)
+
+    def excerpt(self, answer: Answer) -> Answer:
+        """The part of an answer that controls are made of, where the whole would cost too much; here all of it."""
+        return answer
 
     def engine_options(self, default: EngineOptions) -> EngineOptions:
         return default if self.engine is None else self.engine

@@ -38,6 +38,8 @@ _CHANNEL = re.compile(r"<\|channel\|>\s*(\w+)[^<]*<\|message\|>|<\|(?:end|return
 # The same without special tokens, which engines leave out of texts.
 _BARE = re.compile(r"\A\s*analysis(?=[^\s:,;.!?])(?P<thought>.*?)assistant(?:commentary.*?assistant)?final", re.DOTALL)
 _BARE_CUT = re.compile(r"\A\s*analysis(?=[A-Z])")
+# Without one of these a text has no mark of any name.
+_MAY_HAVE_MARKS = re.compile(r"[<\[◁]|\A\s*analysis")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ def split_reasoning(text: str, marks: str = AUTO) -> Split:
         text: the raw reply.
         marks: of `checked_marks`.
     """
-    if marks == NONE:
+    if marks == NONE or (marks == AUTO and not _MAY_HAVE_MARKS.search(text)):
         return Split(text)
     splitters = [_splitter(name) for name in (NAMES if marks == AUTO else (marks,))]
     said, thoughts, cut, found = text, list[str](), False, list[str]()

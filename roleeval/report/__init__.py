@@ -16,6 +16,7 @@ from roleeval.report.found.collect import Collection, NotShown, RunResult, colle
 from roleeval.report.render.markdown import table_lines
 from roleeval.report.render.terminal import print_table
 from roleeval.report.tables.columns import ordered, value_text
+from roleeval.report.tables.published import published_values
 from roleeval.report.tables.tables import NOTHING, Cell, Table
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ __all__ = [
     "ordered",
     "print_report",
     "print_table",
+    "published_values",
     "table_lines",
     "value_text",
     "write_report",

@@ -5,7 +5,7 @@ Reads the samples once more than the run itself, and calls no model.
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from roleeval.benchmarks import Actor, Foreseen, Opening
 from roleeval.config import RunConfig
@@ -122,9 +122,11 @@ def _misfit(benchmark: Foreseen, sample: Sample, actor: Actor, need: _Need) -> T
         openings = list(benchmark.openings(sample, actor))
         need.add(openings)
         for opening in openings:
-            turn = opening.actor.foreseen(opening.persona, opening.system, opening.history, part=opening.part)
+            turn = opening.actor.foreseen(
+                opening.persona, opening.system, opening.history, part=opening.part, most=opening.most
+            )
             if turn is not None:
-                return turn
+                return replace(turn, error="; ".join(filter(None, (turn.error, opening.way_out))))
     except Exception as error:
         if not concerns_one_item(error):
             raise

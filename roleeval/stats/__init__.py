@@ -24,6 +24,7 @@ from roleeval.stats.comparisons import (
     settled,
     win_rate,
 )
+from roleeval.stats.group_ranks import GroupRanks, group_rank_correlation
 from roleeval.stats.length_control import length_controlled
 from roleeval.stats.means import OPEN, Estimate, Method, Range, clustered_mean, mean_of_means
 from roleeval.stats.paired import (
@@ -45,6 +46,7 @@ __all__ = [
     "Aggregate",
     "Difference",
     "Estimate",
+    "GroupRanks",
     "Method",
     "Outcome",
     "Range",
@@ -64,6 +66,7 @@ __all__ = [
     "detectable",
     "first_slot_rate",
     "flip_rate",
+    "group_rank_correlation",
     "holm",
     "krippendorff_alpha",
     "length_controlled",

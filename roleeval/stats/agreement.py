@@ -77,30 +77,61 @@ class RankCorrelation:
     kendall_ci: Ends | None = None
 
 
-def rank_correlation(one: "Floats", two: "Floats", clusters: "NDArray[np.intp] | None" = None) -> RankCorrelation:
+def rank_correlation(
+    one: "Floats",
+    two: "Floats",
+    clusters: "NDArray[np.intp] | None" = None,
+    *,
+    strata: "NDArray[np.intp] | None" = None,
+    kendall: bool = True,
+) -> RankCorrelation:
     """Rank correlations of two raters over the items that both have.
 
     Args:
         one, two: [items], NaN where missing.
         clusters: [items], whole numbers naming each item's cluster; None: no intervals.
+        strata: [items], whole numbers; the coefficient is then the mean of those within each stratum that has one, so
+            that what strata differ by does not count.
+        kendall: False leaves Kendall's tau out, which takes most of the time.
     """
     import numpy as np
-    from scipy.stats import kendalltau, spearmanr
+    from scipy.stats import kendalltau
 
     shared = ~np.isnan(one) & ~np.isnan(two)
-    both = np.stack([one[shared], two[shared]])
+    parts = np.zeros(len(one)) if strata is None else strata.astype(np.float64)
+    both = np.stack([one[shared], two[shared], parts[shared]])
 
-    def spearman(ratings: "Floats") -> float | None:
-        return float(spearmanr(*ratings).statistic) if _ranked(ratings) else None
+    def rho(ratings: "Floats") -> float | None:
+        return _mean_over_strata(ratings, _spearman)
 
-    def kendall(ratings: "Floats") -> float | None:
-        return float(kendalltau(*ratings).statistic) if _ranked(ratings) else None
+    def tau(ratings: "Floats") -> float | None:
+        return _mean_over_strata(ratings, lambda pair: kendalltau(*pair).statistic) if kendall else None
 
-    found = spearman(both), kendall(both)
-    if clusters is None or None in found:
+    found = rho(both), tau(both)
+    if clusters is None:
         return RankCorrelation(*found, both.shape[1])
-    ends = (_coefficient_interval(of, both, clusters[shared], lowest=-1.0) for of in (spearman, kendall))
+    ends = (
+        None if value is None else _coefficient_interval(of, both, clusters[shared], lowest=-1.0)
+        for of, value in zip((rho, tau), found, strict=True)
+    )
     return RankCorrelation(*found, both.shape[1], *ends)
+
+
+def _spearman(ratings: "Floats") -> float:
+    """Spearman's rho of [2, items]: Pearson's of the ranks."""
+    import numpy as np
+    from scipy.stats import rankdata
+
+    return float(np.corrcoef(rankdata(ratings, axis=1))[0, 1])
+
+
+def _mean_over_strata(ratings: "Floats", coefficient: "Callable[[Floats], float]") -> float | None:
+    """Of ratings [one and two and stratum, items]; None where no stratum has a coefficient."""
+    import numpy as np
+
+    parts = (ratings[:2, ratings[2] == stratum] for stratum in np.unique(ratings[2]))
+    found = [float(coefficient(part)) for part in parts if _ranked(part)]
+    return float(np.mean(found)) if found else None
 
 
 def _ranked(ratings: "Floats") -> bool:

@@ -33,6 +33,7 @@ from roleeval.types import Language, Request, Sample
 
 GOOD = "Elementary, my dear fellow. I saw it from your boots. You came by the morning train."
 FAULTS = {fault.name: fault for fault in load_faults()}
+OF_REFERENCES = [fault for fault in FAULTS.values() if fault.suits("reference")]
 PHRASES = {phrase for fault in load_faults() for texts in fault.phrases.values() for phrase in texts}
 
 
@@ -74,7 +75,7 @@ def measured(judge: Judge, script: Script, given: list[Sample]) -> dict[str, Any
     return control_record(judge, [(control, put(judge, script, control.case)) for control in asked_about])
 
 
-def test_the_six_faults_of_the_project_have_both_languages() -> None:
+def test_the_faults_of_the_project_have_both_languages() -> None:
     assert set(FAULTS) == {
         "out_of_character",
         "speaks_for_user",
@@ -82,6 +83,8 @@ def test_the_six_faults_of_the_project_have_both_languages() -> None:
         "refuses",
         "wrong_language",
         "reveals_ai",
+        "swaps_names",
+        "forgets",
     }
     for fault in FAULTS.values():
         for language, phrases in fault.phrases.items():
@@ -183,7 +186,7 @@ def test_controls_stand_in_judgements_and_manifest_and_in_no_score(tmp_path: Pat
     assert entry(outcome, "/overall") == entry(plain, "/overall")
     rows = list(read_judgements(outcome.folder.judgements))
     control_rows = [row for row in rows if row.control is not None]
-    assert len(rows) - len(control_rows) == 20 and len(control_rows) == 3 * (1 + 2 * len(FAULTS))
+    assert len(rows) - len(control_rows) == 20 and len(control_rows) == 3 * (1 + 2 * len(OF_REFERENCES))
     assert {row.control["dose"] for row in control_rows} == set(DOSES)
     manifest = outcome.folder.manifest()
     assert manifest is not None
@@ -196,7 +199,7 @@ def test_controls_stand_in_judgements_and_manifest_and_in_no_score(tmp_path: Pat
 def test_controls_are_added_to_a_judged_folder_and_asked_once(tmp_path: Path) -> None:
     assert not judged(tmp_path, "before", 0).skipped
     assert not judged(tmp_path, "added", 2).skipped
-    assert asked("added") == 2 * (1 + 2 * len(FAULTS))
+    assert asked("added") == 2 * (1 + 2 * len(OF_REFERENCES))
     assert judged(tmp_path, "again", 2).skipped
     assert judged(tmp_path, "without", 0).skipped
 

@@ -4,7 +4,6 @@ Source: RoleLLM (arXiv 2310.00746), section 4. CUS compares with role-styled ans
 their plain answers, SPE with answers to role-specific questions; AVG is the plain mean of the three.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import Any, Literal
 from roleeval.benchmarks._protocol import Opening
 from roleeval.benchmarks._spread import spread
 from roleeval.benchmarks.actor import Actor
+from roleeval.benchmarks.hub import fetch_pinned
 from roleeval.benchmarks.rolebench.data import (
     SPLITS,
     Row,
@@ -35,7 +35,8 @@ from roleeval.types import Language, Message, Persona, Sample, Transcript
 
 SplitName = Literal["eng_general", "eng_specific", "rolegen_general", "rolegen_specific", "zh_general", "zh_specific"]
 _EMBEDDED = "tasks/rolebench/embedded"
-_HUB = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)@(?P<revision>[0-9a-f]{40})$")
+# What of the data set is downloaded.
+FILES = ("rolebench-*/**/*.jsonl", "profiles-*/desc.json", "instructions-*/*.jsonl")
 
 
 @dataclass(frozen=True)
@@ -231,20 +232,4 @@ def fetch(address: str, *, to: Path | None = None) -> Path:
         ConfigError: the address does not pin a commit.
         DataError: the hub did not deliver.
     """
-    match = _HUB.match(address)
-    if match is None:
-        raise ConfigError(
-            f"benchmark.data_dir: {address!r} does not pin a revision; give hf://OWNER/NAME@COMMIT with the full"
-            " commit hash from the data set's page, for example hf://ZenMoore/RoleBench@<40 hex digits>"
-        )
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    patterns = ["rolebench-*/**/*.jsonl", "profiles-*/desc.json", "instructions-*/*.jsonl"]
-    try:
-        folder = snapshot_download(
-            match["repo"], repo_type="dataset", revision=match["revision"], allow_patterns=patterns, local_dir=to
-        )
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise DataError(f"{address}: download failed ({error}); check the name, the commit and the network") from error
-    return Path(folder)
+    return fetch_pinned(address, FILES, to=to, example="hf://ZenMoore/RoleBench@<40 hex digits>")

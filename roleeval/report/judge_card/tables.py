@@ -173,24 +173,39 @@ def _controls(card: Card) -> Table:
         note = "No positive controls were run: judge again with judge.controls=20."
         rows: list[tuple[Cell, ...]] = [(("all faults",), (NOT_MEASURED,))]
         return _table(f"Positive controls of {card.column}", ("fault", "verdict"), rows, [note])
-    doses = list(next(iter(record["faults"].values()))["doses"])
+    faults = record["faults"].values()
+    doses = list(next(iter(faults))["doses"])
+    apart = len({fault.get("metric", "") for fault in faults}) > 1
     what = "mean at dose" if record["kind"] == "points" else "unmodified answer wins against dose"
     rows = [
         (
-            (name.replace("_", " "),),
+            (name.replace("_", " "), *([f"({fault['metric']})"] if apart else [])),
             (fault["verdict"], *([f"({fault['reason']})"] if fault["reason"] else [])),
             *(_estimate(_restored(fault["doses"][dose])) for dose in doses),
             _estimate(_restored(fault["ordered"])),
+            *([_moved(fault)] if apart else []),
         )
         for name, fault in record["faults"].items()
     ]
     notes = [
-        f"{record['answers']} {_BASES[record.get('base', 'reference')]} with injected faults; {record['metric']}.",
+        f"{record['answers']} {_BASES[record.get('base', 'reference')]} with injected faults; "
+        + ("each on the metric in brackets." if apart else f"{record['metric']}."),
         '"In order": the means are in the order of the doses, and the interval of the difference between dose 3 and no'
         " fault excludes 0. Ordered answers: share whose doses are in order, with at least one step.",
     ]
     columns = ("fault", "verdict", *(f"{what} {dose}" for dose in doses), "ordered answers")
+    if apart:
+        columns = (*columns, "makes worse as well")
+        notes.append(
+            "Makes worse as well: other faults' metrics that dose 3 makes worse, by the whole interval, although the"
+            " fault is none of theirs."
+        )
     return _table(f"Positive controls of {card.column}", columns, rows, notes)
+
+
+def _moved(fault: Mapping[str, Any]) -> Cell:
+    """Metrics that a fault should leave alone and does not."""
+    return tuple(f"{metric} by {estimate['mean']:.4f}" for metric, estimate in fault["also"].items()) or ("none",)
 
 
 def _restored(node: Mapping[str, Any]) -> Estimate:

@@ -74,6 +74,23 @@ def reported(file: Path) -> Table:
     )
 
 
+def published_values(file: Path) -> dict[str, dict[str, float]]:
+    """Metric -> model -> value in the metric's own unit, of one file; models as they are printed.
+
+    Raises:
+        DataError: the file is not what the module's first lines show.
+    """
+    data = _read(file)
+    found: dict[str, dict[str, float]] = {}
+    for heading, metric in data["columns"].items():
+        scale = 100.0 if heading in data.get("times_100", ()) else 1.0
+        values = {str(row.get("model")): row[heading] for row in data["rows"] if heading in row}
+        if odd := [model for model, value in values.items() if not isinstance(value, (int, float))]:
+            raise DataError(f"{file}: the row of {odd[0]!r} has no number for {heading!r}")
+        found[metric] = {model: value / scale for model, value in values.items()}
+    return found
+
+
 @lru_cache(maxsize=32)
 def _read(file: Path) -> Mapping[str, Any]:
     import yaml

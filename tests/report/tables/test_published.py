@@ -45,6 +45,16 @@ def test_averages_agree_with_their_columns_and_the_one_that_does_not_says_so() -
                 assert model.endswith("¹") and "24.06" in table.notes[0]
 
 
+def test_the_role_play_benchs_overall_scores_are_those_of_their_categories() -> None:
+    (table,) = published_tables(["minimax"])
+    found = rows(table)
+    assert len(found) == 19 and found["MiniMax-M2-her"]["Overall"] == "84.65" and found["HER-RL"]["W"] == "59.13"
+    assert "judge: not published" in table.caption and any("not published" in note for note in table.notes)
+    for model, row in found.items():
+        made = 0.5 * float(row["W"]) + 0.25 * float(row["S"]) + 0.25 * float(row["P"])
+        assert abs(made - float(row["Overall"])) <= 0.0051, model
+
+
 @pytest.fixture
 def coser_results(tmp_path: Path, make_run: MakeRun, entry: MakeEntry) -> Path:
     """Measured runs that are called as the papers' models are."""

@@ -1,0 +1,1 @@
+"""MiniMax Role-play Bench: official transcripts and scores become result folders."""
