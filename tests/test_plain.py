@@ -56,6 +56,18 @@ def test_the_log_and_the_terminal_obey_nothing(log: Path, capsys: pytest.Capture
     assert not [line for line in written.splitlines() if line.startswith("2026-01-01 ERROR forged")]
 
 
+def test_no_job_of_a_sweep_loses_the_warnings_of_modules(log: Path) -> None:
+    """Hydra disables all loggers before each job: what modules warn of was lost from the second job on."""
+    module = logging.getLogger("roleeval.engines.some_module")
+    module.disabled = True
+    try:
+        set_up_logs("log", str(log))
+        module.warning("the adapter has no effect")
+    finally:
+        module.disabled = False
+    assert "the adapter has no effect" in log.read_text()
+
+
 def test_secrets_reach_neither_the_log_nor_the_terminal(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
     try:
         raise ValueError("http://user:canary@host/v1?api_key=canary refused 'Authorization': 'Bearer canarycanary'")

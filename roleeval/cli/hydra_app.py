@@ -88,7 +88,8 @@ def _commands(arguments: list[str]) -> list[list[str]]:
     found = []
     for a, b in pairwise([-1, *ends, len(arguments)]):
         commands, notes = split_sweep(quoted(arguments[a + 1 : b]))
-        print(*(f"roleeval: {note}" for note in notes), sep="\n", end="\n" if notes else "", file=sys.stderr)
+        for note in notes:
+            say(f"roleeval: {note}")
         found += commands
     return found
 
@@ -190,8 +191,9 @@ def _recorded(name: str, here: Invocation) -> Iterator[None]:
     try:
         yield
     except RoleEvalError as error:
-        log.error("%s: %s", name, error)
-        here.failures.append(shown(f"{name}: {error}"))
+        failure = shown(f"{name}: {error}")
+        log.error("%s", failure)
+        here.failures.append(failure)
     except Exception as error:  # a bug in a plugin ends its own job, with a traceback, not the sweep
         log.exception("%s: unexpected error", name)
         here.failures.append(shown(f"{name}: {type(error).__name__}: {error}"))

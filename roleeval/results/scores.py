@@ -87,10 +87,11 @@ class ScoreBook:
                 self.add_cluster(row["cluster"], split, score)
 
     def _add(self, name: str, order: int, cluster: str, rows: Iterable[tuple[str, Score]]) -> None:
-        number = len(self._ids)
-        self._ids.append(name)
-        self._order.append(order)
-        self._sample_clusters.append(self._clusters.setdefault(cluster, len(self._clusters)))
+        if not self._ids or self._ids[-1] != name:  # the metrics of one sample come one after the other
+            self._ids.append(name)
+            self._order.append(order)
+            self._sample_clusters.append(self._clusters.setdefault(cluster, len(self._clusters)))
+        number = len(self._ids) - 1
         for split, score in rows:
             group = f"{split}/{score.group}" if score.group else split
             series = self._series.get((score.metric, group))
@@ -130,8 +131,11 @@ class ScoreBook:
     def _sorting(self, samples: "NDArray[np.int64]", order: "NDArray[np.int64]") -> "NDArray[np.intp]":
         import numpy as np
 
+        if not (order[samples] == 2**31 - 1).any():
+            return np.argsort(order[samples])
         names = np.array([self._ids[i] if order[i] == 2**31 - 1 else "" for i in samples], dtype=object)
-        return np.lexsort((names.astype(str), order[samples])) if (names != "").any() else np.argsort(order[samples])
+        sorting: NDArray[np.intp] = np.lexsort((names.astype(str), order[samples]))
+        return sorting
 
     def write(self, file: Path, *, benchmark: str, model: str) -> None:
         """Writes the rows as Parquet, sorted by metric, group and sample.

@@ -24,6 +24,7 @@ from roleeval.stages import cast
 from roleeval.stages.ahead import JudgingAhead
 from roleeval.stages.cut_off import CutOff
 from roleeval.stages.foresee import Foresight, foresee
+from roleeval.stages.judge_check import check_judges
 from roleeval.stages.notices import notices
 from roleeval.stages.outcome import RunOutcome
 from roleeval.stages.progress import make_progress
@@ -105,6 +106,8 @@ async def generate(job: Job) -> RunOutcome:
     """
     config, begin = job.config, time.perf_counter()
     tally = _Tally(_planned(config), config.options, CutOff(tasks=isinstance(config.benchmark, SelfScored)))
+    if not isinstance(config.benchmark, SelfScored):
+        check_judges(config)
     parameters = {"base": base_parameters(config.model.source), "adapters": asdict(config.model.adapter_parameters())}
     scoring = Scoring(config, tally.planned)
     for notice in notices(config):
@@ -211,9 +214,9 @@ async def _episodes(config: RunConfig, actor: Actor, foresight: Foresight, finis
 def _told_apart(samples: Iterable[Sample]) -> Iterator[Sample]:
     """The same samples; refuses those that result files could not tell apart."""
     ids: set[str] = set()
-    indices: set[int] = set()
+    first, later = 0, set[int]()  # every index below `first` was there, and some above
     for sample in samples:
-        if sample.id in ids or sample.index in indices:
+        if sample.id in ids or 0 <= sample.index < first or sample.index in later:
             raise ConfigError(
                 f"benchmark: the sample {sample.id!r} has the same id or index ({sample.index}) as another one; samples"
                 " need unique ids and the indices 0, 1, ..."
@@ -221,7 +224,10 @@ def _told_apart(samples: Iterable[Sample]) -> Iterator[Sample]:
         if {"/", "+"} & set(sample.split):
             raise ConfigError(f"benchmark: {sample.split!r} is not a valid name of a split; use a name without / and +")
         ids.add(sample.id)
-        indices.add(sample.index)
+        later.add(sample.index)
+        while first in later:
+            later.remove(first)
+            first += 1
         yield sample
 
 
