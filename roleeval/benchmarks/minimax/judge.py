@@ -6,8 +6,12 @@ Source: spec/minimax.md, "Judging"; what is MiniMax's and what is roleeval's own
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from roleeval.benchmarks.minimax.calibrated import CALIBRATED, calibrated_points, calibrated_recipes, require_of
+from roleeval.benchmarks.minimax.calibration import Calibration, read_calibration
 from roleeval.benchmarks.minimax.errors import (
     CHUNK,
     EMPTY,
@@ -31,6 +35,7 @@ from roleeval.benchmarks.minimax.scores import (
 )
 from roleeval.benchmarks.minimax.session import FIRST
 from roleeval.errors import ConfigError
+from roleeval.identity import OUTSIDE_IDENTITY
 from roleeval.judging import (
     Answer,
     Case,
@@ -66,6 +71,8 @@ class MinimaxErrors(Judge):
         calls: one question for a chunk, or one for each category of dimensions.
         max_errors: longest list that a constrained reply may hold.
         messages: of a session; decides which chunks there are to score.
+        calibration: calibration.json of `roleeval calibrate minimax`: adds the dimensions on the official scale, and
+            the overall score by the rule that was found.
     """
 
     name: str = "minimax_errors"
@@ -76,6 +83,7 @@ class MinimaxErrors(Judge):
     calls: Literal["one", "category"] = "one"
     max_errors: int = 60
     messages: int = 100
+    calibration: str | None = field(default=None, metadata=OUTSIDE_IDENTITY)
 
     hits: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "repeats_itself": ("basics", "diversity"),
@@ -92,6 +100,25 @@ class MinimaxErrors(Judge):
         Judge.__post_init__(self)
         if self.max_errors < 1 or self.messages < 2:
             raise ConfigError("judge: max_errors must be a whole number of 1 or more, and messages of 2 or more")
+
+    def identity(self) -> Mapping[str, Any]:
+        """See Judge.identity; a calibration is in it by its contents."""
+        found = self._calibration
+        return {**Judge.identity(self), **({} if found is None else {"calibration": found.sha256})}
+
+    @cached_property
+    def _calibration(self) -> Calibration | None:
+        """The calibration's contents.
+
+        Raises:
+            DataError: it is none.
+            ConfigError: it is of another judge, or of other prompts.
+        """
+        if self.calibration is None:
+            return None
+        found = read_calibration(Path(self.calibration))
+        require_of(found, f"judge/{self.name}@{self.prompts.sha256[:8]}-", file=self.calibration)
+        return found
 
     @property
     def _dimensions(self) -> tuple[Dimension, ...]:
@@ -174,15 +201,29 @@ class MinimaxErrors(Judge):
         answer = case.answers[case.own]
         if not answer.given:
             lowest = 0.0 if answer.happened else None
-            return [Score(name, lowest, answer.outcome) for name in _POINT_NAMES]
+            names = (*_POINT_NAMES, *(CALIBRATED if self.calibration else ()))
+            return [Score(name, lowest, answer.outcome) for name in names]
         chunks = [_Judged(chunk, self._verdicts(case, chunk, judgements), self) for chunk in chunks_of(answer)]
         dimensions = {name: mean_or_none([chunk.points(name) for chunk in chunks]) for name in DIMENSIONS}
         rows = [_scored(name, value, judgements) for name, value in _all_points(dimensions).items()]
+        rows += self._calibrated(case.sample, dimensions, judgements)
         by_chunk = [chunk.overall for chunk in chunks]
         rows += [_scored(f"chunk_{chunk.chunk.number}", chunk.overall, judgements) for chunk in chunks]
         worst = min((value for value in by_chunk if value is not None), default=None)
         rows.append(_scored("worst_chunk", worst if None not in by_chunk else None, judgements))
         return rows + self._diagnostics(chunks)
+
+    def _calibrated(
+        self, sample: Sample, dimensions: Mapping[str, float | None], judgements: Sequence[Judgement]
+    ) -> list[Score]:
+        """The points on the official scale; missing where the calibration has none for the language."""
+        if self._calibration is None:
+            return []
+        found = calibrated_points(self._calibration, dimensions, sample.persona.language)
+        if found is None:
+            reason = {"reason": f"the calibration has no scale for {sample.persona.language}"}
+            return [Score(name, None, "judge_failed", detail=reason) for name in CALIBRATED]
+        return [_scored(name, value, judgements) for name, value in found.items()]
 
     def _diagnostics(self, chunks: Sequence["_Judged"]) -> list[Score]:
         """What is counted of a session that was judged whole."""
@@ -225,6 +266,8 @@ class MinimaxErrors(Judge):
             infos.append(
                 _points_of(f"chunk_{number}", f"Overall ({RULES[-1]}) of rounds {first} to {last}.", headline=False)
             )
+        recipes = {} if self._calibration is None else calibrated_recipes(self._calibration)
+        infos += [_points_of(name, text, headline=name == CALIBRATED[-1]) for name, text in recipes.items()]
         infos.append(_points_of("worst_chunk", f"The lowest chunk's overall ({RULES[-1]}).", headline=False))
         return [*infos, *_diagnostic_infos(subtypes_of(self._dimensions))]
 
