@@ -30,7 +30,7 @@ def test_control_and_invisible_characters_are_taken_out() -> None:
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> Iterator[Path]:
+def log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Path]:
     logger = logging.getLogger("roleeval")
     before = logger.handlers[:], logger.propagate, logger.level
     logger.handlers = []
