@@ -29,14 +29,20 @@ _SPELT_OTHERS = ("api_key_env", "api_key_required")
 _NEAR = 0.85
 _HEADERS = re.compile(r"(?:^|_)headers?$")
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+")
-# `sk-...` has no user before an @; a user may hold the interpolation of a variable.
-_USER = re.compile(r"([A-Za-z][\w+.-]*://)(?!\*\*\*@)[^\s\"'\]]*@")
-_QUERY = re.compile(r"([A-Za-z][\w+.-]*://[^\s\"'?#,\]}]*[?#])(?!\*\*\*)[^\s\"'\]},]+")
+# Where a URL may stand, up to the end of its user (which may hold the interpolation of a variable) and of its query.
+# The whole run is matched and then searched, so that a long text takes time in proportion to its length.
+_WITH_USER = re.compile(r"[^\s\"'\]]+")
+_WITH_QUERY = re.compile(r"[^\s\"'\]},]+")
+_SCHEME = re.compile(r"[A-Za-z][\w+.-]{0,31}://")
+_DEEPEST = 12  # values within values; beyond, all is masked
+_MISSPELT = range(5, 22)  # letters of a name that may be near one of those above
 _QUOTED = r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'"
+_NEXT = r"[\w.+~-]+\s*[=:]"  # a name, where a value of several words ends
 # NAME=VALUE anywhere, and NAME: VALUE as a dictionary has it.
 _PAIR = re.compile(
-    rf"(?:(?<![\w.-])([\w.+~-]+)=|(?<=[{{,\[ ])([\w.-]+)\s*:(?!//)\s*|([\"'])([\w.-]+)\3\s*[:=]\s*)"
-    rf"({_QUOTED}|\{{(?:[^{{}}]|\{{[^{{}}]*\}})*\}}|\$\{{[^}}]*\}}|[^\s\"',&{{}}\[\]()]+(?: [^\s\"',&{{}}\[\]():=]+)*)"
+    rf"(?:(?<![\w.+~-])([\w.+~-]+)=|(?<=[{{,\[ ])([\w.-]+)\s*:(?!//)\s*|([\"'])([\w.-]+)\3\s*[:=]\s*)"
+    rf"({_QUOTED}|(?i:bearer|basic)\s+[^\s\"',&{{}}]+|\{{(?:[^{{}}]|\{{[^{{}}]*\}})*\}}|\$\{{[^}}]{{0,400}}\}}"
+    rf"|[^\s\"',&{{}}\[\]()]+(?: (?!{_NEXT})[^\s\"',&{{}}\[\]():=]+)*)"
 )
 
 
@@ -49,6 +55,8 @@ def _secret_part(part: str) -> bool:
     words = _WORDS.sub("_", part).lower().strip("_")
     if _NAME.search(words) or _HEADERS.search(words):
         return not _NO_SECRET.search(words)
+    if len(words) not in _MISSPELT:
+        return False
     near = difflib.get_close_matches(words, (*_SPELT, *_SPELT_OTHERS), n=1, cutoff=_NEAR)
     return bool(near) and near[0] in _SPELT
 
@@ -81,22 +89,47 @@ def shown(value: str, *, name: str = "") -> str:
 
 def masked_text(text: str) -> str:
     """A text (a message, a command line, a traceback) in which whatever could be a secret is masked."""
-    text = _QUERY.sub(rf"\1{_MASK}", _USER.sub(rf"\1{_MASK}@", text))
-    return _VALUE.sub(_without_key, _PAIR.sub(_without_value, text))
+    text = _WITH_QUERY.sub(_without_query, _WITH_USER.sub(_without_user, text))
+    return _VALUE.sub(_without_key, _without_values(text))
+
+
+def _without_user(found: "re.Match[str]") -> str:
+    run, user_ends = found[0], found[0].rfind("@")
+    for scheme in _SCHEME.finditer(run) if user_ends >= 0 else ():
+        if user_ends >= scheme.end() and not run.startswith(f"{_MASK}@", scheme.end()):
+            return f"{run[: scheme.end()]}{_MASK}{run[user_ends:]}"
+    return run
+
+
+def _without_query(found: "re.Match[str]") -> str:
+    run, end = found[0], 0
+    while scheme := _SCHEME.search(run, end):
+        query = re.compile("[?#]").search(run, scheme.end())
+        if query is None or query.end() == len(run):
+            return run
+        if not run.startswith(_MASK, query.end()):
+            return f"{run[: query.end()]}{_MASK}"
+        end = query.end()
+    return run
 
 
 def _without_key(found: "re.Match[str]") -> str:
     return _MASK
 
 
-def _without_value(found: "re.Match[str]") -> str:
+def _without_values(text: str, depth: int = 0) -> str:
+    return _PAIR.sub(lambda found: _without_value(found, depth), text)
+
+
+def _without_value(found: "re.Match[str]", depth: int) -> str:
     name = next(part for part in (found[1], found[2], found[4]) if part)
     value = found[5].strip("\"'")
     variable = re.search(r"api_?key_?env$", name) and not value.startswith("${")
     literal = variable and any(literal_key(part) for part in value.split(",") if part not in ("null", _MASK))
     secret = secret_name(name) and value not in ("", "null", "None", _MASK)
     before = found[0][: found.start(5) - found.start()]
-    return before + (_MASK if literal or secret else _PAIR.sub(_without_value, found[5]))
+    hidden = literal or secret or depth == _DEEPEST
+    return before + (_MASK if hidden else _without_values(found[5], depth + 1))
 
 
 def refuse_secrets(node: Any, key: str = "") -> None:

@@ -13,7 +13,6 @@ from roleeval.cli._say import say, show_json
 from roleeval.cli.logs import set_up_logs
 from roleeval.cli.main import app
 from roleeval.plain import plain, plain_lines
-from roleeval.stages.progress import make_progress
 
 WILD = "a\x1b[31mred\x1b]0;title\x07\rforged\x08\x7f\x9b2J\u202eback\u2066iso\u200bz\ud83dend"
 SHOWN = "a[31mred]0;title forged2JbackisozendQ"[:-1]
@@ -31,7 +30,7 @@ def test_control_and_invisible_characters_are_taken_out() -> None:
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> Iterator[Path]:
+def log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Path]:
     logger = logging.getLogger("roleeval")
     before = logger.handlers[:], logger.propagate, logger.level
     logger.handlers = []
@@ -85,7 +84,6 @@ def test_what_commands_print_obeys_nothing(capsys: pytest.CaptureFixture[str]) -
     assert captured.err == f"{SHOWN}\n{SHOWN}\n"
     assert obeyed(captured.out) == []
     assert json.loads(captured.out) == {"role": WILD}
-    make_progress("log", WILD, 1)
 
 
 def test_an_error_about_a_file_obeys_nothing(tmp_path: Path) -> None:

@@ -235,11 +235,15 @@ def _run(config: "RunConfig", here: Invocation) -> None:
 
 
 def _nothing_answered(folder: "ResultFolder") -> str:
-    """Why a finished run is no success: not a single answer; "" where there is one."""
+    """Why a finished run is no success: asked, and not a single answer; "" where there is one.
+
+    Roles that a model cannot play are never asked; they have been named before the run.
+    """
     manifest = folder.manifest()
-    if manifest is None or not manifest.samples.statuses or manifest.samples.statuses.get("ok"):
+    statuses = {} if manifest is None else manifest.samples.statuses
+    if statuses.get("ok") or not statuses.keys() - {"unsupported_role"}:
         return ""
-    counts = ", ".join(f"{status} {count}" for status, count in sorted(manifest.samples.statuses.items()))
+    counts = ", ".join(f"{status} {count}" for status, count in sorted(statuses.items()))
     return (
         f"nothing was answered ({counts}). The folder is kept and its table shown; see its transcripts.jsonl for what"
         " came instead"

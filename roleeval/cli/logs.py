@@ -25,6 +25,14 @@ class _LogFile(logging.FileHandler):
             super().close()
 
 
+class _Stderr(logging.StreamHandler[Any]):
+    """Standard error as it is when something is said."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
 class _Plain(logging.Formatter):
     """A message is one line: what a server or a file says can neither drive a terminal nor forge a line of the log."""
 
@@ -59,7 +67,7 @@ def set_up_logs(progress: Literal["bar", "quiet", "log"], log_file: str | None) 
         terminal = RichHandler(console=console, show_path=False, markup=False, rich_tracebacks=False)
         terminal.setFormatter(_Plain("%(message)s"))
     else:  # rich would fold a message into lines of 80 columns
-        terminal = logging.StreamHandler(sys.stderr)
+        terminal = _Stderr()
         terminal.setFormatter(_Plain("%(asctime)s %(levelname)-8s %(message)s", "%H:%M:%S"))
     terminal.setLevel(logging.WARNING if progress == "quiet" else logging.INFO)
     logger.addHandler(terminal)

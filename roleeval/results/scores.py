@@ -14,6 +14,7 @@ from roleeval.types import Sample, Score
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
     from numpy.typing import NDArray
 
 _CHUNK = 100_000
@@ -174,18 +175,18 @@ class ScoreBook:
                     for start in range(0, len(sorting), _CHUNK):
                         rows = sorting[start : start + _CHUNK]
                         numbers = samples[rows].tolist()
-                        odd = [self._odd.get((metric, group, n), ("ok", "")) for n in numbers]
+                        odd = [self._odd.get((metric, group, n), ("ok", "")) for n in numbers] if self._odd else []
                         n = len(rows)
                         arrays = [
-                            pa.array([benchmark] * n, pa.string()),
-                            pa.array([model] * n, pa.string()),
+                            _same(benchmark, n),
+                            _same(model, n),
                             pa.array([self._ids[i] for i in numbers], pa.string()),
                             pa.array([cluster_names[self._sample_clusters[i]] for i in numbers], pa.string()),
-                            pa.array([metric] * n, pa.string()),
-                            pa.array([group] * n, pa.string()),
+                            _same(metric, n),
+                            _same(group, n),
                             pa.array(values[rows], mask=np.isnan(values[rows])),
-                            pa.array([status for status, _ in odd], pa.string()),
-                            pa.array([detail for _, detail in odd], pa.string()),
+                            pa.array([status for status, _ in odd], pa.string()) if odd else _same("ok", n),
+                            pa.array([detail for _, detail in odd], pa.string()) if odd else pa.repeat("", n),
                         ]
                         table = pa.table(arrays, names=schema.names).cast(schema)
                         writer.write_table(table)
@@ -193,3 +194,11 @@ class ScoreBook:
         except OSError as error:
             remove_part(part)
             raise ResultError(f"{file}: could not be written ({error})") from error
+
+
+def _same(text: str, count: int) -> "pa.DictionaryArray":
+    """One text in so many rows, without a list of them."""
+    import numpy as np
+    import pyarrow as pa
+
+    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, dtype=np.int32)), pa.array([text], pa.string()))

@@ -14,7 +14,6 @@ from roleeval.engines import Engine, Measures, Usage
 from roleeval.errors import ConfigError, EngineError, cause_of, concerns_one_item
 from roleeval.identity import places
 from roleeval.judging import members
-from roleeval.metrics import was_written
 from roleeval.models import base_parameters
 from roleeval.results import ResultFolder
 from roleeval.results.folder import TranscriptWriter
@@ -23,6 +22,7 @@ from roleeval.results.provenance import provenance
 from roleeval.secrets import masked
 from roleeval.stages import cast
 from roleeval.stages.ahead import JudgingAhead
+from roleeval.stages.cut_off import CutOff
 from roleeval.stages.foresee import Foresight, foresee
 from roleeval.stages.judge_check import check_judges
 from roleeval.stages.notices import notices
@@ -31,7 +31,7 @@ from roleeval.stages.progress import make_progress
 from roleeval.stages.reasoning import ReasoningSeen
 from roleeval.stages.runtime import Runtime
 from roleeval.stages.score import Scoring, metrics_hash
-from roleeval.types import MODEL, WITHOUT_REPLY, Message, Request, Sample, Sampling, Score, Transcript, Turn
+from roleeval.types import WITHOUT_REPLY, Message, Request, Sample, Sampling, Score, Transcript, Turn
 from roleeval.workers import in_flight
 
 log = logging.getLogger("roleeval")
@@ -52,45 +52,15 @@ class Job:
 
 
 @dataclass
-class _CutOff:
-    """Counts the turns that ended at their token limit, by who spoke."""
-
-    turns: Counter[str] = field(default_factory=Counter)
-    cut: Counter[str] = field(default_factory=Counter)
-
-    def add(self, transcript: Transcript) -> None:
-        for turn in transcript.turns:
-            if was_written(turn):
-                self.turns[turn.part] += 1
-                self.cut[turn.part] += turn.finish_reason == "length"
-
-    def warn(self, actor: Actor) -> None:
-        """Warns of limits that most answers reached."""
-        for part, count in self.cut.items():
-            speaker = actor if part == MODEL else actor.helpers.get(part)
-            if count * 2 <= self.turns[part] or speaker is None:
-                continue
-            log.warning(
-                "%d of %d %s were cut off at %s=%d: their length is that of the limit, and scores may depend on it."
-                " Raise it",
-                count,
-                self.turns[part],
-                "answers" if part == MODEL else f"turns of {part}",
-                speaker.keys.tokens,
-                speaker.model.sampling.max_tokens,
-            )
-
-
-@dataclass
 class _Tally:
     """Counts the episodes' outcomes; raises if more failed than are allowed (RunOptions.failures_allowed)."""
 
     planned: int
     options: RunOptions
+    cut_off: CutOff
     statuses: Counter[str] = field(default_factory=Counter)
     tokens: Counter[str] = field(default_factory=Counter)
     reasoning: ReasoningSeen = field(default_factory=ReasoningSeen)
-    cut_off: _CutOff = field(default_factory=_CutOff)
     overflow: str = ""  # the first sample that outgrew the context, and by how much
 
     def add(self, transcript: Transcript) -> None:
@@ -107,7 +77,7 @@ class _Tally:
             self.overflow = f"{transcript.sample_id}: {_error(transcript)}"
 
     def _too_many(self, failed: int, transcript: Transcript) -> str:
-        kept = "What was generated is kept; fix" if self.statuses.total() > failed else "Fix"
+        kept = "What was generated is kept; fix" if self.cut_off.turns else "Fix"
         return (
             f"{failed} of {self.planned} samples failed, more than fail_on_error={self.options.fail_on_error} allows;"
             f" the last one: {_error(transcript)}. {kept} the cause and run the same command again"
@@ -135,7 +105,7 @@ async def generate(job: Job) -> RunOutcome:
         RoleEvalError: an engine is dead, too many samples failed, a file could not be written.
     """
     config, begin = job.config, time.perf_counter()
-    tally = _Tally(_planned(config), config.options)
+    tally = _Tally(_planned(config), config.options, CutOff(tasks=isinstance(config.benchmark, SelfScored)))
     if not isinstance(config.benchmark, SelfScored):
         check_judges(config)
     parameters = {"base": base_parameters(config.model.source), "adapters": asdict(config.model.adapter_parameters())}

@@ -1,17 +1,18 @@
 """Tries a judge's prompts before anything is generated: each must hold the answers that it is about."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from roleeval.config import RunConfig
 from roleeval.errors import ConfigError, RoleEvalError, cause_of
 from roleeval.hashing import digest
-from roleeval.judging import Answer, Case, Judge, members
-from roleeval.types import Sample
+from roleeval.judging import Answer, Case, Judge, Question, SeenTurn, members
+from roleeval.types import MODEL, Sample
 
 log = logging.getLogger("roleeval")
 
 _OWN, _OTHER = "own/run", "another/run"
+_TURNS = 24
 
 
 def check_judges(config: RunConfig) -> None:
@@ -33,14 +34,10 @@ def check_prompts(judge: Judge, sample: Sample) -> None:
         ConfigError: a prompt leaves an answer out, or a pack is not what the judge needs.
     """
     marks = {run: f"qz{digest(run)[:10]}" for run in ((_OWN, _OTHER) if judge.compares else (_OWN,))}
-    case = Case(sample, _OWN, {run: Answer.said(f"I say {mark} to that.") for run, mark in marks.items()})
-    try:
-        questions = judge.questions(case)
-    except RoleEvalError:
-        raise
-    except Exception as error:  # a judge may need more of an answer than one that is made up
-        log.debug("judge %s: not tried on %s: %s", judge.name, sample.id, cause_of(error), exc_info=error)
-        return
+    texts = {run: f"I say {mark} to that." for run, mark in marks.items()}
+    questions = _questions(judge, Case(sample, _OWN, {run: Answer.said(text) for run, text in texts.items()}))
+    if not questions:  # a judge of conversations
+        questions = _questions(judge, Case(sample, _OWN, {run: _conversation(text) for run, text in texts.items()}))
     for question in questions:
         text = "\n".join(message.content for message in question.messages).casefold()
         if left_out := [run for run in question.slots if run in marks and marks[run] not in text]:
@@ -50,6 +47,23 @@ def check_prompts(judge: Judge, sample: Sample) -> None:
                 " about; put its place into user.txt: {answer}, {answer_a} and {answer_b}, or {answers}"
                 f" (docs/judging.md; asked about {sample.id})"
             )
+
+
+def _questions(judge: Judge, case: Case) -> Sequence[Question]:
+    try:
+        return judge.questions(case)
+    except RoleEvalError:
+        raise
+    except Exception as error:  # a judge may need more of an answer than one that is made up
+        log.debug("judge %s: not tried on %s: %s", judge.name, case.sample.id, cause_of(error), exc_info=error)
+        return ()
+
+
+def _conversation(text: str) -> Answer:
+    """A conversation in which every turn says the same, long enough to be judged part by part."""
+    parts = ("user", MODEL)
+    turns = (SeenTurn(number, parts[number % 2], parts[number % 2], text) for number in range(_TURNS))
+    return Answer(tuple(turns), conversation=True)
 
 
 def one_per_language(samples: Iterable[Sample]) -> Iterator[Sample]:

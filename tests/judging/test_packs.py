@@ -11,6 +11,7 @@ from judge_stubs import scripted
 from judged import asked, configured, execute, points
 
 from roleeval.benchmarks.coser import GcaJudge
+from roleeval.benchmarks.minimax import MinimaxErrors
 from roleeval.errors import ConfigError
 from roleeval.judging import HerRm, Judge, PairwiseJudge, RankingJudge, RubricJudge
 from roleeval.judging.voice import VoiceJudge
@@ -24,13 +25,15 @@ JUDGES: dict[str, type[Judge]] = {
     "her_rm": HerRm,
     "zoo_voice": VoiceJudge,
     "gca": GcaJudge,
+    "minimax_errors": MinimaxErrors,
 }
 PLACES = ("book", "plot_summary", "scenario", "character_profiles", "major_characters", "reference", "reference_shown")
+PEOPLE = ("user_name", "user_setting", "ai_name", "ai_setting")
 
 
 def sample(language: Language = "en", role: str = "Sherlock Holmes") -> Sample:
     persona = Persona(role, "a detective", language)
-    material = dict.fromkeys(PLACES, "...")
+    material = dict.fromkeys((*PLACES, *PEOPLE), "...")
     return Sample("s/0", 0, "s", role, persona, "Who are you?", {"refs": ("I am.",)}, material=material)
 
 
@@ -69,6 +72,7 @@ WITHOUT = {
     "her_rm": ("user__txt", "{answer_b} is better than A?"),
     "zoo_voice": ("user__txt", "{first} or {second}?"),
     "gca": ("user__txt", "Judge {dimension_name}."),
+    "minimax_errors": ("user__txt", "List the errors of {ai_name}."),
 }
 
 
@@ -130,7 +134,7 @@ def test_what_is_wrong_with_a_pack_is_said(
     assert all(word in said for word in words), said
 
 
-@pytest.mark.parametrize("name", ["rolebench_pairwise", "rolebench_ranking", "zoo_voice", "gca"])
+@pytest.mark.parametrize("name", ["rolebench_pairwise", "rolebench_ranking", "zoo_voice", "gca", "minimax_errors"])
 @pytest.mark.parametrize("schema", ['{"type": "object", "properties": {}}', "[]", "{"])
 def test_a_schema_without_what_scores_are_made_of_is_refused(
     name: str, schema: str, root: Path, tmp_path: Path

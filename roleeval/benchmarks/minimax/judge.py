@@ -15,7 +15,6 @@ from roleeval.benchmarks.minimax.calibration import Calibration, read_calibratio
 from roleeval.benchmarks.minimax.errors import (
     CHUNK,
     EMPTY,
-    FULL,
     Chunk,
     checked,
     chunks_of,
@@ -23,12 +22,12 @@ from roleeval.benchmarks.minimax.errors import (
     first_round,
     points,
 )
+from roleeval.benchmarks.minimax.infos import diagnostic_infos, point_infos
 from roleeval.benchmarks.minimax.rubric import Dimension, load_dimensions, subtypes_of
 from roleeval.benchmarks.minimax.scores import (
     CATEGORIES,
     DIMENSIONS,
     OVERALL,
-    RULE_TEXTS,
     RULES,
     category_scores,
     overall_score,
@@ -43,12 +42,10 @@ from roleeval.judging import (
     Judgement,
     Question,
     SeenTurn,
-    check_schema,
-    criterion_title,
     fence_token,
     fenced,
     mean_or_none,
-    points_info,
+    read_schema,
     read_verdict,
 )
 from roleeval.metrics import MetricInfo
@@ -56,7 +53,6 @@ from roleeval.prompts import fill
 from roleeval.types import Message, Sample, Sampling, Score, Status
 
 PACK = "judges/minimax_errors"
-_SOURCE = "MiniMaxAI/role-play-bench; docs/minimax.md"
 _SEPARATOR = "|"
 
 
@@ -150,8 +146,9 @@ class MinimaxErrors(Judge):
             "dimensions": json.dumps(list(names)),
             "subtypes": json.dumps(list(dimension_of)),
         }
-        schema = json.loads(fill(pack.template("schema.json"), **places))
-        check_schema(schema, f"{pack.folder}/schema.json")
+        schema = read_schema(fill(pack.template("schema.json"), **places), f"{pack.folder}/schema.json")
+        if "errors" not in schema.get("properties", {}) or "errors" not in schema.get("required", ()):
+            raise ConfigError(f"{pack.folder}/schema.json: a verdict needs errors, a list of objects")
         token = fence_token(self.seed, self.name, sample.id, chunk.number)
         shown = {
             **places,
@@ -251,24 +248,9 @@ class MinimaxErrors(Judge):
 
     def infos(self, opponents: Sequence[str]) -> Sequence[MetricInfo]:
         briefs = {dimension.name: dimension.briefs["en"] for dimension in self._dimensions}
-        recipe = "Mean over chunks of 100 minus 100 times the weights of the errors over the character's messages."
-        infos = [_points_of(name, f"{brief} {recipe}", headline=False) for name, brief in briefs.items()]
-        for rule in RULES:
-            for category in CATEGORIES:
-                text = f"Of {', '.join(category.dimensions)}: {RULE_TEXTS[rule]}."
-                infos.append(_points_of(f"{category.name}_{rule}", text, headline=rule == RULES[-1]))
-            text = f"0.5 Worlds + 0.25 Stories + 0.25 Preferences; a category is the {RULE_TEXTS[rule]}."
-            infos.append(_points_of(f"{OVERALL}_{rule}", text, headline=True, primary=rule == RULES[-1]))
-        for number in range(1, -(-self.messages // CHUNK) + 1):
-            first = FIRST + (number - 1) * CHUNK
-            last = min(first + CHUNK, FIRST + self.messages) - 1
-            infos.append(
-                _points_of(f"chunk_{number}", f"Overall ({RULES[-1]}) of rounds {first} to {last}.", headline=False)
-            )
         recipes = {} if self._calibration is None else calibrated_recipes(self._calibration)
-        infos += [_points_of(name, text, headline=name == CALIBRATED[-1]) for name, text in recipes.items()]
-        infos.append(_points_of("worst_chunk", f"The lowest chunk's overall ({RULES[-1]}).", headline=False))
-        return [*infos, *_diagnostic_infos(subtypes_of(self._dimensions))]
+        points = point_infos(briefs, messages=self.messages, calibrated=recipes)
+        return [*points, *diagnostic_infos(subtypes_of(self._dimensions))]
 
 
 _Verdict = Mapping[str, Any]
@@ -369,41 +351,3 @@ def _check_material(sample: Sample) -> None:
             f"judge: sample {sample.id} has no material {absent[0]!r}; minimax_errors judges sessions: use it with"
             " benchmark=minimax"
         )
-
-
-def _points_of(name: str, recipe: str, *, headline: bool, primary: bool = False) -> MetricInfo:
-    info = points_info(name, recipe, low=0.0, high=FULL, primary=primary)
-    return replace(info, headline=headline, source=_SOURCE)
-
-
-def _diagnostic_infos(subtypes: Mapping[str, str]) -> list[MetricInfo]:
-    counts = [
-        MetricInfo(
-            f"errors/{name}",
-            label=f"Errors: {criterion_title(name).lower()} ({dimension})",
-            unit="count",
-            recipe="Messages with such an error: the aggregate over the judge's samples, summed over chunks.",
-            low=0.0,
-            higher_is_better=False,
-        )
-        for name, dimension in {**subtypes, EMPTY: "no judge"}.items()
-    ]
-    first = MetricInfo(
-        "first_error_round",
-        label="Round of the first error",
-        unit="number",
-        recipe="Round of the first error; none without an error.",
-        low=float(FIRST),
-        higher_is_better=True,
-        habit=True,
-    )
-    unquoted = MetricInfo(
-        "unquoted",
-        label="Errors without a true quote",
-        unit="fraction",
-        recipe="Share of listed errors that were dropped, because their quote is in no message of the character's.",
-        low=0.0,
-        high=1.0,
-        habit=True,
-    )
-    return [*counts, first, unquoted]

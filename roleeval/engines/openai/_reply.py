@@ -16,11 +16,20 @@ from roleeval.types import Completion, FinishReason, Request
 
 _QUOTED = 200  # letters of a server's text in a message
 _LARGEST_COUNT = 2**53
-_CUT = ("length", "max_tokens", "model_length")
-_FILTERED = ("content_filter", "safety")
-_ABORTED = ("abort", "error")
-# What a hosted model's filter says in an error's code; it is the outcome of the request, not a fault.
-_FILTER_CODES = ("content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation")
+# Why an answer ended, in the words of servers and vendors, in small letters; what is not here has ended by itself.
+_CUT = ("length", "max_tokens", "max_length", "model_length", "model_context_window_exceeded")
+_FILTERED = (
+    *("content_filter", "refusal", "safety", "sensitive"),
+    *("blocklist", "prohibited_content", "recitation", "spii"),
+)
+_ABORTED = ("abort", "aborted", "cancelled", "error", "insufficient_system_resource", "network_error", "timeout")
+# What a hosted model's filter says in an error's code or type; it is the outcome of the request, not a fault.
+_FILTER_CODES = (
+    "content_filter",
+    "content_policy_violation",
+    "data_inspection_failed",
+    "ResponsibleAIPolicyViolation",
+)
 _PASSING = (408, 409, 429)
 
 
@@ -34,6 +43,10 @@ class BrokenReplyError(Exception):
     def __init__(self, reason: str, *, final: bool = False) -> None:
         super().__init__(reason)
         self.final = final
+
+
+class FilteredError(Exception):
+    """The server's filter held the answer back."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +69,7 @@ def read_reply(content: bytes, request: Request) -> ServerReply:
 
     Raises:
         BrokenReplyError: it is not JSON, has no choice, or its message is missing or was aborted.
+        FilteredError: it says nothing but that a filter held the answer back.
     """
     try:
         data = parse_json(content.removeprefix(codecs.BOM_UTF8))
@@ -81,12 +95,13 @@ def _completion(data: Any, request: Request) -> Completion:
     reason = choice.get("finish_reason")
     if refusal and not text:
         text, reason = refusal, "content_filter"
-    finish = _finish_reason(reason)
+    name = reason.casefold() if isinstance(reason, str) else ""
+    finish = _finish_reason(name)
     # filtered before the first token, or nothing but reasoning: with the limit reached there, or ended by itself
-    nothing = finish in ("content_filter", "length") or (reason == "stop" and bool(reasoning))
+    nothing = finish in ("content_filter", "length") or (name == "stop" and bool(reasoning))
     if text is None and nothing:
         text = ""
-    if text is None or reason in _ABORTED:
+    if text is None or name in _ABORTED:
         raise BrokenReplyError(f"the reply has no finished message (finish_reason {reason!r:.80}): {quoted(message)}")
     usage = data.get("usage")
     return Completion(
@@ -106,6 +121,8 @@ def _choice(data: Any) -> Mapping[str, Any]:
     found = [choice for choice in choices if isinstance(choice, Mapping)] if isinstance(choices, list) else []
     if not found:
         error = data.get("error")
+        if is_filtered(400, error):
+            raise FilteredError
         if error:
             raise BrokenReplyError(f"the server answers with an error: {_error_text(error)}", final=_is_final(error))
         raise BrokenReplyError(f"the reply is not a completion: {quoted(data)}")
@@ -113,8 +130,11 @@ def _choice(data: Any) -> Mapping[str, Any]:
 
 
 def _index(choice: Mapping[str, Any]) -> float:
-    index = choice.get("index")
-    return index if isinstance(index, int) else math.inf
+    try:
+        index = float(choice["index"])
+    except (LookupError, OverflowError, TypeError, ValueError):
+        return math.inf
+    return math.inf if math.isnan(index) else index
 
 
 def _parts(content: object) -> tuple[str | None, str, str]:
@@ -161,10 +181,10 @@ def is_filtered(status: int, body: object) -> bool:
         status: of the HTTP reply.
         body: of the error ("error" in its JSON), as far as it is JSON.
     """
-    if status != 400 or not isinstance(body, Mapping):
+    if status not in (400, 403) or not isinstance(body, Mapping):
         return False
     inner = body.get("innererror")
-    codes = (body.get("code"), inner.get("code") if isinstance(inner, Mapping) else None)
+    codes = (body.get("code"), body.get("type"), inner.get("code") if isinstance(inner, Mapping) else None)
     return any(isinstance(code, str) and code in _FILTER_CODES for code in codes)
 
 
@@ -210,8 +230,7 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
-def _finish_reason(reason: object) -> FinishReason:
-    name = reason.casefold() if isinstance(reason, str) else ""
+def _finish_reason(name: str) -> FinishReason:
     if name in _CUT:
         return "length"
     return "content_filter" if name in _FILTERED else "stop"
@@ -219,4 +238,4 @@ def _finish_reason(reason: object) -> FinishReason:
 
 def _count(usage: object, name: str) -> int:
     value = usage.get(name) if isinstance(usage, Mapping) else None
-    return value if isinstance(value, int) and 0 <= value < _LARGEST_COUNT else 0
+    return int(value) if isinstance(value, int) and 0 <= value < _LARGEST_COUNT else 0

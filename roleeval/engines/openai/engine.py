@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from roleeval.engines._protocol import LoraNeed, ModelSource, Served
 from roleeval.engines.openai._reply import (
     BrokenReplyError,
+    FilteredError,
     ServerReply,
     is_filtered,
     read_reply,
@@ -30,7 +31,7 @@ from roleeval.engines.openai._served import Servers, model_facts
 from roleeval.engines.openai._settings import OpenAISettings
 from roleeval.engines.openai._wire import field_hint, named_and_extra, request_body, too_long
 from roleeval.engines.turns import fitted, turns_hint
-from roleeval.errors import AdapterError, ConfigError, ContextOverflowError, EngineError
+from roleeval.errors import AdapterError, ConfigError, ContextOverflowError, EngineError, cause_of
 from roleeval.hashing import digest
 from roleeval.secrets import masked_text
 from roleeval.types import AdapterRef, Completion, Likelihood, LikelihoodRequest, Request
@@ -44,6 +45,8 @@ _log = logging.getLogger(__name__)
 _DOWN_S = 10.0
 # Nobody waits longer for a list of models, which is only for a check.
 _MODELS_TIMEOUT_S = 10.0
+# Characters of a server's text that are looked at, and of these the last, where half a key could escape the masks.
+_SHOWN, _TAIL = 12_000, 2_000
 
 
 @dataclass(frozen=True)
@@ -76,10 +79,6 @@ class _RetryableError(Exception):
         super().__init__(reason)
         self.elsewhere = elsewhere
         self.wait_s = wait_s
-
-
-class _FilteredError(Exception):
-    """The server's filter held the answer back."""
 
 
 @dataclass
@@ -175,12 +174,11 @@ class OpenAIEngine:
 
     async def _ask_models(self, endpoint: _Endpoint) -> None:
         """Takes what a server says of the model; one that does not answer says nothing."""
-        import openai
-
         try:
             async with asyncio.timeout(min(_MODELS_TIMEOUT_S, self._options.timeout_s)):
                 reply = await endpoint.client.models.with_raw_response.list()
-        except (openai.OpenAIError, TimeoutError):
+        except Exception as error:  # the client's reading of whatever a server sends fails in many ways
+            _log.info("%s: no list of models (%s)", endpoint.host, self._scrub(cause_of(error)))
             return
         facts = model_facts(bytes(reply.content), self._source.path, now=time.time())
         self._servers.told(endpoint.url, {self._scrub(fact): self._scrub(value) for fact, value in facts.items()})
@@ -200,7 +198,7 @@ class OpenAIEngine:
                     reply = read_reply(await self._send(endpoint, body), request)
                     self._hear(reply, asked=str(body["model"]))
                     return replace(reply.completion, served_by=self._fingerprint)
-                except _FilteredError:
+                except FilteredError:
                     nothing = Completion(request.prefill, "content_filter", 0, 0)
                     return replace(nothing, served_by=self._fingerprint)
                 except BrokenReplyError as broken:
@@ -298,13 +296,15 @@ class OpenAIEngine:
             raise _RetryableError(f"connection failed ({cause})", elsewhere=True) from None
         except openai.OpenAIError as error:
             raise EngineError(f"{endpoint.host}: {self._scrub(str(error))}") from None
+        except Exception as error:  # the client fails to read it: an impossible charset, for one
+            raise _RetryableError(f"unreadable reply ({self._scrub(cause_of(error))})", elsewhere=True) from None
         finally:
             endpoint.in_flight -= 1
 
     def _status_error(self, endpoint: _Endpoint, error: "APIStatusError", body: Mapping[str, Any]) -> Exception:
         status: int = error.status_code
         if is_filtered(status, error.body):
-            return _FilteredError()
+            return FilteredError()
         message = server_message(self._scrubbed(error.body), self._scrub(error.response.text))
         transient = status in (408, 409, 429) or status >= 500
         if transient and error.code != "insufficient_quota":  # a 429 that no waiting heals
@@ -331,7 +331,11 @@ class OpenAIEngine:
         return failure.wait_s + random.uniform(0.0, options.backoff_base_s)  # or all who wait come back at once
 
     def _scrub(self, text: str) -> str:
-        return masked_text(text.replace(self._key, "***") if self._key else text)
+        """A server's text without keys, as far as anybody is shown it."""
+        text = text.replace(self._key, "***") if self._key else text
+        if len(text) <= _SHOWN:
+            return masked_text(text)
+        return masked_text(text[:_SHOWN])[:-_TAIL]
 
     def _scrubbed(self, body: object) -> object:
         """An error's body with its message scrubbed before it is cut."""

@@ -48,6 +48,49 @@ def test_a_hosts_content_filter_is_a_refusal_and_not_asked_again(change: dict[st
     assert len(endpoint.bodies) == 1
 
 
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (200, {"code": "content_filter", "message": "x"}),
+        (400, {"type": "content_filter", "message": "considered high risk"}),
+        (400, {"code": "data_inspection_failed", "message": "x"}),
+        (403, {"code": "content_policy_violation", "message": "x"}),
+    ],
+)
+def test_a_filter_is_a_refusal_wherever_an_error_says_so(status: int, error: dict[str, Any]) -> None:
+    endpoint = Endpoint(Fault(status, json.dumps({"error": error}).encode()))
+    assert answer(endpoint).finish_reason == "content_filter"
+    assert len(endpoint.bodies) == 1
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [("sensitive", "content_filter"), ("refusal", "content_filter"), ("max_length", "length"), ("eos", "stop")],
+)
+def test_vendors_words_for_the_end_of_an_answer(reason: str, expected: str) -> None:
+    assert read(reply("I am", reason)).finish_reason == expected
+
+
+@pytest.mark.parametrize("reason", ["insufficient_system_resource", "network_error", "Error", "ABORT", "timeout"])
+def test_an_answer_that_the_server_broke_off_is_none(reason: str) -> None:
+    assert "no finished message" in broken(reply("I am", reason))
+    assert read(reply(None, "STOP", reasoning_content="Well")).text == ""
+
+
+@pytest.mark.parametrize("charset", ["base64", "zip", "utf-16", "idna"])
+def test_a_charset_that_is_none_costs_one_attempt(charset: str) -> None:
+    headers = {"content-type": f"text/plain; charset={charset}"}
+    endpoint = Endpoint(Fault(500, b"b\xc3d", headers), models=Fault(500, b"b\xc3d", headers))
+    assert answer(endpoint).text == "I am Holmes."
+
+
+def test_a_page_of_megabytes_holds_nothing_up_and_leaks_nothing() -> None:
+    page = b'{"error": {"message": "api_key=abc, ' + b"x" * 1_000_000 + b'"}}'
+    said = error_of(Endpoint(Fault(400, page)))
+    assert "api_key=***, xxx" in said and len(said) < 700
+    assert answer(Endpoint(reply() | {"model": "x" * 1_000_000, "system_fingerprint": "a=" * 500_000}))
+
+
 def test_a_prompt_about_filters_is_no_refusal() -> None:
     endpoint = Endpoint(Fault(400, b'{"error": {"message": "content_filter is not a parameter", "code": "bad"}}'))
     assert "HTTP 400: content_filter is not a parameter" in error_of(endpoint)
