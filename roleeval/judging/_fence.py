@@ -47,7 +47,12 @@ def _even(text: str) -> str:
 def verbatim(quote: str, text: str) -> bool:
     """Whether a text holds a quote as it stands, but for white space, straight or curly marks and full-width forms."""
     words = _even(quote).strip(" \"'")
-    return bool(words) and words in _even(text)
+    return _says_something(words, text) and words in _even(text)
+
+
+def _says_something(quote: str, text: str) -> bool:
+    """Whether a quote holds a letter or a digit: a full stop stands in every text. One of a text without any may not."""
+    return any(map(str.isalnum, quote)) or (bool(quote) and not any(map(str.isalnum, text)))
 
 
 def quoted(quote: str, text: str, *, longest: int | None = None) -> bool:
@@ -76,7 +81,7 @@ def _quoted(quote: str, text: str) -> bool:
         if found < 0:
             return False
         position = found + len(part)
-    return bool(parts)
+    return _says_something("".join(parts), whole)
 
 
 def echoes(fragment: str, judged: str) -> bool:
