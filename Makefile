@@ -6,6 +6,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 FAMILIES := zoo_base,zoo_shared_lora,zoo_independent_lora,zoo_hycora,zoo_her,zoo_rar
 LOCKS := requirements/torch-cpu.lock requirements/cpu.lock
+WORKERS ?= 2
 NO_TORCH := "torch's CPU build was not found. Tell pip where PyTorch's CPU wheels are (PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS; see requirements/README.md) and run make again."
 
 .PHONY: setup demo test test-fast lint bench zoo lock clean
@@ -25,8 +26,10 @@ demo: $(STAMP)
 		--then -m model=zoo_shared_lora,zoo_her experiment=zoo_scenes results_dir=results/demo
 	$(PY) -m roleeval report results/demo --reference zoo_base --out results/demo/report
 
+# Tests that load vLLM take all cores and several GiB each: they go one after the other.
 test: $(STAMP)
-	$(PY) -m pytest
+	OMP_NUM_THREADS=1 $(PY) -m pytest -m "not vllm" -n $(WORKERS) --dist loadfile
+	$(PY) -m pytest -m vllm
 
 test-fast: $(STAMP)
 	$(PY) -m pytest -m "not vllm and not slow"

@@ -1,15 +1,18 @@
 """Prompt packs: folders of templates with a manifest, named and hashed in every result."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from roleeval.errors import ConfigError
 from roleeval.hashing import digest, file_hash
 from roleeval.resources import located
 
 _PLACE = re.compile(r"\{(\w+)\}")
+_SINGLE_PLACE = re.compile(r"(?<!\{)\{(\w+)\}(?!\})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,10 @@ class PromptPack:
 def _template(file: Path) -> str:
     if not file.is_file():
         raise ConfigError(f"prompt pack {file.parent}: no template {file.name}")
-    return file.read_text(encoding="utf-8").rstrip("\n")
+    try:
+        return file.read_text(encoding="utf-8").rstrip("\n")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file}: not UTF-8 text (byte {error.start + 1}); save it as UTF-8") from error
 
 
 @lru_cache(maxsize=16)
@@ -60,18 +66,48 @@ def load_prompt_pack(folder: str) -> PromptPack:
     Raises:
         ConfigError: the folder or its manifest.yaml is missing or incomplete.
     """
-    import yaml
-
     path = located(folder)
     manifest_file = path / "manifest.yaml"
     if not manifest_file.is_file():
         raise ConfigError(f"prompt pack {path}: no manifest.yaml in it (with name and version)")
-    manifest = yaml.safe_load(manifest_file.read_text(encoding="utf-8"))
+    manifest = read_yaml(manifest_file)
     if not isinstance(manifest, dict) or not {"name", "version"} <= manifest.keys():
         raise ConfigError(f"{manifest_file}: needs the keys name and version")
     files = sorted(p for p in path.iterdir() if p.is_file())
     sha256 = digest([(p.name, file_hash(p)) for p in files])
     return PromptPack(str(manifest["name"]), str(manifest["version"]), sha256, path)
+
+
+def read_yaml(file: Path) -> Any:
+    """The value in a YAML file of a pack.
+
+    Raises:
+        ConfigError: it is no YAML, or holds more than plain values; names file and line.
+    """
+    import yaml
+
+    try:
+        return yaml.safe_load(file.read_text(encoding="utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file}: not UTF-8 text (byte {error.start + 1}); save it as UTF-8") from error
+    except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" line {mark.line + 1}:" if mark is not None else ""
+        problem = getattr(error, "problem", None) or str(error) or type(error).__name__
+        raise ConfigError(f"{file}:{line} not valid YAML ({problem})") from error
+
+
+def check_places(template: str, names: Collection[str], where: str) -> None:
+    """Refuses a template with a {place} that nothing is put into; braces in pairs are text.
+
+    Raises:
+        ConfigError: names the place and those there are.
+    """
+    if unknown := [name for name in _SINGLE_PLACE.findall(template) if name not in names]:
+        raise ConfigError(
+            f"{where}: there is nothing to put into {{{unknown[0]}}}; places: {', '.join(sorted(names))}. Write"
+            f" {{{{{unknown[0]}}}}} for text in braces"
+        )
 
 
 def fill(template: str, **values: str) -> str:

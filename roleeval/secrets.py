@@ -162,6 +162,14 @@ def refuse_secret_arguments(arguments: Sequence[str]) -> None:
             raise _refused(masked_text(name))
 
 
+def without_values(text: str, arguments: Sequence[str]) -> str:
+    """Another program's message on a command line, without the values that it repeats."""
+    for argument in arguments:
+        key, given, value = argument.partition("=")
+        text = text.replace(f"{key}={value}", f"{key}=...") if given and value else text
+    return masked_text(text)
+
+
 def _refused(key: str) -> ConfigError:
     return ConfigError(
         f"{key}: contains a literal credential, which would end up in logs and result folders; put it into an"

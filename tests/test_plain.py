@@ -13,7 +13,6 @@ from roleeval.cli._say import say, show_json
 from roleeval.cli.logs import set_up_logs
 from roleeval.cli.main import app
 from roleeval.plain import plain, plain_lines
-from roleeval.stages.progress import make_progress
 
 WILD = "a\x1b[31mred\x1b]0;title\x07\rforged\x08\x7f\x9b2J\u202eback\u2066iso\u200bz\ud83dend"
 SHOWN = "a[31mred]0;title forged2JbackisozendQ"[:-1]
@@ -31,7 +30,7 @@ def test_control_and_invisible_characters_are_taken_out() -> None:
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> Iterator[Path]:
+def log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Path]:
     logger = logging.getLogger("roleeval")
     before = logger.handlers[:], logger.propagate, logger.level
     logger.handlers = []
@@ -56,6 +55,18 @@ def test_the_log_and_the_terminal_obey_nothing(log: Path, capsys: pytest.Capture
     assert not [line for line in written.splitlines() if line.startswith("2026-01-01 ERROR forged")]
 
 
+def test_no_job_of_a_sweep_loses_the_warnings_of_modules(log: Path) -> None:
+    """Hydra disables all loggers before each job: what modules warn of was lost from the second job on."""
+    module = logging.getLogger("roleeval.engines.some_module")
+    module.disabled = True
+    try:
+        set_up_logs("log", str(log))
+        module.warning("the adapter has no effect")
+    finally:
+        module.disabled = False
+    assert "the adapter has no effect" in log.read_text()
+
+
 def test_secrets_reach_neither_the_log_nor_the_terminal(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
     try:
         raise ValueError("http://user:canary@host/v1?api_key=canary refused 'Authorization': 'Bearer canarycanary'")
@@ -73,7 +84,6 @@ def test_what_commands_print_obeys_nothing(capsys: pytest.CaptureFixture[str]) -
     assert captured.err == f"{SHOWN}\n{SHOWN}\n"
     assert obeyed(captured.out) == []
     assert json.loads(captured.out) == {"role": WILD}
-    make_progress("log", WILD, 1)
 
 
 def test_an_error_about_a_file_obeys_nothing(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def _print_check(check: "FolderCheck") -> None:
     print("duplicates: rows that repeat an exact (role, question); newline: questions that contain a line break;")
     print("strip merges: keys that differ only in outer white space (they are never stripped).")
     for name, counted in (("role descriptions", check.descriptions), ("RAW references", check.raw_references)):
-        print(f"{name}: " + ", ".join(f"{language} {count or 'none'}" for language, count in counted.items()))
+        show(f"{name}: " + ", ".join(f"{language} {count or 'none'}" for language, count in counted.items()))
     if check.absent:
         show(f"missing splits: {', '.join(check.absent)}")
 

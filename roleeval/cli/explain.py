@@ -8,6 +8,7 @@ from pathlib import Path
 from roleeval.cli._say import say
 from roleeval.errors import RoleEvalError
 from roleeval.resources import resource
+from roleeval.secrets import without_values
 
 _SEARCH_PATH = "hydra.searchpath="
 
@@ -45,10 +46,7 @@ def explain(error: Exception, arguments: list[str]) -> None:
     if _explain_override(arguments):
         return
     reasons = [str(error), *([str(error.__cause__)] if error.__cause__ is not None else [])]
-    text = "\n".join(reasons)
-    for argument in arguments:
-        key, given, value = argument.partition("=")
-        text = text.replace(f"{key}={value}", f"{key}=...") if given and value else text
+    text = without_values("\n".join(reasons), arguments)
     say(f"roleeval: {text}")
 
 

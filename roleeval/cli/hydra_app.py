@@ -88,7 +88,8 @@ def _commands(arguments: list[str]) -> list[list[str]]:
     found = []
     for a, b in pairwise([-1, *ends, len(arguments)]):
         commands, notes = split_sweep(quoted(arguments[a + 1 : b]))
-        print(*(f"roleeval: {note}" for note in notes), sep="\n", end="\n" if notes else "", file=sys.stderr)
+        for note in notes:
+            say(f"roleeval: {note}")
         found += commands
     return found
 
@@ -192,8 +193,9 @@ def _recorded(name: str, here: Invocation) -> Iterator[None]:
     try:
         yield
     except RoleEvalError as error:
-        log.error("%s: %s", name, error)
-        here.failures.append(shown(f"{name}: {error}"))
+        failure = shown(f"{name}: {error}")
+        log.error("%s", failure)
+        here.failures.append(failure)
     except Exception as error:  # a bug in a plugin ends its own job, with a traceback, not the sweep
         log.exception("%s: unexpected error", name)
         here.failures.append(shown(f"{name}: {type(error).__name__}: {error}"))
@@ -235,11 +237,15 @@ def _run(config: "RunConfig", here: Invocation) -> None:
 
 
 def _nothing_answered(folder: "ResultFolder") -> str:
-    """Why a finished run is no success: not a single answer; "" where there is one."""
+    """Why a finished run is no success: asked, and not a single answer; "" where there is one.
+
+    Roles that a model cannot play are never asked; they have been named before the run.
+    """
     manifest = folder.manifest()
-    if manifest is None or not manifest.samples.statuses or manifest.samples.statuses.get("ok"):
+    statuses = {} if manifest is None else manifest.samples.statuses
+    if statuses.get("ok") or not statuses.keys() - {"unsupported_role"}:
         return ""
-    counts = ", ".join(f"{status} {count}" for status, count in sorted(manifest.samples.statuses.items()))
+    counts = ", ".join(f"{status} {count}" for status, count in sorted(statuses.items()))
     return (
         f"nothing was answered ({counts}). The folder is kept and its table shown; see its transcripts.jsonl for what"
         " came instead"

@@ -25,6 +25,14 @@ class _LogFile(logging.FileHandler):
             super().close()
 
 
+class _Stderr(logging.StreamHandler[Any]):
+    """Standard error as it is when something is said."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
 class _Plain(logging.Formatter):
     """A message is one line: what a server or a file says can neither drive a terminal nor forge a line of the log."""
 
@@ -48,7 +56,9 @@ def set_up_logs(progress: Literal["bar", "quiet", "log"], log_file: str | None) 
         logger.removeHandler(handler)
         handler.close()
     logger.propagate = False
-    logger.disabled = False  # Hydra's set-up disables loggers it does not know
+    for name, each in logging.root.manager.loggerDict.items():
+        if name.partition(".")[0] == logger.name and isinstance(each, logging.Logger):
+            each.disabled = False  # Hydra disables all loggers that there are, before every job
     # tracebacks of single failed items are logged at this level: for the file, never for the terminal
     logger.setLevel(logging.INFO if log_file is None else logging.DEBUG)
     console = Console(stderr=True)
@@ -57,7 +67,7 @@ def set_up_logs(progress: Literal["bar", "quiet", "log"], log_file: str | None) 
         terminal = RichHandler(console=console, show_path=False, markup=False, rich_tracebacks=False)
         terminal.setFormatter(_Plain("%(message)s"))
     else:  # rich would fold a message into lines of 80 columns
-        terminal = logging.StreamHandler(sys.stderr)
+        terminal = _Stderr()
         terminal.setFormatter(_Plain("%(asctime)s %(levelname)-8s %(message)s", "%H:%M:%S"))
     terminal.setLevel(logging.WARNING if progress == "quiet" else logging.INFO)
     logger.addHandler(terminal)

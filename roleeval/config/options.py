@@ -39,7 +39,8 @@ class RunOptions:
         max_in_flight: parallel episodes.
         fail_on_error: share of samples whose engine call may fail; above it the run stops (`failures_allowed`).
         store: the completion store's file; None: <results_dir>/.store/completions.sqlite.
-        progress: "bar", "quiet" (errors and the final table), or "log" (a line every few seconds).
+        progress: "bar" (without a terminal a line every 30 seconds), "quiet" (errors and the final table), or "log" (a
+            line every 10 seconds).
         log_file: also write the log there.
     """
 

@@ -16,8 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from roleeval.errors import AdapterError
+from roleeval.jsonfiles import parse_json
 
 CONFIG = "adapter_config.json"
+_UNREADABLE = (
+    *(OSError, struct.error, ValueError, MemoryError, OverflowError),
+    *(AttributeError, LookupError, TypeError, RecursionError),
+)
+_NO_JSON = "not valid JSON"
 LORA = re.compile(r"(?P<module>.+)\.lora_(?P<embedding>embedding_)?(?P<side>[AB])(?P<weight>\.weight)?")
 _ENDINGS = (".safetensors", ".bin")  # PEFT and vLLM prefer the first as well
 _BOM = b"\xef\xbb\xbf"
@@ -56,9 +62,10 @@ def read_config(folder: Path) -> dict[str, Any]:
             raise AdapterError(
                 f"{file}: begins with a byte order mark, which PEFT and vLLM do not read; save it as UTF-8 without one"
             )
-        config = json.loads(content.decode())
-    except (OSError, ValueError, RecursionError) as error:
-        raise AdapterError(f"{file}: not valid JSON ({error})") from error
+        config = parse_json(content)
+    except (OSError, ValueError) as error:
+        reason = str(error)
+        raise AdapterError(f"{file}: {reason if reason.startswith(_NO_JSON) else f'{_NO_JSON} ({reason})'}") from error
     if not isinstance(config, dict):
         raise AdapterError(f"{file}: expected a JSON object")
     return config
@@ -125,7 +132,17 @@ def safetensors_header(file: Path) -> dict[str, dict[str, Any]]:
         entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
         for entry in entries.values():
             entry["shape"] = tuple(map(int, entry["shape"]))
-    except (OSError, struct.error, ValueError, MemoryError, OverflowError, AttributeError, LookupError, TypeError) as e:
+    except (
+        OSError,
+        struct.error,
+        ValueError,
+        MemoryError,
+        OverflowError,
+        AttributeError,
+        LookupError,
+        TypeError,
+        RecursionError,
+    ) as e:
         raise AdapterError(f"{file}: not a readable safetensors file ({e})") from e
     return entries | {"": {"start": 8 + length}}
 

@@ -3,7 +3,6 @@
 Contents, not names: two folders with the same files have the same fingerprint, and a changed byte changes it.
 """
 
-import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from roleeval.engines._protocol import ModelSource
 from roleeval.errors import EngineError
 from roleeval.hashing import digest, file_hash, folder_fingerprint
+from roleeval.jsonfiles import read_json
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".gguf")
@@ -75,6 +75,6 @@ def adapter_fingerprint(folder: Path) -> str:
 
     The base model's recorded path is left out: it names where the adapter was trained, not what it is.
     """
-    config = json.loads((folder / "adapter_config.json").read_text())
+    config = read_json(folder / "adapter_config.json")
     config.pop("base_model_name_or_path", None)
     return digest(config, folder_fingerprint(folder, suffixes=(".safetensors", ".bin")))

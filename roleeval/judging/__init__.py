@@ -9,7 +9,7 @@ from roleeval.judging._controls import Control, control_record, controls
 from roleeval.judging._faults import Fault, load_faults, spoil
 from roleeval.judging._fence import disarmed, echoes, fence_token, fenced, quoted, verbatim
 from roleeval.judging._infos import criterion_title, points_info, share_info
-from roleeval.judging._json import check_schema, read_number, read_verdict
+from roleeval.judging._json import check_schema, read_number, read_schema, read_verdict
 from roleeval.judging._protocol import (
     REFERENCES,
     Attempt,
@@ -72,6 +72,7 @@ __all__ = [
     "points_info",
     "quoted",
     "read_number",
+    "read_schema",
     "read_verdict",
     "reference",
     "share_info",

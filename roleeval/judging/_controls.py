@@ -111,11 +111,11 @@ def control_record(judge: Judge, judged: Sequence[tuple[Control, Sequence[Judgem
     """What controls say of a judge, for the manifest.
 
     Returns:
-        {"asked", "answers", "base", "metric", "kind": "points" or "wins", "faults": {fault: {"metric", "doses": {dose:
-        estimate}, "ordered": estimate, "verdict", "reason", "also": {metric: estimate}}}}. Of points a dose has its
-        mean; of wins the share of comparisons that the unmodified answer won against it. `ordered` is the share of
-        samples whose doses are in order, with at least one step. `also` has other faults' metrics that dose 3 makes
-        worse, by the whole interval, although the fault is none of theirs (Judge.hits).
+        {"asked", "answers", "base", "metric", "kind": "points" or "wins", "faults": {fault: {"doses": {dose: estimate},
+        "ordered": estimate, "verdict", "reason"}}}. Of points a dose has its mean; of wins the share of comparisons
+        that the unmodified answer won against it. `ordered` is the share of samples whose doses are in order, with at
+        least one step. A judge that has `hits` adds to each fault its "metric", and "also": other faults' metrics that
+        dose 3 makes worse, by the whole interval, although the fault is none of theirs, {metric: estimate}.
     """
     values = _Values()
     for control, judgements in judged:
@@ -125,10 +125,11 @@ def control_record(judge: Judge, judged: Sequence[tuple[Control, Sequence[Judgem
         metric = judge.hits.get(fault, (values.primary,))[0]
         doses = [values.of_dose("" if dose == 0 else fault, dose, metric) for dose in DOSES]
         if judge.compares:
-            faults[fault] = {"metric": metric} | _wins(doses[1:], values.codes)
+            faults[fault] = _wins(doses[1:], values.codes)
         else:
-            faults[fault] = {"metric": metric} | _points(doses, values.codes, values.infos[metric])
-            faults[fault]["also"] = values.lowered(fault, judge)
+            faults[fault] = _points(doses, values.codes, values.infos[metric])
+        if judge.hits:
+            faults[fault] |= {"metric": metric, "also": values.lowered(fault, judge)}
     return {
         "asked": judge.controls,
         "answers": len(values.clusters),

@@ -51,7 +51,7 @@ def verbatim(quote: str, text: str) -> bool:
 
 
 def _says_something(quote: str, text: str) -> bool:
-    """Whether a quote holds a letter or a digit: a full stop stands in every text. One of a text without any may not."""
+    """Whether a quote holds a letter or a digit, if its text does: a full stop stands in every text."""
     return any(map(str.isalnum, quote)) or (bool(quote) and not any(map(str.isalnum, text)))
 
 

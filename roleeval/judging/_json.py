@@ -7,10 +7,11 @@ around a single object. Not tolerated: two different verdicts in one reply, a ve
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from roleeval.errors import ConfigError
+from roleeval.jsonfiles import parse_json
 from roleeval.judging._fence import echoes
 from roleeval.judging._protocol import UnusableReplyError
 
@@ -27,17 +28,62 @@ _CLOSING = {"{": "}", "[": "]"}
 
 
 def check_schema(schema: Schema, where: str) -> None:
-    """Refuses a schema that says more than `read_verdict` checks.
+    """Refuses a schema that says more than `read_verdict` checks, or other than JSON schemas say it.
 
     Raises:
         ConfigError: names the keyword.
     """
+    if not isinstance(schema, Mapping):
+        raise ConfigError(f'{where}: a schema is a JSON object, such as {{"type": "string"}}; this is {schema!r:.80}')
     if unknown := set(schema) - _KNOWN:
-        raise ConfigError(f"{where}: the keyword {sorted(unknown)[0]!r} is not supported; use {sorted(_CHECKED)}")
+        raise ConfigError(f"{where}: the keyword {sorted(unknown)[0]!r:.80} is not supported; use {sorted(_CHECKED)}")
+    for keyword, value in schema.items():
+        if not _FORMS[keyword](value):
+            raise ConfigError(f"{where}: the keyword {keyword!r} cannot be {value!r:.80}")
     for name, part in schema.get("properties", {}).items():
         check_schema(part, f"{where}.{name}")
     if "items" in schema:
         check_schema(schema["items"], f"{where}[]")
+
+
+def read_schema(text: str, where: str) -> dict[str, Any]:
+    """The schema in a text, checked by `check_schema`.
+
+    Raises:
+        ConfigError: it is no JSON, or no such schema.
+    """
+    try:
+        schema = parse_json(text.encode())
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}") from error
+    check_schema(schema, where)
+    return dict(schema)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
+
+
+# Keyword -> whether it can have a value.
+_FORMS: Mapping[str, Callable[[Any], bool]] = {
+    "type": lambda value: value in ("object", "array", "integer", "number", "string", "boolean"),
+    "properties": lambda value: isinstance(value, Mapping),
+    "required": _is_texts,
+    "additionalProperties": lambda value: isinstance(value, bool),
+    "items": lambda value: isinstance(value, Mapping),
+    "enum": lambda value: _is_texts(value) and bool(value),
+    **dict.fromkeys(("minimum", "maximum"), _is_number),
+    **dict.fromkeys(("minItems", "maxItems", "minLength", "maxLength"), _is_count),
+    **dict.fromkeys(("description", "title"), lambda value: isinstance(value, str)),
+}
 
 
 def read_verdict(reply: str, schema: Schema, *, judged: str = "") -> Any:

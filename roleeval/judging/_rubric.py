@@ -10,16 +10,17 @@ judges/<name>/
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 from roleeval.errors import ConfigError
-from roleeval.judging._json import check_schema
-from roleeval.prompts import PromptPack, fill
+from roleeval.judging._json import read_schema
+from roleeval.prompts import PromptPack, check_places, fill, read_yaml
 from roleeval.types import Language, Message, Sample
 
+_MOST_POINTS = 1_000_000
 _NOTHING: Mapping[Language, str] = {"en": "(none given)", "zh": "（未给出）"}
 
 
@@ -45,12 +46,10 @@ def load_rubric(pack: PromptPack) -> Rubric:
     Raises:
         ConfigError: it is missing or not what the module's first lines show.
     """
-    import yaml
-
     file = pack.folder / "rubric.yaml"
     if not file.is_file():
         raise ConfigError(f"judge pack {pack.folder}: no rubric.yaml")
-    data = yaml.safe_load(file.read_text(encoding="utf-8"))
+    data = read_yaml(file)
     criteria = data.get("criteria") if isinstance(data, dict) else None
     if not isinstance(criteria, dict) or not criteria or not all(isinstance(v, str) for v in criteria.values()):
         raise ConfigError(f"{file}: needs criteria, a mapping of names to texts")
@@ -62,7 +61,7 @@ def load_rubric(pack: PromptPack) -> Rubric:
     if scale is not None and not (
         isinstance(scale, list)
         and len(scale) == 2
-        and all(isinstance(end, int) for end in scale)
+        and all(isinstance(end, int) and not isinstance(end, bool) and abs(end) <= _MOST_POINTS for end in scale)
         and scale[0] < scale[1]
     ):
         raise ConfigError(f"{file}: scale is {scale!r}; give [lowest, highest] as whole numbers")
@@ -88,18 +87,36 @@ def criteria_schema(pack: PromptPack, criteria: Mapping[str, str], **values: Any
         ConfigError: schema.json is missing, not JSON, or has a keyword that is not checked.
     """
     text = fill(pack.template("schema.json"), **{name: json.dumps(value) for name, value in values.items()})
-    where = f"{pack.folder / 'schema.json'}"
-    try:
-        one = json.loads(text)
-    except ValueError as error:
-        raise ConfigError(f"{where}: not JSON ({error})") from error
-    check_schema(one, where)
+    one = read_schema(text, f"{pack.folder / 'schema.json'}")
     return {
         "type": "object",
         "properties": dict.fromkeys(criteria, one),
         "required": list(criteria),
         "additionalProperties": False,
     }
+
+
+def check_verdict(
+    pack: PromptPack, schema: Mapping[str, Any], key: str, *, kinds: Collection[str], example: str
+) -> None:
+    """Refuses a schema whose verdicts lack what scores are made of.
+
+    Args:
+        pack: whose schema.json.
+        schema: of `criteria_schema`.
+        key: what a verdict on one criterion must have.
+        kinds: its types.
+        example: what to write for it.
+
+    Raises:
+        ConfigError: names the key.
+    """
+    one = next(iter(schema["properties"].values()))
+    if one.get("properties", {}).get(key, {}).get("type") not in kinds or key not in one.get("required", ()):
+        raise ConfigError(
+            f'{pack.folder / "schema.json"}: a verdict needs a {key}: add "{key}": {example} to its properties and'
+            f' "{key}" to what it requires'
+        )
 
 
 def judge_messages(pack: PromptPack, sample: Sample, criteria: Mapping[str, str], **shown: str) -> tuple[Message, ...]:
@@ -112,17 +129,21 @@ def judge_messages(pack: PromptPack, sample: Sample, criteria: Mapping[str, str]
         shown: fenced answers and whatever else the templates name.
     """
     language = sample.persona.language
-    texts = {**criteria, **(load_rubric(pack).chinese if language == "zh" else {})}
+    asked = {**criteria, **(load_rubric(pack).chinese if language == "zh" else {})}
     values = {
-        "criteria": "\n".join(f"- {name}: {texts[name]}" for name in criteria),
+        "criteria": "\n".join(f"- {name}: {asked[name]}" for name in criteria),
         "role": sample.persona.role,
         "description": sample.persona.description or _NOTHING[language],
         "question": sample.question,
         "reference": reference(sample) or _NOTHING[language],
         **shown,
     }
-    system, user = (fill(pack.template(name, language=language), **values) for name in ("system.txt", "user.txt"))
-    return (Message("system", system), Message("user", user))
+    texts = []
+    for name in ("system.txt", "user.txt"):
+        template = pack.template(name, language=language)
+        check_places(template, values, f"judge pack {pack.folder}: {name} ({language})")
+        texts.append(fill(template, **values))
+    return (Message("system", texts[0]), Message("user", texts[1]))
 
 
 def reference(sample: Sample) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from roleeval.errors import ConfigError
 from roleeval.identity import OUTSIDE_IDENTITY
 from roleeval.judging._fence import echoes, fence_token, fenced
 from roleeval.judging._infos import FIRST_SLOT, FLIP, criterion_title, share_info
@@ -27,12 +28,13 @@ from roleeval.judging._protocol import (
     UnusableReplyError,
     mean_or_none,
 )
-from roleeval.judging._rubric import criteria_schema, judge_messages, load_rubric
+from roleeval.judging._rubric import check_verdict, criteria_schema, judge_messages, load_rubric
 from roleeval.metrics import MetricInfo
 from roleeval.stats import Settled, length_controlled, settled
 from roleeval.types import Sample, Score, Status
 
 _SLOTS = ("A", "B")
+_WINNERS = '{"type": "string", "enum": ["A", "B", "tie"]}'
 _POINTS = {"A": 1.0, "tie": 0.5, "B": 0.0}
 # HER-RM's own replies; the candidates are the answers in the order in which they are shown.
 _BETTER = {"type": "object", "properties": {"better_response": {}}, "required": ["better_response"]}
@@ -100,7 +102,12 @@ class PairwiseJudge(Judge):
         )
 
     def _schema(self) -> str | None:
-        return json.dumps(criteria_schema(self.prompts, self._criteria))
+        schema = criteria_schema(self.prompts, self._criteria)
+        check_verdict(self.prompts, schema, "winner", kinds=("string",), example=_WINNERS)
+        one = next(iter(schema["properties"].values()))
+        if set(one["properties"]["winner"].get("enum", ())) != set(_POINTS):
+            raise ConfigError(f"{self.prompts.folder / 'schema.json'}: the winner must be {_WINNERS}")
+        return json.dumps(schema)
 
     def _read(self, reply: str, judged: str) -> Mapping[str, Any]:
         verdict: Mapping[str, Any] = read_verdict(reply, json.loads(self._schema() or "{}"), judged=judged)

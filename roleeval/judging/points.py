@@ -10,11 +10,12 @@ from roleeval.judging._fence import fence_token, fenced, quoted
 from roleeval.judging._infos import points_info
 from roleeval.judging._json import read_verdict
 from roleeval.judging._protocol import Case, Judge, Judgement, Question, UnusableReplyError, mean_or_none
-from roleeval.judging._rubric import Rubric, criteria_schema, judge_messages, load_rubric
+from roleeval.judging._rubric import Rubric, check_verdict, criteria_schema, judge_messages, load_rubric
 from roleeval.metrics import MetricInfo
 from roleeval.types import Sample, Score
 
 _LABEL = "answer"
+_SCORE = '{"type": "integer", "minimum": {low}, "maximum": {high}}'
 _CUT_QUOTES = "quotes that were cut off count"
 
 
@@ -52,14 +53,7 @@ class RubricJudge(Judge):
     def _schema(self) -> dict[str, Any]:
         low, high = self._scale
         schema = criteria_schema(self.prompts, self._rubric.criteria, low=low, high=high)
-        one = next(iter(schema["properties"].values()))
-        score = one.get("properties", {}).get("score", {})
-        if score.get("type") not in ("integer", "number") or "score" not in one.get("required", ()):
-            raise ConfigError(
-                f"{self.prompts.folder / 'schema.json'}: a verdict needs a score: add"
-                ' "score": {"type": "integer", "minimum": {low}, "maximum": {high}} to its properties and "score" to'
-                " what it requires"
-            )
+        check_verdict(self.prompts, schema, "score", kinds=("integer", "number"), example=_SCORE)
         return schema
 
     def questions(self, case: Case) -> list[Question]:

@@ -13,11 +13,12 @@ from roleeval.judging._fence import fence_token, fenced
 from roleeval.judging._infos import FIRST_SLOT, FLIP, criterion_title, share_info
 from roleeval.judging._json import read_verdict
 from roleeval.judging._protocol import Case, Form, Judge, Judgement, Question, UnusableReplyError, mean_or_none
-from roleeval.judging._rubric import criteria_schema, judge_messages, load_rubric
+from roleeval.judging._rubric import check_verdict, criteria_schema, judge_messages, load_rubric
 from roleeval.metrics import MetricInfo
 from roleeval.seeds import derive_seed
 from roleeval.types import Sample, Score
 
+_RANKING = '{"type": "array", "items": {"type": "string", "enum": {letters}}, "minItems": {count}}'
 _LETTERS = string.ascii_uppercase
 
 
@@ -55,9 +56,14 @@ class RankingJudge(Judge):
         random.Random(derive_seed(self.seed, "|".join([case.sample.id, *shown]))).shuffle(shown)
         return [self._question(case, order) for order in (shown, shown[::-1])]
 
+    def _schema(self, letters: str) -> dict[str, Any]:
+        schema = criteria_schema(self.prompts, self._criteria, letters=list(letters), count=len(letters))
+        check_verdict(self.prompts, schema, "ranking", kinds=("array",), example=_RANKING)
+        return schema
+
     def _question(self, case: Case, order: Sequence[str]) -> Question:
         letters = _LETTERS[: len(order)]
-        schema = criteria_schema(self.prompts, self._criteria, letters=list(letters), count=len(letters))
+        schema = self._schema(letters)
         token = fence_token(self.seed, self.name, case.sample.id, sorted(order))
         texts = [case.answers[run_id].text for run_id in order]
         answers = "\n\n".join(fenced(t, f"answer {letter}", token) for letter, t in zip(letters, texts, strict=True))

@@ -13,10 +13,10 @@ from typing import Any
 from roleeval.errors import ConfigError
 from roleeval.judging._fence import fence_token, fenced
 from roleeval.judging._infos import FIRST_SLOT, share_info
-from roleeval.judging._json import check_schema, read_verdict
+from roleeval.judging._json import read_schema, read_verdict
 from roleeval.judging._protocol import REPEATS_SETTLED, Case, Judge, Judgement, Question
 from roleeval.metrics import MetricInfo
-from roleeval.prompts import PromptPack, fill
+from roleeval.prompts import PromptPack, check_places, fill, read_yaml
 from roleeval.seeds import derive_seed
 from roleeval.stats import settled
 from roleeval.types import Language, Message, Sample, Score
@@ -61,7 +61,9 @@ class VoiceJudge(Judge):
         first, second = order
         schema = _schema(pack, order)
         shown = fenced(text, "answer", fence_token(self.seed, self.name, sample.id))
-        user = fill(pack.template("user.txt"), answer=shown, first=first, second=second)
+        template, places = pack.template("user.txt"), {"answer": shown, "first": first, "second": second}
+        check_places(template, places, f"judge pack {pack.folder}: user.txt")
+        user = fill(template, **places)
 
         def read(reply: str) -> Mapping[str, Any]:
             verdict: Mapping[str, Any] = read_verdict(reply, schema, judged=text)
@@ -109,12 +111,10 @@ def _item(sample: Sample, order: tuple[str, str]) -> str:
 
 @lru_cache(maxsize=8)
 def _roles(pack: PromptPack) -> Mapping[Language, tuple[str, ...]]:
-    import yaml
-
     file = pack.folder / "roles.yaml"
     if not file.is_file():
         raise ConfigError(f"judge pack {pack.folder}: no roles.yaml (the roles that the judge knows)")
-    data = yaml.safe_load(file.read_text(encoding="utf-8"))
+    data = read_yaml(file)
     names = {language: data.get(language) if isinstance(data, dict) else None for language in _LANGUAGES}
     if bad := [key for key, found in names.items() if not isinstance(found, list) or len(set(found)) < 2]:
         raise ConfigError(f"{file}: needs {bad[0]}, a list of at least two names")
@@ -124,9 +124,7 @@ def _roles(pack: PromptPack) -> Mapping[Language, tuple[str, ...]]:
 def _schema(pack: PromptPack, speakers: Sequence[str]) -> dict[str, Any]:
     file = pack.folder / "schema.json"
     text = fill(pack.template("schema.json"), speakers=json.dumps(list(speakers), ensure_ascii=False))
-    try:
-        schema: dict[str, Any] = json.loads(text)
-    except ValueError as error:
-        raise ConfigError(f"{file}: not JSON ({error})") from error
-    check_schema(schema, str(file))
+    schema = read_schema(text, str(file))
+    if "speaker" not in schema.get("properties", {}) or "speaker" not in schema.get("required", ()):
+        raise ConfigError(f'{file}: a verdict needs "speaker": {{"type": "string", "enum": {{speakers}}}}')
     return schema

@@ -38,8 +38,7 @@ _CHANNEL = re.compile(r"<\|channel\|>\s*(\w+)[^<]*<\|message\|>|<\|(?:end|return
 # The same without special tokens, which engines leave out of texts.
 _BARE = re.compile(r"\A\s*analysis(?=[^\s:,;.!?])(?P<thought>.*?)assistant(?:commentary.*?assistant)?final", re.DOTALL)
 _BARE_CUT = re.compile(r"\A\s*analysis(?=[A-Z])")
-# Without one of these a text has no mark of any name.
-_MAY_HAVE_MARKS = re.compile(r"[<\[◁]|\A\s*analysis")
+_BEGIN_MARKS = ("<", "[", "◁")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +79,7 @@ def split_reasoning(text: str, marks: str = AUTO) -> Split:
         text: the raw reply.
         marks: of `checked_marks`.
     """
-    if marks == NONE or (marks == AUTO and not _MAY_HAVE_MARKS.search(text)):
+    if marks == NONE or (marks == AUTO and not _may_have_marks(text)):
         return Split(text)
     splitters = [_splitter(name) for name in (NAMES if marks == AUTO else (marks,))]
     said, thoughts, cut, found = text, list[str](), False, list[str]()
@@ -95,6 +94,11 @@ def split_reasoning(text: str, marks: str = AUTO) -> Split:
         said = wrapped["text"] + wrapped["rest"]
         found = found or ["answer"]
     return Split(said, tuple(thoughts), cut, tuple(found))
+
+
+def _may_have_marks(text: str) -> bool:
+    """Quickly, without looking for each: most texts have none."""
+    return any(sign in text for sign in _BEGIN_MARKS) or text.lstrip().startswith("analysis")
 
 
 def opens_nothing(text: str, marks: str = AUTO) -> bool:

@@ -14,6 +14,7 @@ Every file is written under a temporary name and renamed, so a reader never sees
 import contextlib
 import json
 import os
+from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -139,15 +140,15 @@ def remove_part(part: Path) -> None:
 class TranscriptWriter:
     """Takes transcripts as they finish and leaves transcripts.jsonl in the samples' order.
 
-    Lines go to a part file at once, so memory stays flat; `finish` copies them in order and renames. Only a byte
-    offset per sample is held.
+    Lines go to a part file at once, so memory stays flat; `finish` copies them in order and renames. Only an index
+    and a byte offset per sample are held, 16 bytes.
     """
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._part = file.with_name(f".{file.name}.{os.getpid()}.unordered")
-        self._places: dict[int, tuple[int, int]] = {}
-        self._end = 0
+        self._indices = array("q")  # of the samples, as their lines stand in the part file
+        self._starts = array("q", [0])  # of these lines, and the file's end
 
     def __enter__(self) -> "TranscriptWriter":
         try:
@@ -174,8 +175,8 @@ class TranscriptWriter:
             self._stream.write(line + b"\n")
         except OSError as error:
             raise ResultError(f"{self._part}: could not be written ({error})") from error
-        self._places[sample.index] = (self._end, len(line) + 1)
-        self._end += len(line) + 1
+        self._indices.append(sample.index)
+        self._starts.append(self._starts[-1] + len(line) + 1)
 
     def finish(self) -> None:
         """Orders the lines and puts the file in its place."""
@@ -183,16 +184,23 @@ class TranscriptWriter:
         try:
             self._stream.flush()
             with ordered.open("wb") as target:
-                for index in sorted(self._places):
-                    start, length = self._places[index]
-                    self._stream.seek(start)
-                    target.write(self._stream.read(length))
+                for place in _in_order(self._indices):
+                    self._stream.seek(self._starts[place])
+                    target.write(self._stream.read(self._starts[place + 1] - self._starts[place]))
                 target.flush()
                 os.fsync(target.fileno())
             os.replace(ordered, self._file)
         except OSError as error:
             remove_part(ordered)
             raise ResultError(f"{self._file}: could not be written ({error})") from error
+
+
+def _in_order(indices: "array[int]") -> Iterator[int]:
+    """Places of the indices, the smallest index first."""
+    import numpy as np
+
+    for place in np.argsort(np.frombuffer(indices, dtype=np.int64), kind="stable") if indices else ():
+        yield int(place)
 
 
 def read_transcripts(file: Path) -> Iterator[tuple[Sample, Transcript]]:
@@ -203,10 +211,13 @@ def read_transcripts(file: Path) -> Iterator[tuple[Sample, Transcript]]:
     """
     if not file.is_file():
         raise ResultError(f"{file}: does not exist; generate first, with stages=[generate,score]")
+    personas: dict[Persona, Persona] = {}
     with file.open("rb") as stream:
         for number, line in enumerate(stream, start=1):
             try:
-                yield _restore(orjson.loads(line))
+                sample, transcript = _restore(orjson.loads(line))
+                # one object for all samples of a role, as in the benchmark: a description may be long
+                yield replace(sample, persona=personas.setdefault(sample.persona, sample.persona)), transcript
             except (ValueError, KeyError, TypeError) as error:
                 raise ResultError(
                     f"{file}, line {number}: damaged ({error}); delete the file and run the same command again"

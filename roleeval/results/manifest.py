@@ -19,6 +19,12 @@ from roleeval.metrics import MetricInfo
 from roleeval.results.infos import older_cluster, older_form, older_judge_infos
 
 FORMAT = 2
+# What is read out of an identity, whose other parts are only compared.
+_IN_IDENTITY: Mapping[str, tuple[type, ...]] = {
+    "seed": (int, type(None)),
+    "limit": (int, type(None)),
+    "helpers": (Mapping, type(None)),
+}
 _DESCRIBED = ("data_hash", "prompt_packs")
 
 
@@ -217,7 +223,7 @@ class Manifest:
     @property
     def helpers(self) -> Mapping[str, Any]:
         """What determines the texts of the benchmark's other models, by name."""
-        return dict(self.identity.get("helpers", {}))
+        return dict(self.identity.get("helpers") or {})
 
     @property
     def failed_samples(self) -> int:
@@ -259,6 +265,9 @@ def read_manifest(data: Mapping[str, Any], where: str) -> Manifest:
     try:
         data = _of_format_2(data, where) if written == 1 else data
         manifest: Manifest = _typed(Manifest, {**data, "format": FORMAT}, where, "")
+        for key, kinds in _IN_IDENTITY.items():
+            if not isinstance(manifest.identity.get(key), kinds):
+                raise ResultError(f"{where}: identity.{key} is {manifest.identity.get(key)!r:.80}, which no run writes")
     except ResultError as error:
         raise ResultError(f"{error}; delete the file and run the same command again") from error
     return manifest
@@ -325,7 +334,9 @@ def _typed(cls: type[Any], node: Any, where: str, key: str) -> Any:
             values[name] = _typed(part, values[name], where, name)
     if cls is Manifest:
         judges = values.get("judges", {})
-        values["judges"] = {c: _judge(r, where, f"judges.{c}") for c, r in dict(judges).items()}
+        if not isinstance(judges, Mapping):
+            raise ResultError(f"{where}: judges is not what a run writes (a JSON object is expected)")
+        values["judges"] = {c: _judge(r, where, f"judges.{c}") for c, r in judges.items()}
     if "more" in {f.name for f in fields(cls)}:
         values["more"] = {name: value for name, value in node.items() if name not in known}
     return _validated(cls, values, where, key)

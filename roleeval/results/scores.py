@@ -14,6 +14,7 @@ from roleeval.types import Sample, Score
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
     from numpy.typing import NDArray
 
 _CHUNK = 100_000
@@ -87,10 +88,11 @@ class ScoreBook:
                 self.add_cluster(row["cluster"], split, score)
 
     def _add(self, name: str, order: int, cluster: str, rows: Iterable[tuple[str, Score]]) -> None:
-        number = len(self._ids)
-        self._ids.append(name)
-        self._order.append(order)
-        self._sample_clusters.append(self._clusters.setdefault(cluster, len(self._clusters)))
+        if not self._ids or self._ids[-1] != name:  # the metrics of one sample come one after the other
+            self._ids.append(name)
+            self._order.append(order)
+            self._sample_clusters.append(self._clusters.setdefault(cluster, len(self._clusters)))
+        number = len(self._ids) - 1
         for split, score in rows:
             group = f"{split}/{score.group}" if score.group else split
             series = self._series.get((score.metric, group))
@@ -130,8 +132,11 @@ class ScoreBook:
     def _sorting(self, samples: "NDArray[np.int64]", order: "NDArray[np.int64]") -> "NDArray[np.intp]":
         import numpy as np
 
+        if not (order[samples] == 2**31 - 1).any():
+            return np.argsort(order[samples])
         names = np.array([self._ids[i] if order[i] == 2**31 - 1 else "" for i in samples], dtype=object)
-        return np.lexsort((names.astype(str), order[samples])) if (names != "").any() else np.argsort(order[samples])
+        sorting: NDArray[np.intp] = np.lexsort((names.astype(str), order[samples]))
+        return sorting
 
     def write(self, file: Path, *, benchmark: str, model: str) -> None:
         """Writes the rows as Parquet, sorted by metric, group and sample.
@@ -170,18 +175,18 @@ class ScoreBook:
                     for start in range(0, len(sorting), _CHUNK):
                         rows = sorting[start : start + _CHUNK]
                         numbers = samples[rows].tolist()
-                        odd = [self._odd.get((metric, group, n), ("ok", "")) for n in numbers]
+                        odd = [self._odd.get((metric, group, n), ("ok", "")) for n in numbers] if self._odd else []
                         n = len(rows)
                         arrays = [
-                            pa.array([benchmark] * n, pa.string()),
-                            pa.array([model] * n, pa.string()),
+                            _same(benchmark, n),
+                            _same(model, n),
                             pa.array([self._ids[i] for i in numbers], pa.string()),
                             pa.array([cluster_names[self._sample_clusters[i]] for i in numbers], pa.string()),
-                            pa.array([metric] * n, pa.string()),
-                            pa.array([group] * n, pa.string()),
+                            _same(metric, n),
+                            _same(group, n),
                             pa.array(values[rows], mask=np.isnan(values[rows])),
-                            pa.array([status for status, _ in odd], pa.string()),
-                            pa.array([detail for _, detail in odd], pa.string()),
+                            pa.array([status for status, _ in odd], pa.string()) if odd else _same("ok", n),
+                            pa.array([detail for _, detail in odd], pa.string()) if odd else pa.repeat("", n),
                         ]
                         table = pa.table(arrays, names=schema.names).cast(schema)
                         writer.write_table(table)
@@ -189,3 +194,11 @@ class ScoreBook:
         except OSError as error:
             remove_part(part)
             raise ResultError(f"{file}: could not be written ({error})") from error
+
+
+def _same(text: str, count: int) -> "pa.DictionaryArray":
+    """One text in so many rows, without a list of them."""
+    import numpy as np
+    import pyarrow as pa
+
+    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, dtype=np.int32)), pa.array([text], pa.string()))

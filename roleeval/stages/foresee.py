@@ -120,13 +120,14 @@ def _misfit(benchmark: Foreseen, sample: Sample, actor: Actor, need: _Need) -> T
     """The first of an episode's calls that cannot be made; counts what the episode needs."""
     try:
         openings = list(benchmark.openings(sample, actor))
-        need.add(openings)
         for opening in openings:
             turn = opening.actor.foreseen(
                 opening.persona, opening.system, opening.history, part=opening.part, most=opening.most
             )
             if turn is not None:
                 return replace(turn, error="; ".join(filter(None, (turn.error, opening.way_out))))
+        own = actor.engine.fingerprint
+        need.add([opening for opening in openings if opening.actor.engine.fingerprint == own])
     except Exception as error:
         if not concerns_one_item(error):
             raise

@@ -14,7 +14,6 @@ from roleeval.engines import Engine, Measures, Usage
 from roleeval.errors import ConfigError, EngineError, cause_of, concerns_one_item
 from roleeval.identity import places
 from roleeval.judging import members
-from roleeval.metrics import was_written
 from roleeval.models import base_parameters
 from roleeval.results import ResultFolder
 from roleeval.results.folder import TranscriptWriter
@@ -23,14 +22,16 @@ from roleeval.results.provenance import provenance
 from roleeval.secrets import masked
 from roleeval.stages import cast
 from roleeval.stages.ahead import JudgingAhead
+from roleeval.stages.cut_off import CutOff
 from roleeval.stages.foresee import Foresight, foresee
+from roleeval.stages.judge_check import check_judges
 from roleeval.stages.notices import notices
 from roleeval.stages.outcome import RunOutcome
 from roleeval.stages.progress import make_progress
 from roleeval.stages.reasoning import ReasoningSeen
 from roleeval.stages.runtime import Runtime
 from roleeval.stages.score import Scoring, metrics_hash
-from roleeval.types import MODEL, WITHOUT_REPLY, Message, Request, Sample, Sampling, Score, Transcript, Turn
+from roleeval.types import WITHOUT_REPLY, Message, Request, Sample, Sampling, Score, Transcript, Turn
 from roleeval.workers import in_flight
 
 log = logging.getLogger("roleeval")
@@ -51,45 +52,15 @@ class Job:
 
 
 @dataclass
-class _CutOff:
-    """Counts the turns that ended at their token limit, by who spoke."""
-
-    turns: Counter[str] = field(default_factory=Counter)
-    cut: Counter[str] = field(default_factory=Counter)
-
-    def add(self, transcript: Transcript) -> None:
-        for turn in transcript.turns:
-            if was_written(turn):
-                self.turns[turn.part] += 1
-                self.cut[turn.part] += turn.finish_reason == "length"
-
-    def warn(self, actor: Actor) -> None:
-        """Warns of limits that most answers reached."""
-        for part, count in self.cut.items():
-            speaker = actor if part == MODEL else actor.helpers.get(part)
-            if count * 2 <= self.turns[part] or speaker is None:
-                continue
-            log.warning(
-                "%d of %d %s were cut off at %s=%d: their length is that of the limit, and scores may depend on it."
-                " Raise it",
-                count,
-                self.turns[part],
-                "answers" if part == MODEL else f"turns of {part}",
-                speaker.keys.tokens,
-                speaker.model.sampling.max_tokens,
-            )
-
-
-@dataclass
 class _Tally:
     """Counts the episodes' outcomes; raises if more failed than are allowed (RunOptions.failures_allowed)."""
 
     planned: int
     options: RunOptions
+    cut_off: CutOff
     statuses: Counter[str] = field(default_factory=Counter)
     tokens: Counter[str] = field(default_factory=Counter)
     reasoning: ReasoningSeen = field(default_factory=ReasoningSeen)
-    cut_off: _CutOff = field(default_factory=_CutOff)
     overflow: str = ""  # the first sample that outgrew the context, and by how much
 
     def add(self, transcript: Transcript) -> None:
@@ -106,7 +77,7 @@ class _Tally:
             self.overflow = f"{transcript.sample_id}: {_error(transcript)}"
 
     def _too_many(self, failed: int, transcript: Transcript) -> str:
-        kept = "What was generated is kept; fix" if self.statuses.total() > failed else "Fix"
+        kept = "What was generated is kept; fix" if self.cut_off.turns else "Fix"
         return (
             f"{failed} of {self.planned} samples failed, more than fail_on_error={self.options.fail_on_error} allows;"
             f" the last one: {_error(transcript)}. {kept} the cause and run the same command again"
@@ -134,7 +105,9 @@ async def generate(job: Job) -> RunOutcome:
         RoleEvalError: an engine is dead, too many samples failed, a file could not be written.
     """
     config, begin = job.config, time.perf_counter()
-    tally = _Tally(_planned(config), config.options)
+    tally = _Tally(_planned(config), config.options, CutOff(tasks=isinstance(config.benchmark, SelfScored)))
+    if not isinstance(config.benchmark, SelfScored):
+        check_judges(config)
     parameters = {"base": base_parameters(config.model.source), "adapters": asdict(config.model.adapter_parameters())}
     scoring = Scoring(config, tally.planned)
     for notice in notices(config):
@@ -241,9 +214,9 @@ async def _episodes(config: RunConfig, actor: Actor, foresight: Foresight, finis
 def _told_apart(samples: Iterable[Sample]) -> Iterator[Sample]:
     """The same samples; refuses those that result files could not tell apart."""
     ids: set[str] = set()
-    indices: set[int] = set()
+    first, later = 0, set[int]()  # every index below `first` was there, and some above
     for sample in samples:
-        if sample.id in ids or sample.index in indices:
+        if sample.id in ids or 0 <= sample.index < first or sample.index in later:
             raise ConfigError(
                 f"benchmark: the sample {sample.id!r} has the same id or index ({sample.index}) as another one; samples"
                 " need unique ids and the indices 0, 1, ..."
@@ -251,7 +224,10 @@ def _told_apart(samples: Iterable[Sample]) -> Iterator[Sample]:
         if {"/", "+"} & set(sample.split):
             raise ConfigError(f"benchmark: {sample.split!r} is not a valid name of a split; use a name without / and +")
         ids.add(sample.id)
-        indices.add(sample.index)
+        later.add(sample.index)
+        while first in later:
+            later.remove(first)
+            first += 1
         yield sample
 
 

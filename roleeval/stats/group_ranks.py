@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 _DRAWS = 4000
-_LEAST = 1e-6  # of the total variance: what a component that comes out negative is set to
+# What is tried of the covariance between groups: standard deviations as shares of the observed ones, correlations.
+_SPREADS = tuple(0.15 * 13 ** (step / 14) for step in range(15))
+_CORRELATIONS = tuple((step + 0.5) / 60 - 1 for step in range(120))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +38,13 @@ def group_rank_correlation(one: "Floats", two: "Floats") -> GroupRanks:
 
     A resample's means have the noise of the means twice, so its ranks agree less than those of the sample, as those
     agree less than the true ones: a bootstrap interval lies too low. Here the true means are drawn from what the sample
-    leaves possible: normal means of groups, their variances and covariance between groups estimated from the sample.
+    leaves possible: normal means of groups, with the covariances between groups that the sample leaves possible.
 
     Args:
         one, two: [groups, clusters], each cluster's mean in each group; NaN where missing.
 
-    Source: Morris (1983), Parametric Empirical Bayes Inference, JASA 78, for two correlated means; how often
-        intervals are right is in docs/minimax.md.
+    Source: Gelman et al. (2013), Bayesian Data Analysis, section 5.4 (the hierarchical normal model), of two raters.
+        How often intervals are right is in docs/minimax.md.
     """
     import numpy as np
 
@@ -59,9 +61,23 @@ def group_rank_correlation(one: "Floats", two: "Floats") -> GroupRanks:
     observed = float(_spearman(means[None])[0])
     if clusters < 3:
         return GroupRanks(observed, groups)
-    drawn = _spearman(_possible_means(values))
-    low, high = np.quantile(drawn, ((1 - LEVEL) / 2, 1 - (1 - LEVEL) / 2))
-    return GroupRanks(observed, groups, (float(low), float(high)))
+    return GroupRanks(observed, groups, _middle(_spearman(_possible_means(values))))
+
+
+def _middle(drawn: "Floats") -> tuple[float, float]:
+    """Ends of the middle 95 % of few different values, each of which counts half on either side of itself.
+
+    Source: Lancaster (1961), Significance Tests in Discrete Distributions, JASA 56 (mid-p).
+    """
+    import numpy as np
+
+    values, counts = np.unique(np.round(drawn, 9), return_counts=True)
+    below = (np.cumsum(counts) - counts / 2) / counts.sum()
+    tail = (1 - LEVEL) / 2
+    inside = values[(below >= tail) & (below <= 1 - tail)]
+    if not len(inside):  # nearly all draws are one value
+        inside = values[[int(np.argmax(counts))]]
+    return float(inside[0]), float(inside[-1])
 
 
 def _possible_means(values: "Floats") -> "Floats":
@@ -73,31 +89,53 @@ def _possible_means(values: "Floats") -> "Floats":
     rest = np.nan_to_num(apart - means[:, None])
     counts = (~np.isnan(apart[..., 0])).sum(axis=1)
     errors = np.einsum("gci,gcj->gij", rest, rest) / (np.maximum(counts - 1, 1) * counts)[:, None, None]
-    total = np.cov(means.T)
-    between = _positive(total - errors.mean(axis=0), float(np.trace(total)))
-    weights = between @ np.linalg.inv(between + errors)
+    rng = np.random.default_rng(SEED)
+    between = _possible_spreads(means, errors, rng)  # [draws, 2, 2]
+    weights = between[:, None] @ np.linalg.inv(between[:, None] + errors)
     centre = means.mean(axis=0)
-    expected = centre + np.einsum("gij,gj->gi", weights, means - centre)
-    spread = weights @ errors
-    roots = [_root((each + each.T) / 2) for each in spread]
-    noise = np.random.default_rng(SEED).standard_normal((_DRAWS, len(means), 2))
-    drawn: Floats = expected + np.einsum("gij,dgj->dgi", np.stack(roots), noise)
+    expected = centre + np.einsum("dgij,gj->dgi", weights, means - centre)
+    noise = rng.standard_normal((_DRAWS, len(means), 2))
+    drawn: Floats = expected + np.einsum("dgij,dgj->dgi", _roots(weights @ errors), noise)
     return drawn
 
 
-def _positive(matrix: "Floats", scale: float) -> "Floats":
+def _possible_spreads(means: "Floats", errors: "Floats", rng: "np.random.Generator") -> "Floats":
+    """[draws, 2, 2]: covariances of the two raters' true means between groups, each as likely as the means make it.
+
+    Standard deviations are flat on the scale of logarithms, the correlation is flat. A single best covariance will not
+    do: its correlation is often 1, and then no order but the same one would be possible.
+    """
     import numpy as np
 
-    values, vectors = np.linalg.eigh(matrix)
-    found: Floats = (vectors * np.maximum(values, _LEAST * scale)) @ vectors.T
-    return found
+    rest = means - means.mean(axis=0)
+    total = np.maximum(rest.std(axis=0, ddof=1), 1e-12)
+    one, other, rho = (
+        axis.ravel()
+        for axis in np.meshgrid(
+            total[0] * np.array(_SPREADS), total[1] * np.array(_SPREADS), _CORRELATIONS, indexing="ij"
+        )
+    )
+    # [cells, groups]: the entries of between + errors
+    aa = (one**2)[:, None] + errors[:, 0, 0]
+    bb = (other**2)[:, None] + errors[:, 1, 1]
+    ab = (one * other * rho)[:, None] + errors[:, 0, 1]
+    determinants = np.maximum(aa * bb - ab**2, 1e-300)
+    x, y = rest[:, 0], rest[:, 1]
+    distances = (bb * x**2 - 2 * ab * x * y + aa * y**2) / determinants
+    logs = -0.5 * (np.log(determinants) + distances).sum(axis=1)
+    chances = np.exp(logs - logs.max())
+    cells = rng.choice(len(chances), size=_DRAWS, p=chances / chances.sum())
+    covariance = one[cells] * other[cells] * rho[cells]
+    entries = [one[cells] ** 2, covariance, covariance, other[cells] ** 2]
+    return np.stack(entries, axis=-1).reshape(-1, 2, 2)
 
 
-def _root(matrix: "Floats") -> "Floats":
+def _roots(matrices: "Floats") -> "Floats":
+    """Square roots of covariances [..., 2, 2]."""
     import numpy as np
 
-    values, vectors = np.linalg.eigh(matrix)
-    found: Floats = vectors * np.sqrt(np.maximum(values, 0.0))
+    values, vectors = np.linalg.eigh((matrices + np.swapaxes(matrices, -1, -2)) / 2)
+    found: Floats = vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]
     return found
 
 

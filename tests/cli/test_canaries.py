@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -145,7 +146,7 @@ def test_a_servers_echo_of_the_key_is_kept_nowhere(
 ) -> None:
     """The whole way: a failed call, a warning, transcripts, manifest, log, a sweep's files and the report."""
     monkeypatch.setenv("MY_KEY", KEY)
-    echo = json.dumps({"error": {"message": f"Incorrect API key provided: {KEY}", "type": KEY}}).encode()
+    echo = json.dumps({"error": {"message": f"Incorrect \x1b[2J\r\x07\u202ekey: {KEY}", "type": KEY}}).encode()
     good = reply() | {"model": f"model of {KEY}", "system_fingerprint": f"fp {KEY}"}
     models = {"data": [{"id": "role-model", "root": f"/weights/{KEY}", "owned_by": KEY}]}
     endpoint = Endpoint(good, Fault(401, echo), Fault(500, echo), good, models=models)
@@ -166,4 +167,7 @@ def test_a_servers_echo_of_the_key_is_kept_nowhere(
         + "".join(file.read_bytes().decode(errors="replace") for file in Path("report").rglob("*"))
     )
     assert "role-model" in everything
+    printed = captured.out + captured.err + left.partition(str(Path.cwd()))[0] + Path("log.txt").read_text()
+    assert "Incorrect [2J key: ***" in printed
+    assert not [c for c in printed if c != "\n" and unicodedata.category(c)[0] == "C"]
     assert not any(KEY[:length] in everything for length in range(10, len(KEY) + 1))

@@ -20,7 +20,7 @@ from typing import Any
 
 from roleeval.errors import ConfigError
 from roleeval.jsonfiles import read_json
-from roleeval.prompts import PromptPack, fill, load_prompt_pack
+from roleeval.prompts import PromptPack, check_places, fill, load_prompt_pack, read_yaml
 from roleeval.types import Message, Sample
 
 OWN_PACK = "judges/gca"
@@ -69,12 +69,10 @@ def load_critic(pack: PromptPack) -> Critic:
             return Critic(str(data["template"]), None, _dimensions(data["dimensions"], str(imported)))
         except (ValueError, KeyError, TypeError) as error:
             raise ConfigError(f"{imported}: damaged ({error}); import the prompts again") from error
-    import yaml
-
     file = pack.folder / "dimensions.yaml"
     if not file.is_file():
         raise ConfigError(f"judge pack {pack.folder}: no dimensions.yaml, and no critic.json of an import")
-    dimensions = _dimensions(yaml.safe_load(file.read_text(encoding="utf-8")), str(file))
+    dimensions = _dimensions(read_yaml(file), str(file))
     return Critic(pack.template("system.txt"), pack.template("user.txt"), dimensions)
 
 
@@ -117,6 +115,9 @@ def critic_messages(
     # A criterion has places of its own, {major_characters}; filled first, so that texts from a book never are.
     values |= {"dimension_brief": fill(dimension.brief, **values)}
     values |= {"dimension_criteria": fill(dimension.criteria, **values)}
+    if critic.user is not None:
+        for name, template in (("system.txt", critic.template), ("user.txt", critic.user)):
+            check_places(template, values, f"judge pack {pack.folder}: {name}")
     user = conversation if critic.user is None else fill(critic.user, **values)
     return (Message("system", fill(critic.template, **values)), Message("user", user))
 

@@ -18,7 +18,6 @@ from roleeval.judging import (
     Judgement,
     Question,
     UnusableReplyError,
-    check_schema,
     criterion_title,
     disarmed,
     fence_token,
@@ -26,6 +25,7 @@ from roleeval.judging import (
     mean_or_none,
     points_info,
     read_number,
+    read_schema,
     read_verdict,
 )
 from roleeval.metrics import MetricInfo
@@ -188,9 +188,16 @@ class GcaJudge(Judge):
             )
         return [self._question(case, dimension, answer) for dimension in self._dimensions]
 
+    def _schema(self) -> dict[str, Any]:
+        where = f"{self.prompts.folder / 'schema.json'}"
+        schema = read_schema(fill(pack_file(self.prompts, "schema.json"), max_flaws=str(self.max_flaws)), where)
+        flaw = schema.get("properties", {}).get("flaws", {}).get("items", {})
+        if "severity" not in flaw.get("properties", {}) or "severity" not in flaw.get("required", ()):
+            raise ConfigError(f"{where}: a verdict needs flaws, a list of objects with a severity (see judges/gca)")
+        return schema
+
     def _question(self, case: Case, dimension: Dimension, answer: Answer) -> Question:
-        schema = json.loads(fill(pack_file(self.prompts, "schema.json"), max_flaws=str(self.max_flaws)))
-        check_schema(schema, "schema.json")
+        schema = self._schema()
         token = fence_token(self.seed, self.name, case.sample.id)
         official = load_critic(self.prompts).user is None
         shown = disarmed(answer.text) if official else fenced(answer.text, "conversation", token)

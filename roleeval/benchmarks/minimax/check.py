@@ -19,10 +19,9 @@ from roleeval.benchmarks.minimax.data import (
     table_files,
     unpaired,
 )
+from roleeval.benchmarks.minimax.session import FIRST
 from roleeval.errors import DataError
 from roleeval.types import Language
-
-_FIRST = 2  # the first generated round
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +121,7 @@ class _Language:
                 if first:
                     self.keys[table].add(row.key)
                 if isinstance(row, Dialogue):
-                    empty += sum(not e.text.strip() for e in row.rounds[_FIRST:] if e.role == "ai")
+                    empty += sum(not e.text.strip() for e in row.rounds[FIRST:] if e.role == "ai")
                     self.other_openings += first and self._opens_otherwise(row.seed_id, row.rounds)
         except DataError as error:
             malformed.append(str(error))

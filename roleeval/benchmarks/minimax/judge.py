@@ -6,12 +6,15 @@ Source: spec/minimax.md, "Judging"; what is MiniMax's and what is roleeval's own
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from roleeval.benchmarks.minimax.calibrated import CALIBRATED, calibrated_points, calibrated_recipes, require_of
+from roleeval.benchmarks.minimax.calibration import Calibration, read_calibration
 from roleeval.benchmarks.minimax.errors import (
     CHUNK,
     EMPTY,
-    FULL,
     Chunk,
     checked,
     chunks_of,
@@ -19,18 +22,19 @@ from roleeval.benchmarks.minimax.errors import (
     first_round,
     points,
 )
+from roleeval.benchmarks.minimax.infos import diagnostic_infos, point_infos
 from roleeval.benchmarks.minimax.rubric import Dimension, load_dimensions, subtypes_of
 from roleeval.benchmarks.minimax.scores import (
     CATEGORIES,
     DIMENSIONS,
     OVERALL,
-    RULE_TEXTS,
     RULES,
     category_scores,
     overall_score,
 )
 from roleeval.benchmarks.minimax.session import FIRST
 from roleeval.errors import ConfigError
+from roleeval.identity import OUTSIDE_IDENTITY
 from roleeval.judging import (
     Answer,
     Case,
@@ -38,12 +42,10 @@ from roleeval.judging import (
     Judgement,
     Question,
     SeenTurn,
-    check_schema,
-    criterion_title,
     fence_token,
     fenced,
     mean_or_none,
-    points_info,
+    read_schema,
     read_verdict,
 )
 from roleeval.metrics import MetricInfo
@@ -51,7 +53,6 @@ from roleeval.prompts import fill
 from roleeval.types import Message, Sample, Sampling, Score, Status
 
 PACK = "judges/minimax_errors"
-_SOURCE = "MiniMaxAI/role-play-bench; docs/minimax.md"
 _SEPARATOR = "|"
 
 
@@ -66,6 +67,8 @@ class MinimaxErrors(Judge):
         calls: one question for a chunk, or one for each category of dimensions.
         max_errors: longest list that a constrained reply may hold.
         messages: of a session; decides which chunks there are to score.
+        calibration: calibration.json of `roleeval calibrate minimax`: adds the dimensions on the official scale, and
+            the overall score by the rule that was found.
     """
 
     name: str = "minimax_errors"
@@ -76,6 +79,7 @@ class MinimaxErrors(Judge):
     calls: Literal["one", "category"] = "one"
     max_errors: int = 60
     messages: int = 100
+    calibration: str | None = field(default=None, metadata=OUTSIDE_IDENTITY)
 
     hits: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "repeats_itself": ("basics", "diversity"),
@@ -92,6 +96,25 @@ class MinimaxErrors(Judge):
         Judge.__post_init__(self)
         if self.max_errors < 1 or self.messages < 2:
             raise ConfigError("judge: max_errors must be a whole number of 1 or more, and messages of 2 or more")
+
+    def identity(self) -> Mapping[str, Any]:
+        """See Judge.identity; a calibration is in it by its contents."""
+        found = self._calibration
+        return {**Judge.identity(self), **({} if found is None else {"calibration": found.sha256})}
+
+    @cached_property
+    def _calibration(self) -> Calibration | None:
+        """The calibration's contents.
+
+        Raises:
+            DataError: it is none.
+            ConfigError: it is of another judge, or of other prompts.
+        """
+        if self.calibration is None:
+            return None
+        found = read_calibration(Path(self.calibration))
+        require_of(found, f"judge/{self.name}@{self.prompts.sha256[:8]}-", file=self.calibration)
+        return found
 
     @property
     def _dimensions(self) -> tuple[Dimension, ...]:
@@ -123,8 +146,9 @@ class MinimaxErrors(Judge):
             "dimensions": json.dumps(list(names)),
             "subtypes": json.dumps(list(dimension_of)),
         }
-        schema = json.loads(fill(pack.template("schema.json"), **places))
-        check_schema(schema, f"{pack.folder}/schema.json")
+        schema = read_schema(fill(pack.template("schema.json"), **places), f"{pack.folder}/schema.json")
+        if "errors" not in schema.get("properties", {}) or "errors" not in schema.get("required", ()):
+            raise ConfigError(f"{pack.folder}/schema.json: a verdict needs errors, a list of objects")
         token = fence_token(self.seed, self.name, sample.id, chunk.number)
         shown = {
             **places,
@@ -173,15 +197,29 @@ class MinimaxErrors(Judge):
         answer = case.answers[case.own]
         if not answer.given:
             lowest = 0.0 if answer.happened else None
-            return [Score(name, lowest, answer.outcome) for name in _POINT_NAMES]
+            names = (*_POINT_NAMES, *(CALIBRATED if self.calibration else ()))
+            return [Score(name, lowest, answer.outcome) for name in names]
         chunks = [_Judged(chunk, self._verdicts(case, chunk, judgements), self) for chunk in chunks_of(answer)]
         dimensions = {name: mean_or_none([chunk.points(name) for chunk in chunks]) for name in DIMENSIONS}
         rows = [_scored(name, value, judgements) for name, value in _all_points(dimensions).items()]
+        rows += self._calibrated(case.sample, dimensions, judgements)
         by_chunk = [chunk.overall for chunk in chunks]
         rows += [_scored(f"chunk_{chunk.chunk.number}", chunk.overall, judgements) for chunk in chunks]
         worst = min((value for value in by_chunk if value is not None), default=None)
         rows.append(_scored("worst_chunk", worst if None not in by_chunk else None, judgements))
         return rows + self._diagnostics(chunks)
+
+    def _calibrated(
+        self, sample: Sample, dimensions: Mapping[str, float | None], judgements: Sequence[Judgement]
+    ) -> list[Score]:
+        """The points on the official scale; missing where the calibration has none for the language."""
+        if self._calibration is None:
+            return []
+        found = calibrated_points(self._calibration, dimensions, sample.persona.language)
+        if found is None:
+            reason = {"reason": f"the calibration has no scale for {sample.persona.language}"}
+            return [Score(name, None, "judge_failed", detail=reason) for name in CALIBRATED]
+        return [_scored(name, value, judgements) for name, value in found.items()]
 
     def _diagnostics(self, chunks: Sequence["_Judged"]) -> list[Score]:
         """What is counted of a session that was judged whole."""
@@ -210,22 +248,9 @@ class MinimaxErrors(Judge):
 
     def infos(self, opponents: Sequence[str]) -> Sequence[MetricInfo]:
         briefs = {dimension.name: dimension.briefs["en"] for dimension in self._dimensions}
-        recipe = "Mean over chunks of 100 minus 100 times the weights of the errors over the character's messages."
-        infos = [_points_of(name, f"{brief} {recipe}", headline=False) for name, brief in briefs.items()]
-        for rule in RULES:
-            for category in CATEGORIES:
-                text = f"Of {', '.join(category.dimensions)}: {RULE_TEXTS[rule]}."
-                infos.append(_points_of(f"{category.name}_{rule}", text, headline=rule == RULES[-1]))
-            text = f"0.5 Worlds + 0.25 Stories + 0.25 Preferences; a category is the {RULE_TEXTS[rule]}."
-            infos.append(_points_of(f"{OVERALL}_{rule}", text, headline=True, primary=rule == RULES[-1]))
-        for number in range(1, -(-self.messages // CHUNK) + 1):
-            first = FIRST + (number - 1) * CHUNK
-            last = min(first + CHUNK, FIRST + self.messages) - 1
-            infos.append(
-                _points_of(f"chunk_{number}", f"Overall ({RULES[-1]}) of rounds {first} to {last}.", headline=False)
-            )
-        infos.append(_points_of("worst_chunk", f"The lowest chunk's overall ({RULES[-1]}).", headline=False))
-        return [*infos, *_diagnostic_infos(subtypes_of(self._dimensions))]
+        recipes = {} if self._calibration is None else calibrated_recipes(self._calibration)
+        points = point_infos(briefs, messages=self.messages, calibrated=recipes)
+        return [*points, *diagnostic_infos(subtypes_of(self._dimensions))]
 
 
 _Verdict = Mapping[str, Any]
@@ -326,41 +351,3 @@ def _check_material(sample: Sample) -> None:
             f"judge: sample {sample.id} has no material {absent[0]!r}; minimax_errors judges sessions: use it with"
             " benchmark=minimax"
         )
-
-
-def _points_of(name: str, recipe: str, *, headline: bool, primary: bool = False) -> MetricInfo:
-    info = points_info(name, recipe, low=0.0, high=FULL, primary=primary)
-    return replace(info, headline=headline, source=_SOURCE)
-
-
-def _diagnostic_infos(subtypes: Mapping[str, str]) -> list[MetricInfo]:
-    counts = [
-        MetricInfo(
-            f"errors/{name}",
-            label=f"Errors: {criterion_title(name).lower()} ({dimension})",
-            unit="count",
-            recipe="Messages with such an error: the aggregate over the judge's samples, summed over chunks.",
-            low=0.0,
-            higher_is_better=False,
-        )
-        for name, dimension in {**subtypes, EMPTY: "no judge"}.items()
-    ]
-    first = MetricInfo(
-        "first_error_round",
-        label="Round of the first error",
-        unit="number",
-        recipe="Round of the first error; none without an error.",
-        low=float(FIRST),
-        higher_is_better=True,
-        habit=True,
-    )
-    unquoted = MetricInfo(
-        "unquoted",
-        label="Errors without a true quote",
-        unit="fraction",
-        recipe="Share of listed errors that were dropped, because their quote is in no message of the character's.",
-        low=0.0,
-        high=1.0,
-        habit=True,
-    )
-    return [*counts, first, unquoted]

@@ -48,7 +48,7 @@ def load_dimensions(pack: PromptPack) -> tuple[Dimension, ...]:
     file = pack.folder / "dimensions.yaml"
     try:
         data = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise ConfigError(f"{file}: cannot be read as YAML ({error})") from error
     if not isinstance(data, dict) or set(data) != set(DIMENSIONS):
         raise ConfigError(f"{file}: needs exactly the dimensions {', '.join(DIMENSIONS)}")

@@ -57,6 +57,7 @@ class RoleBench:
     prompt_pack: str = field(default="tasks/rolebench/prompts/persona", metadata=OUTSIDE_IDENTITY)
     _skipped: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
     _counts: Counter[str] = field(default_factory=Counter, init=False, repr=False, compare=False)
+    _systems: dict[Persona, str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.splits:
@@ -128,9 +129,15 @@ class RoleBench:
                 following = next(chosen, None)
 
     def system_prompt(self, persona: Persona) -> str:
-        """The system message for a persona; names only the role if no description is available."""
-        name = f"{persona.language}.txt" if persona.description else f"{persona.language}_bare.txt"
-        return fill(self.pack.template(name), role=persona.role, description=persona.description)
+        """The system message for a persona; names only the role if no description is available.
+
+        It is one text for all samples of a role: many are in flight, and a description may be long.
+        """
+        if persona not in self._systems:
+            name = f"{persona.language}.txt" if persona.description else f"{persona.language}_bare.txt"
+            text = fill(self.pack.template(name), role=persona.role, description=persona.description)
+            self._systems[persona] = text
+        return self._systems[persona]
 
     async def episode(self, sample: Sample, actor: Actor) -> Transcript:
         """One turn: the question, exactly as in the data, and the answer."""

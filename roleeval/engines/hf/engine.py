@@ -8,7 +8,8 @@ import asyncio
 import copy
 import importlib.metadata
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any, Literal
@@ -170,13 +171,14 @@ class HfEngine:
         options, source = self._options, self._source
         device = options.device if options.device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
         try:
-            loaded: Any = AutoModelForCausalLM.from_pretrained(
-                source.path,
-                revision=source.revision,
-                trust_remote_code=source.trust_remote_code,
-                dtype="float32" if device == "cpu" and options.dtype == "auto" else options.dtype,
-                attn_implementation=options.attn_implementation,
-            )
+            with _without_bars():
+                loaded: Any = AutoModelForCausalLM.from_pretrained(
+                    source.path,
+                    revision=source.revision,
+                    trust_remote_code=source.trust_remote_code,
+                    dtype="float32" if device == "cpu" and options.dtype == "auto" else options.dtype,
+                    attn_implementation=options.attn_implementation,
+                )
             model: PreTrainedModel = loaded.to(device).eval()
         except (ImportError, OSError, RuntimeError, TypeError, ValueError, SafetensorError, UnpicklingError) as error:
             raise EngineError(f"hf could not load {source.path}: {error}") from error
@@ -357,6 +359,20 @@ class HfEngine:
             "load_s": round(self._load_s, 2),
             "adapter_effects": self._effects.describe(),  # see _adapter_effect.py
         }
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """No bar of transformers' own beside the run's."""
+    from transformers.utils import logging as transformers_logging
+
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()
 
 
 def _ids(value: int | list[int] | None) -> set[int]:

@@ -13,6 +13,7 @@ _NAMED = frozenset(
     ("model", "messages", "prompt", "temperature", "top_p", "max_tokens", "max_completion_tokens", "stop", "seed")
 )
 _UNEXTENDED = "set engine.extended_sampling=false (with model.sampling.top_k=0 and model.sampling.repetition_penalty=1)"
+_RENAMED = "set engine.max_tokens_field=max_completion_tokens"
 # A field of the body that a server refuses -> our key for it.
 _KEYS = {
     "top_k": _UNEXTENDED,
@@ -118,7 +119,7 @@ def field_hint(message: str, sent: Mapping[str, Any]) -> str:
     renamed = "max_tokens" in sent and re.search(r"(?i)max_completion_tokens.*instead", message)
     if renamed:
         named = ["max_completion_tokens", *(name for name in named if name != "max_tokens")]
-    ways = dict.fromkeys(_KEYS[name] for name in named)
+    ways = dict.fromkeys(_RENAMED if renamed and name.startswith("max_") else _KEYS[name] for name in named)
     return "".join(f". {way[0].upper()}{way[1:]}" for way in ways)
 
 

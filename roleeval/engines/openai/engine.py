@@ -313,7 +313,8 @@ class OpenAIEngine:
         if too_long(status, error.code, message):
             what = f"{endpoint.host}: prompt and answer do not fit into the context of {self._source.path}"
             return ContextOverflowError(f"{what} (HTTP {status}: {message})", shorter=True)
-        hint = turns_hint(message) + field_hint(message, body)
+        if hint := turns_hint(message) + field_hint(message, body):
+            message = message.rstrip(".")
         return EngineError(
             f"{endpoint.host} refused the request for {self._source.path}: HTTP {status}: {message}{hint}"
         )

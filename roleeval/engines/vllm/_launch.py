@@ -55,7 +55,7 @@ class Launch:
         max_rank: of adapters; 0 without any.
         vllm: the installed one.
         stock: why vLLM is run as it is; "" is with roleeval's additions.
-        wanted: tokens that the KV cache should hold.
+        cache: the KV cache on the CPU, where its size was settled before.
     """
 
     settings: VllmSettings
@@ -64,7 +64,7 @@ class Launch:
     max_rank: int
     vllm: _compat.Installed
     stock: str
-    wanted: int = 0
+    cache: Cache | None = None
 
     def run(self, prompts: Prompts) -> Launched:
         """Loads the tokenizer and starts vLLM. Blocks until the model is loaded.
@@ -80,22 +80,22 @@ class Launch:
         defaults = {"VLLM_LOGGING_LEVEL": settings.log_level, "VLLM_NO_USAGE_STATS": "1"}
         context = settings.max_model_len
         if self.vllm.cpu:
-            cache = self.cache()
+            cache = self.cache or self.sized()
             context = context or cache.max_model_len
             defaults["VLLM_CPU_KVCACHE_SPACE"] = str(cache.gib)
         env = _environment.checked(settings.env)
         with _environment.applied(env, defaults, copies=settings.data_parallel_size):
             return self._started(prompts, context, _environment.in_force(env))
 
-    def cache(self) -> Cache:
-        """The KV cache on the CPU."""
+    def sized(self, wanted: int = 0) -> Cache:
+        """The KV cache on the CPU, with room for `wanted` tokens if there is memory."""
         settings = self.settings
         return cpu_cache(
             self.source,
             max_model_len=settings.max_model_len,
             dtype=settings.dtype,
             copies=settings.data_parallel_size,
-            wanted=self.wanted,
+            wanted=wanted,
             given=settings.cpu_kv_cache_gib,
         )
 

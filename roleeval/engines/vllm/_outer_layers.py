@@ -4,7 +4,6 @@ For most architectures it does not, and says so only when an adapter is loaded, 
 """
 
 import importlib.util
-import json
 import re
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +12,7 @@ from roleeval.engines._base_modules import EMBEDDINGS
 from roleeval.engines._protocol import ModelSource
 from roleeval.engines.vllm._outline import outline
 from roleeval.errors import AdapterError
+from roleeval.jsonfiles import read_json
 from roleeval.types import AdapterRef
 
 _OUTER = frozenset((*EMBEDDINGS, "lm_head"))
@@ -37,9 +37,7 @@ def check_outer_layers(adapter: AdapterRef, source: ModelSource) -> None:
 def unserved_by(source: ModelSource) -> str:
     """The architecture of a base whose outer layers vLLM serves no adapters on; "" where it does or is not known."""
     try:
-        architecture = str(
-            json.loads((Path(source.path) / "config.json").read_text(encoding="utf-8"))["architectures"][0]
-        )
+        architecture = str(read_json(Path(source.path) / "config.json")["architectures"][0])
     except (OSError, ValueError, LookupError, TypeError):
         return ""
     registry = _source(f"{_MODELS}.registry")

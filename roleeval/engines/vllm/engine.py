@@ -29,6 +29,7 @@ from roleeval.engines.lora import Inspected, check_adapter, vllm_rank_limit
 from roleeval.engines.template import Prompts
 from roleeval.engines.vllm import _compat, _environment, _sampling
 from roleeval.engines.vllm._adapters import Adapters, require_scoring
+from roleeval.engines.vllm._cache import Cache
 from roleeval.engines.vllm._cause import cause
 from roleeval.engines.vllm._decode_check import decode_gap, require_agreement
 from roleeval.engines.vllm._launch import Launch
@@ -99,7 +100,7 @@ class VllmEngine:
         self._load_s = 0.0
         self._decode_gap: float | None = None
         self._prompt_tokens = self._cached_tokens = 0
-        self._wanted = 0  # tokens that the KV cache should hold
+        self._cache: Cache | None = None  # on the CPU, where its size is settled before the start
         self._replicas = Replicas(options.data_parallel_size)
 
     @property
@@ -136,16 +137,16 @@ class VllmEngine:
                     raise EngineDeadError(self._unable) from error
 
     def _launch(self) -> Launch:
-        return Launch(
-            self._options, self._source, self._lora, self._max_rank, self._vllm, self._stock, wanted=self._wanted
-        )
+        options, vllm = self._options, self._vllm
+        return Launch(options, self._source, self._lora, self._max_rank, vllm, self._stock, self._cache)
 
     def hold(self, tokens: int) -> int | None:
         """See Holds. On GPUs vLLM takes all the memory it may, and how much that is it says when it has started."""
-        if self._engine is None and self._vllm.cpu:
-            self._wanted = max(self._wanted, tokens)
-            return self._launch().cache().tokens
-        return None
+        if not self._vllm.cpu:
+            return None
+        if self._engine is None and (self._cache is None or tokens > (self._cache.tokens or 0)):
+            self._cache = self._launch().sized(tokens)
+        return None if self._cache is None else self._cache.tokens
 
     async def _start(self) -> None:
         begin = time.perf_counter()

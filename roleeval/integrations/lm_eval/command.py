@@ -21,6 +21,7 @@ from roleeval.config import RunConfig, parse_config
 from roleeval.engines import Engine
 from roleeval.errors import ConfigError
 from roleeval.resources import resource
+from roleeval.secrets import refuse_secret_arguments, without_values
 from roleeval.stages.runtime import Runtime
 
 
@@ -75,13 +76,15 @@ def _composed(overrides: Mapping[str, Any], config_dir: str | None) -> RunConfig
     from omegaconf import OmegaConf
 
     given = [f"{name}={_word(value)}" for name, value in overrides.items()]
+    refuse_secret_arguments(given)
     if config_dir is not None:
         given.append(f"hydra.searchpath=[file://{config_dir}]")
     with initialize_config_dir(str(resource("conf").resolve()), version_base="1.3"):
         try:
             resolved: Any = OmegaConf.to_container(compose("config", given), resolve=True)
         except HydraException as error:
-            raise ConfigError(f"--model_args {','.join(given)}: {error}") from error
+            names = ", ".join(overrides)
+            raise ConfigError(f"--model_args ({names}): {without_values(str(error), given)}") from None
     return parse_config(resolved)
 
 

@@ -34,6 +34,7 @@ from roleeval.benchmarks.minimax.data import (
     read_seeds,
     unpaired,
 )
+from roleeval.benchmarks.minimax.session import FIRST, GIVEN, USER
 from roleeval.errors import DataError, ResultError
 from roleeval.hashing import digest, file_hash
 from roleeval.integrations.minimax.metrics import official_infos, official_rows
@@ -45,8 +46,6 @@ from roleeval.results.manifest import BenchmarkRecord, Manifest, ModelRecord, Pa
 from roleeval.results.provenance import provenance
 from roleeval.types import MODEL, Language, Part, Persona, Sample, Status, Transcript, Turn
 
-GIVEN, USER = "given", "user"  # parts of rounds 0 and 1, and of the user's later messages
-_FIRST = 2  # the first generated round
 _LISTED = 5
 _UNSAFE = re.compile(r"[^\w.()+-]+")
 
@@ -252,7 +251,7 @@ class _Tally:
         seed = known.get(dialogue.seed_id)
         names = {"ai": seed.ai_name, "user": seed.user_name} if seed else {"ai": "ai", "user": "user"}
         turns = tuple(self._turn(each, names[each.role]) for each in dialogue.rounds)
-        if seed and (seed.ai_prologue, seed.initial_user_input) != tuple(e.text for e in dialogue.rounds[:_FIRST]):
+        if seed and (seed.ai_prologue, seed.initial_user_input) != tuple(e.text for e in dialogue.rounds[:FIRST]):
             self.other_openings.append(f"{dialogue.model_name}, {sample.id}")
         said = any(turn.visible.strip() for turn in turns if turn.part == MODEL)
         status: Status = "ok" if said else "no_answer"
@@ -261,7 +260,7 @@ class _Tally:
         return Transcript(sample.id, status, turns)
 
     def _turn(self, each: Round, name: str) -> Turn:
-        part: Part = GIVEN if each.round < _FIRST else MODEL if each.role == "ai" else USER
+        part: Part = GIVEN if each.round < FIRST else MODEL if each.role == "ai" else USER
         visible, thoughts = each.text, ""
         status: Status = "ok" if visible.strip() else "no_answer"
         if part != GIVEN and split_reasoning(each.text, AUTO).found:
@@ -290,7 +289,7 @@ def _write(folder: ResultFolder, plan: _Plan, keys: Sequence[Key], statuses: Map
             splits={plan.language: len(keys)},
             rows_skipped=len(plan.skipped),
             prompt_packs={"official sessions": Pack(version="not published", sha256=digest("official", "minimax"))},
-            setup={"messages": str(ROUNDS - _FIRST), "user": "as in the official sessions"},
+            setup={"messages": str(ROUNDS - FIRST), "user": "as in the official sessions"},
             cluster=("seed", "seeds"),
         ),
         model=ModelRecord(name=model, family="imported", source={"path": model}),

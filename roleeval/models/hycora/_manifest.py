@@ -27,6 +27,7 @@ def read_manifest(file: Path, *, roles: int) -> tuple[str, ...]:
         raise AdapterError(f"role manifest {file}: no such file; a HyCoRA checkpoint needs {_HELP}")
     try:
         content = json.loads(file.read_text(encoding="utf-8-sig"), object_pairs_hook=_Object)
+        json.dumps(content, ensure_ascii=False).encode()  # half of a surrogate pair is no name
     except (OSError, ValueError, RecursionError) as error:
         raise AdapterError(f"role manifest {file}: cannot be read as JSON ({error}); it must be {_HELP}") from error
     names = [key for key, _ in content] if isinstance(content, _Object) else content

@@ -66,8 +66,8 @@ def read_human_labels(file: Path) -> list[HumanLabel]:
 
 def _csv_rows(file: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
     reader = csv.DictReader(io.StringIO(text, newline=""))
-    _check_columns(file, 1, reader.fieldnames or ())
     try:
+        _check_columns(file, 1, reader.fieldnames or ())
         for row in reader:
             yield reader.line_num, row
     except csv.Error as error:
@@ -91,7 +91,7 @@ def _json_rows(file: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]
 def _check_columns(file: Path, line: int, there: Any) -> None:
     if absent := [name for name in _NEEDED if name not in there]:
         found = ", ".join(map(str, there)) or "none"
-        raise DataError(f"{file}, line {line}: the column {absent[0]!r} is missing; there are: {found}")
+        raise DataError(f"{file}, line {line}: the column {absent[0]!r} is missing; there are: {found:.300}")
 
 
 def _label(file: Path, line: int, row: Mapping[str, Any]) -> HumanLabel:

@@ -126,8 +126,10 @@ def controlled(folder: Path, script: Any, count: int, scenes: int = 6) -> dict[s
 def test_controls_put_faults_into_the_scenes_themselves_and_a_judge_that_reads_is_in_order(tmp_path: Path) -> None:
     record = controlled(tmp_path, attentive, 5)
     assert (record["asked"], record["answers"], record["base"], record["metric"]) == (5, 5, "transcript", "avg")
-    assert record["questions"] == 5 * 4 * (1 + 2 * len(load_faults())) and record["statuses"] == {"ok": 260}
-    assert set(record["faults"]) == {fault.name for fault in load_faults()}
+    # Scenes do not say whom a character talks with, so no names can be swapped.
+    faults = {fault.name for fault in load_faults()} - {"swaps_names"}
+    assert record["questions"] == 5 * 4 * (1 + 2 * len(faults)) and record["statuses"] == {"ok": 300}
+    assert set(record["faults"]) == faults
     for name, fault in record["faults"].items():
         assert fault["verdict"] == "in order", (name, fault)
         none, one, three = (fault["doses"][dose]["mean"] for dose in ("0", "1", "3"))

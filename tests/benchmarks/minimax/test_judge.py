@@ -3,14 +3,17 @@
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from judged import put, scores
 
 from roleeval.benchmarks.minimax import MinimaxErrors
+from roleeval.benchmarks.minimax.calibration import Line, calibration_json
 from roleeval.benchmarks.minimax.errors import checked, chunks_of, points
 from roleeval.benchmarks.minimax.rubric import load_dimensions, subtypes_of
+from roleeval.benchmarks.minimax.scores import DIMENSIONS
 from roleeval.errors import ConfigError
 from roleeval.judging import Answer, Case, SeenTurn
 from roleeval.prompts import load_prompt_pack
@@ -238,3 +241,34 @@ def test_the_judge_is_for_sessions() -> None:
     case = session(*LINES[:10])
     with pytest.raises(ConfigError, match="use it with benchmark=minimax"):
         JUDGE.questions(replace(case, sample=replace(case.sample, material={})))
+
+
+def calibrated(folder: Path, judge: str, **lines: Line) -> MinimaxErrors:
+    """The judge with a calibration of English: official = ours, but for some dimensions; rule "min"."""
+    scale = {name: lines.get(name, Line(0.0, 1.0)) for name in DIMENSIONS}
+    (folder / "calibration.json").write_text(json.dumps(calibration_json("min", judge, {"en": scale})))
+    return replace(JUDGE, calibration=str(folder / "calibration.json"))
+
+
+def test_a_calibration_adds_points_on_the_official_scale(tmp_path: Path) -> None:
+    column = f"judge/minimax_errors@{JUDGE.prompts.sha256[:8]}-abcdef01"
+    judge = calibrated(tmp_path, column, logic=Line(-10.0, 0.5))
+
+    def script(request: Request) -> str:
+        return reply(error(2, "forgotten", "number 0 of"))
+
+    found, plain = (values(session(*LINES[:10]), script, each) for each in (judge, JUDGE))
+    assert {name: value for name, value in found.items() if name in plain} == plain
+    assert found["calibrated_basics"] == 100.0 and found["calibrated_logic"] == -10 + plain["logic"] / 2
+    assert found["calibrated_overall"] == 0.5 * found["calibrated_logic"] + 0.25 * 100 + 0.25 * 100
+    declared = {info.name for info in judge.infos(())}
+    assert found.keys() <= declared and not any("calibrated" in info.name for info in JUDGE.infos(()))
+    chinese = scores(judge, case := session(*LINES[:10], language="zh"), put(judge, script, case))
+    assert chinese["calibrated_overall"].detail == {"reason": "the calibration has no scale for zh"}
+    assert scores(judge, session("", status="no_answer"), [])["calibrated_overall"].value == 0.0
+    assert judge.identity() != JUDGE.identity()
+
+
+def test_a_calibration_of_another_judge_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"calibration.json is of judge/other@1-2, and this judge's columns"):
+        calibrated(tmp_path, "judge/other@1-2").identity()

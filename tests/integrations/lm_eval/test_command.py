@@ -51,6 +51,17 @@ def test_a_wrong_argument_is_named(arguments: dict[str, object], message: str) -
         RoleEvalLM(**{"engine": "hf", **arguments})
 
 
+@pytest.mark.parametrize("key", ["engine.api_key", "engine.api_keyy", "model.nosuch", "engine.base_ulr"])
+def test_no_argument_is_repeated(key: str) -> None:
+    from roleeval.integrations.lm_eval.command import RoleEvalLM
+
+    with pytest.raises(ConfigError) as caught:
+        RoleEvalLM(**{"engine": "hf", key: "hunter2canary"})
+    assert key in str(caught.value)
+    assert "hunter2canary" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
 @pytest.mark.slow
 def test_the_stock_command_line_runs_our_model(root: Path, model_folder: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "roleeval.integrations.lm_eval.command", "run", "--model", "roleeval"]

@@ -3,7 +3,7 @@
     python -m tests.integrations.minimax.simulate rules [SETS]       sets whose rule is recovered, by rule
     python -m tests.integrations.minimax.simulate intervals [SETS]   share of 95 % intervals that hold the truth
 
-The figures stand in docs/minimax.md. `rules` takes a minute, `intervals` some twenty on one core.
+The figures stand in docs/minimax.md. `rules` takes a minute, `intervals` some fifteen on one core.
 """
 
 import sys
@@ -19,7 +19,7 @@ from tests.support.minimax_synthetic import World, synthetic_set
 
 WEIGHTS = (45 / 95, 0.5, 0.3)
 SETS_A_WORLD = 10
-_MANY_SEEDS = 3000  # what stands for all seeds of a kind
+_MANY_SEEDS = 6000  # what stands for all seeds of a kind
 KINDS = ("sessions", "within models", "models")
 
 
@@ -96,7 +96,7 @@ def intervals(
 
 def main() -> None:
     kind, *rest = sys.argv[1:] or ["rules"]
-    sets = int(rest[0]) if rest else {"rules": 100, "intervals": 1000}[kind]
+    sets = int(rest[0]) if rest else {"rules": 100, "intervals": 500}[kind]
     if kind == "rules":
         for spread in (1.0, 2.0):
             for rule in CANDIDATES:
