@@ -123,6 +123,8 @@ def test_a_good_configuration_becomes_typed_objects() -> None:
             {"benchmark": COSER | {"environment": "zoo"}},
             ["benchmark.environment: 'zoo' is invalid", "environment.KEY="],
         ),
+        ({"limit": 10**400}, ["limit: 1000", "1 or more"]),
+        ({"model__sampling": {"max_tokens": 10**30}}, ["model.sampling.max_tokens", "1 or more"]),
         ({"max_in_flight": 0}, ["max_in_flight"]),
         ({"seed": 1, "seeds": [2, 3]}, ["seed=1", "seeds=[2, 3]", "both set"]),
         ({"seeds": []}, ["seeds", "empty"]),
