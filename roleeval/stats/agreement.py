@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from roleeval.stats.accelerated import accelerated_ends
 from roleeval.stats.bootstrap import LEVEL, t_quantile
 from roleeval.stats.clusters import effective_clusters
 from roleeval.stats.rates import rate_interval
@@ -84,6 +85,7 @@ def rank_correlation(
     *,
     strata: "NDArray[np.intp] | None" = None,
     kendall: bool = True,
+    skewed: bool = False,
 ) -> RankCorrelation:
     """Rank correlations of two raters over the items that both have.
 
@@ -93,6 +95,7 @@ def rank_correlation(
         strata: [items], whole numbers; the coefficient is then the mean of those within each stratum that has one, so
             that what strata differ by does not count.
         kendall: False leaves Kendall's tau out, which takes most of the time.
+        skewed: clusters differ much in what they say (seeds of sessions): intervals as in accelerated.py.
     """
     import numpy as np
     from scipy.stats import kendalltau
@@ -111,7 +114,7 @@ def rank_correlation(
     if clusters is None:
         return RankCorrelation(*found, both.shape[1])
     ends = (
-        None if value is None else _coefficient_interval(of, both, clusters[shared], lowest=-1.0)
+        None if value is None else _coefficient_interval(of, both, clusters[shared], lowest=-1.0, skewed=skewed)
         for of, value in zip((rho, tau), found, strict=True)
     )
     return RankCorrelation(*found, both.shape[1], *ends)
@@ -157,7 +160,12 @@ def alpha_interval(ratings: "Floats", clusters: "NDArray[np.intp]", *, scale: Sc
 
 
 def _coefficient_interval(
-    coefficient: "Callable[[Floats], float | None]", ratings: "Floats", clusters: "NDArray[np.intp]", *, lowest: float
+    coefficient: "Callable[[Floats], float | None]",
+    ratings: "Floats",
+    clusters: "NDArray[np.intp]",
+    *,
+    lowest: float,
+    skewed: bool = False,
 ) -> Ends | None:
     """From leaving out clusters, on a scale on which the coefficient has no end within reach.
 
@@ -192,6 +200,9 @@ def _coefficient_interval(
     error = np.sqrt((len(left) - 1) / len(left) * ((left - left.mean()) ** 2).sum())
     half = t_quantile(1 - (1 - LEVEL) / 2, min(effective_clusters(counts), len(groups))) * float(error)
     middle = stretched(value)
+    if skewed:
+        low, high = accelerated_ends(middle, left)
+        return float(np.tanh(low)), float(np.tanh(high))
     if open_ended:
         return float(1 - np.exp(middle + half)), float(1 - np.exp(middle - half))
     return float(np.tanh(middle - half)), float(np.tanh(middle + half))

@@ -96,7 +96,7 @@ def intervals(
 
 def main() -> None:
     kind, *rest = sys.argv[1:] or ["rules"]
-    sets = int(rest[0]) if rest else {"rules": 100, "intervals": 500}[kind]
+    sets = int(rest[0]) if rest else {"rules": 100, "intervals": 400}[kind]
     if kind == "rules":
         for spread in (1.0, 2.0):
             for rule in CANDIDATES:

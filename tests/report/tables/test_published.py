@@ -11,8 +11,9 @@ from rich.console import Console
 
 from roleeval.errors import DataError
 from roleeval.report import print_report, write_report
-from roleeval.report.tables.published import published_tables, reported
+from roleeval.report.tables.published import published_tables, published_values, reported
 from roleeval.report.tables.tables import Table
+from roleeval.resources import resource
 
 MakeRun = Callable[..., Path]
 MakeEntry = Callable[..., dict[str, Any]]
@@ -53,6 +54,15 @@ def test_the_role_play_benchs_overall_scores_are_those_of_their_categories() -> 
     for model, row in found.items():
         made = 0.5 * float(row["W"]) + 0.25 * float(row["S"]) + 0.25 * float(row["P"])
         assert abs(made - float(row["Overall"])) <= 0.0051, model
+
+
+def test_published_values_are_in_the_metrics_units_and_a_word_among_them_is_named(tmp_path: Path) -> None:
+    values = published_values(resource("results/published/coser.yaml"))
+    assert values["coser/bleu4"]["CoSER-70B"] == pytest.approx(0.101) and values["coser/avg"]["GPT-4o"] == 59.95
+    head = "{benchmark: b, title: t, source: s, judge: j, protocol: p, columns: {A: m/a, B: m/b}"
+    (tmp_path / "x.yaml").write_text(f"{head}, rows: [{{model: one, A: 1}}, {{model: two, A: 2, B: high}}]}}")
+    with pytest.raises(DataError, match=r"x.yaml: the row of 'two' has no number for 'B'"):
+        published_values(tmp_path / "x.yaml")
 
 
 @pytest.fixture

@@ -109,8 +109,8 @@ def rank_agreement(name: str, official: "Floats", ours: "Floats") -> Ranks:
     one, other = official.ravel(), ours.ravel()
     return Ranks(
         score=name,
-        sessions=rank_correlation(one, other, of_seed, kendall=False),
-        within=rank_correlation(one, other, of_seed, strata=of_model, kendall=False),
+        sessions=rank_correlation(one, other, of_seed, kendall=False, skewed=True),
+        within=rank_correlation(one, other, of_seed, strata=of_model, kendall=False, skewed=True),
         models=group_rank_correlation(*_shared_means(official, ours, axis=2)),
     )
 

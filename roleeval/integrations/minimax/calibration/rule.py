@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # Category -> model -> points as printed.
 Published = Mapping[str, Mapping[str, float]]
 ROUNDING = 0.0101  # points: what printing to two decimals may hide, in the number and in the weight
+_EQUAL = 1e-9  # squared points: what rounding makes of two rules that say the same
 _DRAWS = 1000
 _LEAST_MODELS = 3
 _FIRST: Rule = CANDIDATES[0]
@@ -68,7 +69,8 @@ class RuleResult:
             same models would differ by is about 1.4 times that.
         fits: of every candidate, the closest first.
         chosen: the closest one.
-        chosen_share: of resamples of the seeds in which it is the closest.
+        found_again: share of published tables made by the chosen rule, of other sessions on the same seeds, in which it
+            is the closest again: how far these sessions can tell the rules apart.
         published: category -> model -> the published points that were compared.
         exact: the closest one lies within what printing hides: published numbers are of these very sessions.
     """
@@ -81,7 +83,7 @@ class RuleResult:
     noise: float
     fits: tuple[RuleFit, ...]
     chosen: Rule
-    chosen_share: float
+    found_again: float
     published: Mapping[str, Mapping[str, float]]
     exact: bool
 
@@ -110,9 +112,8 @@ def fit_rule(languages: Sequence[Scores], published: Published) -> RuleResult | 
     draws = [rng.multinomial(t.seeds, np.full(t.seeds, 1 / t.seeds), size=_DRAWS).astype(float) for t in tables]
     draws = [np.concatenate([np.ones((1, t.seeds)), each]) for t, each in zip(tables, draws, strict=True)]
     found = {rule: _Fitted.of(tables, draws, rule, printed) for rule in CANDIDATES}  # the first draw is the sample
-    fits = sorted((each.fit(printed, models) for each in found.values()), key=lambda fit: fit.rms)
+    fits = sorted((each.fit(printed, models) for each in found.values()), key=lambda fit: round(fit.rms, 9))
     chosen = fits[0].rule
-    squares = np.array([found[rule].squares(printed)[1:] for rule in CANDIDATES])
     weights = _weights(tables, draws, _FIRST, {_SINGLE: printed[_SINGLE]})
     single = _mixed(tables, draws, _FIRST, _SINGLE, weights)[0] - printed[_SINGLE]
     low, high = np.quantile(weights[1:], (0.025, 0.975))
@@ -125,7 +126,7 @@ def fit_rule(languages: Sequence[Scores], published: Published) -> RuleResult | 
         noise=_rms(np.concatenate([found[chosen].points[name][1:].std(axis=0) for name in FITTED])),
         fits=tuple(fits),
         chosen=chosen,
-        chosen_share=float((squares.argmin(axis=0) == CANDIDATES.index(chosen)).mean()),
+        found_again=_found_again(tables, found[chosen], rng),
         published={name: dict(zip(models, map(float, points), strict=True)) for name, points in printed.items()},
         exact=fits[0].rms <= ROUNDING,
     )
@@ -133,11 +134,19 @@ def fit_rule(languages: Sequence[Scores], published: Published) -> RuleResult | 
 
 @dataclass(frozen=True, slots=True)
 class _SeedMeans:
-    """Rule -> category -> [seeds, models], mean over runs, of one language; NaN counts as absent."""
+    """One language.
+
+    Attributes:
+        english: which.
+        seeds: how many.
+        points: rule -> category -> [seeds, models], mean over runs; NaN counts as absent.
+        errors: rule -> category -> [models], squared standard errors of models' means that runs bring.
+    """
 
     english: bool
     seeds: int
     points: "Mapping[Rule, Mapping[str, Floats]]"
+    errors: "Mapping[Rule, Mapping[str, Floats]]"
 
     @classmethod
     def of(cls, scores: Scores, models: Sequence[str]) -> "_SeedMeans":
@@ -147,12 +156,11 @@ class _SeedMeans:
 
         official = scores.official[[scores.models.index(name) for name in models]]
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # a seed without a session of a model
-            points = {
-                rule: {name: np.nanmean(values, axis=2).T for name, values in category_points(official, rule).items()}
-                for rule in CANDIDATES
-            }
-        return cls(scores.language == "en", len(scores.seeds), points)
+            warnings.simplefilter("ignore", RuntimeWarning)  # a seed without a session of a model, or with one
+            made = {rule: category_points(official, rule) for rule in CANDIDATES}
+            points = {r: {name: np.nanmean(values, axis=2).T for name, values in made[r].items()} for r in made}
+            errors = {r: {name: _run_errors(values) for name, values in made[r].items()} for r in made}
+        return cls(scores.language == "en", len(scores.seeds), points, errors)
 
     def means(self, rule: Rule, category: str, draws: "Floats") -> "Floats":
         """[draws, models] for [draws, seeds], how often each seed is drawn."""
@@ -164,20 +172,51 @@ class _SeedMeans:
         return found
 
 
+def _run_errors(values: "Floats") -> "Floats":
+    """[models] from [models, seeds, runs]: 0 where no seed has two runs."""
+    import numpy as np
+
+    runs = np.maximum((~np.isnan(values)).sum(axis=2), 1)
+    of_seeds = np.nanvar(values, axis=2, ddof=1) / runs
+    found: Floats = np.nan_to_num(np.nanmean(of_seeds, axis=1)) / values.shape[1]
+    return found
+
+
+def _found_again(tables: "Sequence[_SeedMeans]", chosen: "_Fitted", rng: "np.random.Generator") -> float:
+    """See RuleResult.found_again."""
+    import numpy as np
+
+    weight = float(chosen.weights[0])
+    made = {}
+    for name, points in chosen.points.items():
+        shares = [(weight if table.english else 1 - weight, table.errors[chosen.rule][name]) for table in tables]
+        # both what was predicted and what was published rest on some runs
+        errors = np.sqrt(2 * np.sum([share**2 * squared for share, squared in shares], axis=0))
+        made[name] = points[0] + errors * rng.standard_normal((_DRAWS, len(errors)))
+    whole = [np.ones((1, table.seeds)) for table in tables]
+    squares = {rule: _Fitted.of(tables, whole, rule, made).squares(made) for rule in CANDIDATES}
+    own = squares.pop(chosen.rule)
+    nearest = np.min(list(squares.values()), axis=0)
+    return float((own < nearest - _EQUAL).mean())
+
+
 def _weights(
     tables: "Sequence[_SeedMeans]", draws: "Sequence[Floats]", rule: Rule, printed: "Mapping[str, Floats]"
 ) -> "Floats":
-    """[draws]: the weight of English by least squares on these categories, within 0 and 1."""
+    """[draws]: the weight of English by least squares on these categories, within 0 and 1.
+
+    `printed` has [models], or [draws, models] for one draw of the seeds.
+    """
     import numpy as np
 
     if len(tables) == 1:
         return np.full(len(draws[0]), 1.0 if tables[0].english else 0.0)
-    above, below = np.zeros(len(draws[0])), np.zeros(len(draws[0]))
+    above, below = [], []
     for category, points in printed.items():
         one, other = (table.means(rule, category, each) for table, each in zip(tables, draws, strict=True))
-        above += ((one - other) * (points - other)).sum(axis=1)
-        below += ((one - other) ** 2).sum(axis=1)
-    best = above / np.maximum(below, 1e-12)
+        above.append(((one - other) * (points - other)).sum(axis=1))
+        below.append(((one - other) ** 2).sum(axis=1))
+    best = np.sum(above, axis=0) / np.maximum(np.sum(below, axis=0), 1e-12)
     found: Floats = np.clip(best if tables[0].english else 1 - best, 0.0, 1.0)
     return found
 

@@ -9,7 +9,7 @@ from roleeval.integrations.minimax.calibration.noise import RUN_COUNTS, Noise
 from roleeval.integrations.minimax.calibration.rule import FITTED, RuleResult
 from roleeval.report import NOTHING, Cell, Table
 
-_SETTLED = 0.95  # share of the resamples in which a rule must be the closest
+_SETTLED = 0.95  # share of such tables in which a rule must be the closest again
 _MOST_MISSING = 0.01  # share of chunks without a verdict. Source: spec/minimax.md
 _ORIGINS = 8
 _NO_JUDGE = "No judge of ours has scored these sessions: judge them with judge=minimax_errors, stages=[judge]."
@@ -58,11 +58,12 @@ def _rule_notes(rule: RuleResult) -> list[str]:
     weight = f"{rule.weight:.3f}" + (
         "" if rule.weight_ci is None else f" [{rule.weight_ci[0]:.3f}, {rule.weight_ci[1]:.3f}]"
     )
-    settled = rule.exact or rule.chosen_share >= _SETTLED
+    settled = rule.exact or rule.found_again >= _SETTLED
     notes = [
-        f"{len(rule.models)} models. Points; predicted minus published. The closest rule is {rule.chosen}: it is the"
-        f" closest in {rule.chosen_share:.0%} of resamples of the seeds"
-        + (", and lies within what printing hides." if rule.exact else ".")
+        f"{len(rule.models)} models. Points; predicted minus published. The closest rule is {rule.chosen}"
+        + (" and lies within what printing hides." if rule.exact else ".")
+        + f" Were it true, it would be the closest again in {rule.found_again:.0%} of published tables of other"
+        + " sessions on the same seeds."
         + ("" if settled else " That does not settle it: rules that lie as close are possible as well."),
         f"Weight of English by Preferences alone, a single dimension: {weight}; Preferences then lie"
         f" {rule.weight_rms:.2f} from the published ones (rms).",
