@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from roleeval.hashing import digest
 
@@ -40,6 +41,7 @@ def plain(text: str) -> str:
     return _even(text).casefold()
 
 
+@lru_cache(maxsize=64)  # a judge may list thousands of errors of the same few messages
 def _even(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).translate(_ARMED).split())
 
