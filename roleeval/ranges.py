@@ -4,6 +4,8 @@ import math
 
 from roleeval.errors import OptionError
 
+_LARGEST = 2.0**53  # whole numbers up to here are exact everywhere; no option needs a larger one
+
 
 def check_range(
     thing: object, *names: str, low: float, high: float = math.inf, above: bool = False, owner: str = ""
@@ -24,8 +26,8 @@ def check_range(
         value = getattr(thing, name)
         if value is None:
             continue
-        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
         if not number or not low <= value <= high or (above and value == low):
             start = f"above {low:g}" if above else f"from {low:g}" if high < math.inf else f"of {low:g} or more"
             end = f" to {high:g}" if high < math.inf else ""
-            raise OptionError(name, f"{value} is invalid; give a number {start}{end}", owner=owner)
+            raise OptionError(name, f"{value!s:.40} is invalid; give a number {start}{end}", owner=owner)

@@ -20,7 +20,7 @@ _VALUE = re.compile(
 )
 _NAME = re.compile(
     r"(?:^|_)(?:(?:api|access|subscription|account|private|secret|auth)_?key|secrets?|passw(?:or)?d|passphrase"
-    r"|(?:proxy_)?authori[sz]ation|bearer|(?:access|auth|refresh|session|bearer|api|hf|id)_?token)(?:_|$)|^token$"
+    r"|(?:proxy_)?authori[sz]ation|bearer|(?:access|auth|refresh|session|bearer|api|hf|id)_?token|cookies?)(?:_|$)|^token$|^(?:x_)?auth$"
 )
 _NO_SECRET = re.compile(r"key_(?:env|required)$")  # engine.api_key_env and api_key_required name a variable
 # Misspelt ones are told by the nearest of these.
@@ -33,6 +33,7 @@ _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+")
 # The whole run is matched and then searched, so that a long text takes time in proportion to its length.
 _WITH_USER = re.compile(r"[^\s\"'\]]+")
 _WITH_QUERY = re.compile(r"[^\s\"'\]},]+")
+_QUERY = re.compile(r"[?#;]")  # and the parameters of a path
 _SCHEME = re.compile(r"[A-Za-z][\w+.-]{0,31}://")
 _DEEPEST = 12  # values within values; beyond, all is masked
 _MISSPELT = range(5, 22)  # letters of a name that may be near one of those above
@@ -104,7 +105,7 @@ def _without_user(found: "re.Match[str]") -> str:
 def _without_query(found: "re.Match[str]") -> str:
     run, end = found[0], 0
     while scheme := _SCHEME.search(run, end):
-        query = re.compile("[?#]").search(run, scheme.end())
+        query = _QUERY.search(run, scheme.end())
         if query is None or query.end() == len(run):
             return run
         if not run.startswith(_MASK, query.end()):

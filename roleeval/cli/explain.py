@@ -32,8 +32,16 @@ def overrides(arguments: list[str]) -> list[str]:
 
 def explain(error: Exception, arguments: list[str]) -> None:
     """Prints why Hydra refuses a command line: the key and what is allowed, else Hydra's words without given values."""
+    from yaml import YAMLError
+
     if isinstance(error, RoleEvalError):
         say(f"roleeval: {error}")
+        return
+    if isinstance(error, YAMLError):
+        # its own words quote the file, which may hold a secret
+        mark = getattr(error, "problem_mark", None)
+        where = f"{mark.name}, line {mark.line + 1}, column {mark.column + 1}" if mark else "a configuration file"
+        say(f"roleeval: {where}: not valid YAML")
         return
     if _explain_override(arguments):
         return

@@ -121,14 +121,15 @@ def _all(commands: list[list[str]], here: Invocation) -> int:
 def _foreseen(arguments: list[str]) -> bool:
     """Tells the runtime what one of several commands needs; prints the cause and returns False if Hydra refuses it."""
     from hydra.errors import HydraException
+    from yaml import YAMLError
 
     from roleeval.cli.hydra_sweep import expect
 
     with composing():
         try:
             expect(overrides(arguments))
-        except HydraException as error:
-            refused = error
+        except (HydraException, YAMLError) as error:
+            refused: Exception = error
         else:
             return True
     explain(refused, arguments)
@@ -139,6 +140,7 @@ def _hydra(arguments: list[str], here: Invocation) -> int:
     import hydra
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
 
     # a launcher's preset in conf/ has the same name as its plugin's own, which causes a warning of Hydra
     warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema")
@@ -147,7 +149,7 @@ def _hydra(arguments: list[str], here: Invocation) -> int:
     try:
         with _own_errors():
             application()
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
         explain(error, arguments)
         return 2
     except OSError as error:  # of a sweep's own folder

@@ -32,7 +32,7 @@ def build_target(node: Mapping[str, Any], key: str) -> Any:
 
 def build(cls: type[T], values: Mapping[str, Any], key: str) -> T:
     """Builds a dataclass from a dictionary, strictly: no unknown key, no wrong type."""
-    from pydantic import ValidationError
+    from pydantic import PydanticSchemaGenerationError, ValidationError
 
     known = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
     for name in values:
@@ -66,6 +66,10 @@ def build(cls: type[T], values: Mapping[str, Any], key: str) -> T:
             arguments[name] = _adapter(hint).validate_python(_tuples(value))
         except ValidationError as error:
             raise ConfigError(_sentence(error, _join(key, name))) from error
+        except PydanticSchemaGenerationError as error:  # its type is one of ours that no single value makes
+            raise ConfigError(
+                f"{_join(key, name)}: {value!r} is invalid; set its keys, as {_join(key, name)}.KEY=VALUE"
+            ) from error
         except OptionError as error:
             raise ConfigError(f"{_join(key, name)}: {error}") from error
         _check_finite(arguments[name], _join(key, name))

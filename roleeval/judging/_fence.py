@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from roleeval.hashing import digest
 
@@ -40,6 +41,7 @@ def plain(text: str) -> str:
     return _even(text).casefold()
 
 
+@lru_cache(maxsize=64)  # a judge may list thousands of errors of the same few messages
 def _even(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).translate(_ARMED).split())
 
@@ -47,7 +49,12 @@ def _even(text: str) -> str:
 def verbatim(quote: str, text: str) -> bool:
     """Whether a text holds a quote as it stands, but for white space, straight or curly marks and full-width forms."""
     words = _even(quote).strip(" \"'")
-    return bool(words) and words in _even(text)
+    return _says_something(words, text) and words in _even(text)
+
+
+def _says_something(quote: str, text: str) -> bool:
+    """Whether a quote holds a letter or a digit, if its text does: a full stop stands in every text."""
+    return any(map(str.isalnum, quote)) or (bool(quote) and not any(map(str.isalnum, text)))
 
 
 def quoted(quote: str, text: str, *, longest: int | None = None) -> bool:
@@ -76,7 +83,7 @@ def _quoted(quote: str, text: str) -> bool:
         if found < 0:
             return False
         position = found + len(part)
-    return bool(parts)
+    return _says_something("".join(parts), whole)
 
 
 def echoes(fragment: str, judged: str) -> bool:

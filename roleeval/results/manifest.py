@@ -262,12 +262,14 @@ def read_manifest(data: Mapping[str, Any], where: str) -> Manifest:
             f"{where}: format {written}, written by a newer version of roleeval; this one reads up to {FORMAT}."
             " Update roleeval"
         )
-    if written == 1:
-        data = _of_format_2(data, where)
-    manifest: Manifest = _typed(Manifest, {**data, "format": FORMAT}, where, "")
-    for key, kinds in _IN_IDENTITY.items():
-        if not isinstance(manifest.identity.get(key), kinds):
-            raise ResultError(f"{where}: identity.{key} is {manifest.identity[key]!r:.80}, which no run writes")
+    try:
+        data = _of_format_2(data, where) if written == 1 else data
+        manifest: Manifest = _typed(Manifest, {**data, "format": FORMAT}, where, "")
+        for key, kinds in _IN_IDENTITY.items():
+            if not isinstance(manifest.identity.get(key), kinds):
+                raise ResultError(f"{where}: identity.{key} is {manifest.identity.get(key)!r:.80}, which no run writes")
+    except ResultError as error:
+        raise ResultError(f"{error}; delete the file and run the same command again") from error
     return manifest
 
 

@@ -8,6 +8,7 @@ import json
 import logging
 from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 
 from roleeval.benchmarks import SelfScored
 from roleeval.config import RunConfig
@@ -70,9 +71,11 @@ def _refuse_impossible(config: RunConfig) -> None:
 
 async def _generated_and_scored(config: RunConfig, job: Job | None, folder: ResultFolder) -> RunOutcome:
     generates, scores = "generate" in config.options.stages, "score" in config.options.stages
+    before = folder.manifest()
     manifest = _sound(folder, generates=generates)
     if job is None or not generates:
-        return _from_folder(config, folder)
+        lost = before is not None and manifest is not None and "score" in before.stages.keys() - manifest.stages.keys()
+        return _from_folder(config, folder, again=lost)
     if manifest is None or manifest.failed_samples or _has_other_room(manifest, job):
         return await generate(job)
     if not scores or is_scored(folder, manifest, config):
@@ -115,13 +118,27 @@ def _sound(folder: ResultFolder, *, generates: bool) -> Manifest | None:
         log.warning("%s: these judges are to be run again: %s", folder.path, ", ".join(sorted(lost)))
     folder.begin_changes(sound)
     for name in damaged:
-        (folder.path / name).unlink(missing_ok=True)
+        _remove(folder.path / name)
     folder.write_manifest(sound)
     return folder.manifest()
 
 
-def _from_folder(config: RunConfig, folder: ResultFolder) -> RunOutcome:
-    return rescore(config, folder) if "score" in config.options.stages else RunOutcome(folder, skipped=True)
+def _remove(file: Path) -> None:
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as error:
+        raise ResultError(
+            f"{file}: damaged, and cannot be removed ({error.strerror}); remove it and run the same command again"
+        ) from error
+
+
+def _from_folder(config: RunConfig, folder: ResultFolder, *, again: bool) -> RunOutcome:
+    """Scores a folder from its transcripts where that is asked for, or where what was scored has been lost."""
+    if again:
+        config = replace(config, options=replace(config.options, stages=("score",)))
+    if "score" in config.options.stages:
+        return rescore(config, folder)
+    return RunOutcome(folder, skipped=True)
 
 
 async def _job(config: RunConfig, runtime: Runtime) -> Job:

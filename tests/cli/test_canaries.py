@@ -47,6 +47,9 @@ GIVEN = {
     "a URL's user": "engine.base_urls=['http://hunter2canary@host/v1']",
     "a password with a slash": "engine.base_urls=[http://u:p/hunter2canary@host/v1]",
     "a query": "engine.base_urls=['https://host/v1?api_key=hunter2canary']",
+    "a parameter": "engine.base_urls=['https://host/v1;sig=hunter2canary']",
+    "a cookie": "+engine.extra_body.cookie=hunter2canary",
+    "a header for access": "+engine.extra_body.x_auth=hunter2canary",
     "a fragment": "engine.base_urls=[https://host/v1#hunter2canary]",
     "a second URL": "engine.base_urls=[http://127.0.0.1:9/v1,http://u:hunter2canary@host/v1]",
     "headers": "+engine.extra_body.headers={X-Mine:hunter2canary}",
@@ -75,6 +78,22 @@ def test_a_secret_on_the_command_line_is_refused_and_kept_nowhere(command: Comma
     code, left = command(*several, *OPENAI, GIVEN[kind])
     assert code == 2
     assert CANARY not in left
+
+
+@pytest.mark.parametrize(
+    "content", ["api_key: [hunter2canary", "a: hunter2canary: x", "a:\thunter2canary\n\t- *hunter2canary"]
+)
+def test_a_configuration_file_that_cannot_be_read_is_named_and_not_quoted(
+    command: Command, content: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("conf")
+    (folder / "engine").mkdir()
+    (folder / "engine" / "mine.yaml").write_text(content)
+    for more in ([], ["--then", *OPENAI]):
+        code, left = command("--config-dir", str(folder), "engine=mine", *OPENAI[1:], *more)
+        assert code == 2
+        assert "mine.yaml, line " in left and "not valid YAML" in left
+        assert CANARY not in left and "Traceback" not in left
 
 
 INTERPOLATED = {

@@ -119,6 +119,12 @@ def test_a_good_configuration_becomes_typed_objects() -> None:
         ({"judge": JUDGE | {"prices": {"m": {"input": -1, "output": 1}}}}, ["judge.prices", "input", "-1"]),
         ({"benchmark": COSER | {"protocol": {"sampling": {"temperature": -1}}}}, ["benchmark.protocol.sampling.temp"]),
         ({"benchmark": COSER | {"protocol": {"rounds": 0}}}, ["benchmark.protocol.rounds", "0"]),
+        (
+            {"benchmark": COSER | {"environment": "zoo"}},
+            ["benchmark.environment: 'zoo' is invalid", "environment.KEY="],
+        ),
+        ({"limit": 10**400}, ["limit: 1000", "1 or more"]),
+        ({"model__sampling": {"max_tokens": 10**30}}, ["model.sampling.max_tokens", "1 or more"]),
         ({"max_in_flight": 0}, ["max_in_flight"]),
         ({"seed": 1, "seeds": [2, 3]}, ["seed=1", "seeds=[2, 3]", "both set"]),
         ({"seeds": []}, ["seeds", "empty"]),

@@ -8,7 +8,7 @@ from judge_stubs import shown_answers
 from judged import SAMPLE, case, points, put, scores, winner
 
 from roleeval.judging import HerRm, PairwiseJudge, RankingJudge, RubricJudge
-from roleeval.judging._fence import fence_token, quoted
+from roleeval.judging._fence import fence_token, quoted, verbatim
 from roleeval.types import Language, Request
 
 HOSTILE = (
@@ -156,6 +156,13 @@ def test_a_quote_that_the_schema_cut_off_is_looked_for_without_its_end(quote: st
     (judged,) = put(RubricJudge(attempts=1), lambda request: points(4, quote), case(LONG))
     assert (judged.status == "ok") is found
     assert quoted(quote, LONG) is (quote in LONG)
+
+
+@pytest.mark.parametrize("quote", [".", ",", "...", "“”", "*", "-", "?!", " "])
+def test_a_quote_without_a_word_shows_nothing(quote: str) -> None:
+    text = "“Well” - *he bows*, my dear?! fellow..."
+    assert not quoted(quote, text) and not verbatim(quote, text)
+    assert verbatim("😀 !", "😀 !") and quoted("😀 !", "😀 !")
 
 
 def test_a_verdict_whose_quote_is_not_there_is_dropped_and_says_so() -> None:

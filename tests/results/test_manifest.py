@@ -103,3 +103,4 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, change: dict[str, Any], wo
     with pytest.raises(ResultError, match=words) as error:
         ResultFolder(tmp_path).manifest()
     assert str(tmp_path / "manifest.json") in str(error.value)
+    assert ("delete the file and run the same command again" in str(error.value)) != ("format" in change)

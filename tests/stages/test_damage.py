@@ -118,6 +118,23 @@ def test_damaged_answers_are_never_scored_nor_judged(tmp_path: Path, damage: str
     assert folder.scores.read_bytes() == scores
 
 
+@pytest.mark.parametrize("lost", ["summary.json", "scores.parquet", "judgements.jsonl"])
+def test_judging_alone_a_damaged_folder_keeps_its_metrics(tmp_path: Path, lost: str) -> None:
+    folder = execute(config(tmp_path / "results")).folder
+    before = contents(folder)
+    (folder.path / lost).unlink()
+    execute(config(tmp_path / "results", stages=("judge",)))
+    assert contents(folder) == before
+
+
+def test_what_cannot_be_mended_is_named(tmp_path: Path) -> None:
+    folder = execute(config(tmp_path / "results")).folder
+    (folder.path / "judgements.jsonl").unlink()
+    (folder.path / "judgements.jsonl").mkdir()
+    with pytest.raises(ResultError, match=r"judgements\.jsonl: damaged, and cannot be removed .* remove it and run"):
+        execute(config(tmp_path / "results"))
+
+
 def test_a_folder_without_hashes_is_checked_by_its_lines(tmp_path: Path) -> None:
     """As an earlier version wrote it."""
     folder = execute(config(tmp_path / "results")).folder

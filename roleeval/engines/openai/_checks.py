@@ -21,7 +21,7 @@ def checked_url(url: str) -> str:
         )
     if " " in url or not url.isprintable():
         raise ConfigError(f"engine.base_urls: the URL of {parts.hostname} holds white space or control characters")
-    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+    if parts.username is not None or parts.password is not None or parts.query or parts.fragment or ";" in parts.path:
         raise ConfigError(
             f"engine.base_urls: the URL of {parts.hostname} carries credentials or a query; keys go in the environment"
             " variable that engine.api_key_env names"
