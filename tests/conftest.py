@@ -1,7 +1,9 @@
 """Shared by all tests: where things are, and the paths that stand-ins are imported from."""
 
+import logging
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,3 +29,13 @@ def shared_rolebench() -> Path:
             "the real RoleBench files are not at hand (set ROLEEVAL_SHARED to the folder that has data/rolebench)"
         )
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_were() -> Iterator[None]:
+    """A command that runs in the test's own process sets up roleeval's logs; the next test finds them as they were."""
+    logger = logging.getLogger("roleeval")
+    before = logger.handlers[:], logger.propagate, logger.level, logger.disabled
+    yield
+    logger.handlers, logger.propagate, level, logger.disabled = before
+    logger.setLevel(level)
