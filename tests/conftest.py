@@ -33,9 +33,13 @@ def shared_rolebench() -> Path:
 
 @pytest.fixture(autouse=True)
 def _logs_as_they_were() -> Iterator[None]:
-    """A command that runs in the test's own process sets up roleeval's logs; the next test finds them as they were."""
+    """A command that runs in the test's own process sets up roleeval's logs, and Hydra disables all loggers that there
+    are; the next test finds them as they were."""
     logger = logging.getLogger("roleeval")
-    before = logger.handlers[:], logger.propagate, logger.level, logger.disabled
+    before = logger.handlers[:], logger.propagate, logger.level
     yield
-    logger.handlers, logger.propagate, level, logger.disabled = before
+    logger.handlers, logger.propagate, level = before
     logger.setLevel(level)
+    for name, each in logging.root.manager.loggerDict.items():
+        if name.partition(".")[0] == "roleeval" and isinstance(each, logging.Logger):
+            each.disabled = False
