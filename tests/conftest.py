@@ -3,7 +3,6 @@
 import logging
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,14 +31,12 @@ def shared_rolebench() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _logs_as_they_were() -> Iterator[None]:
-    """A command that runs in the test's own process sets up roleeval's logs, and Hydra disables all loggers that there
-    are; the next test finds them as they were."""
+def _logs_untouched() -> None:
+    """A command that runs in a test's own process sets up roleeval's logs, and Hydra disables all loggers that there
+    are; no other test is to notice."""
     logger = logging.getLogger("roleeval")
-    before = logger.handlers[:], logger.propagate, logger.level
-    yield
-    logger.handlers, logger.propagate, level = before
-    logger.setLevel(level)
+    logger.handlers, logger.propagate = [], True
+    logger.setLevel(logging.NOTSET)
     for name, each in logging.root.manager.loggerDict.items():
         if name.partition(".")[0] == "roleeval" and isinstance(each, logging.Logger):
             each.disabled = False
