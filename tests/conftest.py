@@ -37,6 +37,7 @@ def _logs_untouched() -> None:
     logger = logging.getLogger("roleeval")
     logger.handlers, logger.propagate = [], True
     logger.setLevel(logging.NOTSET)
+    logging.root.setLevel(logging.WARNING)  # lm-eval raises it
     for name, each in logging.root.manager.loggerDict.items():
         if name.partition(".")[0] == "roleeval" and isinstance(each, logging.Logger):
             each.disabled = False
