@@ -35,6 +35,7 @@ _WITH_USER = re.compile(r"[^\s\"'\]]+")
 _WITH_QUERY = re.compile(r"[^\s\"'\]},]+")
 _QUERY = re.compile(r"[?#;]")  # and the parameters of a path
 _SCHEME = re.compile(r"[A-Za-z][\w+.-]{0,31}://")
+_DATA_SET = re.compile(r"hf://[\w.-]+/[\w.-]+@")  # what follows is a revision, and no host
 _DEEPEST = 12  # values within values; beyond, all is masked
 _MISSPELT = range(5, 22)  # letters of a name that may be near one of those above
 _QUOTED = r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'"
@@ -64,7 +65,7 @@ def _secret_part(part: str) -> bool:
 
 def secret_value(value: object) -> bool:
     """Whether a value is, or holds, what looks like a vendor's key."""
-    return isinstance(value, str) and (value.startswith(_KEY_PREFIXES) or _VALUE.search(value) is not None)
+    return isinstance(value, str) and _VALUE.search(value) is not None
 
 
 def literal_key(name: str) -> bool:
@@ -97,6 +98,8 @@ def masked_text(text: str) -> str:
 def _without_user(found: "re.Match[str]") -> str:
     run, user_ends = found[0], found[0].rfind("@")
     for scheme in _SCHEME.finditer(run) if user_ends >= 0 else ():
+        if _DATA_SET.match(run, scheme.start()):
+            continue
         if user_ends >= scheme.end() and not run.startswith(f"{_MASK}@", scheme.end()):
             return f"{run[: scheme.end()]}{_MASK}{run[user_ends:]}"
     return run
