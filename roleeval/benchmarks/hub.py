@@ -1,12 +1,34 @@
-"""Downloading a benchmark's data from the Hugging Face hub, at a pinned revision only."""
+"""Where a benchmark's data is: embedded, in a folder, or on the Hugging Face hub, at a pinned revision only."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from roleeval.errors import ConfigError, DataError
+from roleeval.resources import resource
 
 _HUB = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)@(?P<revision>[0-9a-f]{40})$")
+
+
+def data_folder(data_dir: str | None, *, embedded: str, fetch: Callable[[str], Path]) -> Path:
+    """The folder that `benchmark.data_dir` names.
+
+    Args:
+        data_dir: None is the embedded set; a folder; "hf://OWNER/NAME@COMMIT" is a pinned revision from the hub.
+        embedded: the shipped folder.
+        fetch: downloads a pinned revision.
+
+    Raises:
+        ConfigError, DataError: see fetch_pinned; the folder does not exist.
+    """
+    if data_dir is None:
+        return resource(embedded)
+    if data_dir.startswith("hf://"):
+        return fetch(data_dir)
+    folder = Path(data_dir)
+    if not folder.is_dir():
+        raise DataError(f"benchmark.data_dir: {folder} is not a folder")
+    return folder
 
 
 def fetch_pinned(address: str, patterns: Sequence[str], *, to: Path | None = None, example: str) -> Path:

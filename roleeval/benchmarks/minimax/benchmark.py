@@ -12,13 +12,13 @@ from typing import Any, Literal
 from roleeval.benchmarks._protocol import Opening
 from roleeval.benchmarks._spread import spread
 from roleeval.benchmarks.actor import Actor, Helper
-from roleeval.benchmarks.minimax.data import RELEASE, Seed, fetch, read_seeds, table_file
+from roleeval.benchmarks.hub import data_folder
+from roleeval.benchmarks.minimax.data import Seed, fetch, read_seeds, table_file
 from roleeval.benchmarks.minimax.session import USER, Session, SessionPrompts
-from roleeval.errors import ConfigError, DataError
+from roleeval.errors import ConfigError
 from roleeval.hashing import digest, file_hash
 from roleeval.identity import OUTSIDE_IDENTITY
 from roleeval.prompts import load_prompt_pack
-from roleeval.resources import resource
 from roleeval.types import Language, Message, Persona, Sample, Status, Transcript
 
 _EMBEDDED = "tasks/minimax/embedded"
@@ -88,18 +88,8 @@ class Minimax:
 
     @cached_property
     def _files(self) -> dict[Language, Path]:
-        return {language: table_file(self._folder, language, "seeds") for language in self.languages}
-
-    @cached_property
-    def _folder(self) -> Path:
-        if self.data_dir is None:
-            return resource(_EMBEDDED)
-        if self.data_dir.startswith("hf://"):
-            return fetch(self.data_dir)
-        folder = Path(self.data_dir)
-        if not folder.is_dir():
-            raise DataError(f"benchmark.data_dir: {folder} is not a folder; give one, or {RELEASE}")
-        return folder
+        folder = data_folder(self.data_dir, embedded=_EMBEDDED, fetch=fetch)
+        return {language: table_file(folder, language, "seeds") for language in self.languages}
 
     @cached_property
     def seeds(self) -> dict[Language, tuple[Seed, ...]]:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from roleeval.benchmarks._protocol import Opening
 from roleeval.benchmarks._spread import spread
 from roleeval.benchmarks.actor import Actor
-from roleeval.benchmarks.hub import fetch_pinned
+from roleeval.benchmarks.hub import data_folder, fetch_pinned
 from roleeval.benchmarks.rolebench.data import (
     SPLITS,
     Row,
@@ -25,12 +25,11 @@ from roleeval.benchmarks.rolebench.data import (
     seen_in_training,
     split_file,
 )
-from roleeval.errors import ConfigError, DataError
+from roleeval.errors import ConfigError
 from roleeval.hashing import digest, file_hash
 from roleeval.identity import OUTSIDE_IDENTITY, options
 from roleeval.models import nfc
 from roleeval.prompts import PromptPack, fill, load_prompt_pack
-from roleeval.resources import resource
 from roleeval.types import Language, Message, Persona, Sample, Transcript
 
 SplitName = Literal["eng_general", "eng_specific", "rolegen_general", "rolegen_specific", "zh_general", "zh_specific"]
@@ -80,14 +79,7 @@ class RoleBench:
         Raises:
             DataError: it does not exist, or the hub could not deliver it.
         """
-        if self.data_dir is None:
-            return resource(_EMBEDDED)
-        if self.data_dir.startswith("hf://"):
-            return fetch(self.data_dir)
-        folder = Path(self.data_dir)
-        if not folder.is_dir():
-            raise DataError(f"benchmark.data_dir: {folder} is not a folder")
-        return folder
+        return data_folder(self.data_dir, embedded=_EMBEDDED, fetch=fetch)
 
     @cached_property
     def pack(self) -> PromptPack:
