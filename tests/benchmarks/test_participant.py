@@ -1,31 +1,15 @@
 """Someone in an episode: what it remembers, what its turns hold, and how often it is asked."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
+
+from scripted import Scripted
 
 from roleeval.benchmarks import Actor, Participant, given_turn
 from roleeval.engines import ModelSource
 from roleeval.errors import EngineError
 from roleeval.models import Base
-from roleeval.types import Completion, FinishReason, Message, Persona, Request, Turn
-
-Script = Callable[[Request], str | tuple[str, FinishReason]]
-
-
-class Scripted:
-    likelihoods = False
-    fingerprint = "scripted"
-
-    def __init__(self, script: Script) -> None:
-        self.script = script
-        self.requests: list[Request] = []
-
-    async def generate(self, request: Request) -> Completion:
-        self.requests.append(request)
-        said = self.script(request)
-        text, reason = said if isinstance(said, tuple) else (said, "stop")
-        return Completion(text, reason, 10, 5)
+from roleeval.types import FinishReason, Message, Persona, Request, Turn
 
 
 def someone(engine: Scripted, name: str = "Ada", **options: Any) -> Participant:

@@ -2,13 +2,14 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from coser_scenes import case, cases, write
+from scripted import Script, Scripted
 
 from roleeval.benchmarks import Actor, Helper, Keys
 from roleeval.benchmarks.coser import Coser
@@ -18,27 +19,10 @@ from roleeval.benchmarks.coser.text import without_thoughts
 from roleeval.engines import ModelSource
 from roleeval.errors import ConfigError, ContextOverflowError, EngineError, UnsupportedRoleError
 from roleeval.models import Base, Her
-from roleeval.types import AdapterRef, Completion, Message, Persona, Request, Sample, Transcript
+from roleeval.types import AdapterRef, Message, Persona, Request, Sample, Transcript
 
 SOURCE = ModelSource("stub-model")
 ACT = "[I must not say it] (stands up) Good evening."
-Script = Callable[[Request], str]
-
-
-class Scripted:
-    """An engine that answers by script, after a time that the seed decides, and keeps every request."""
-
-    likelihoods = False
-    fingerprint = "scripted"
-
-    def __init__(self, script: Script, delay_s: float = 0.0) -> None:
-        self.script, self.delay_s = script, delay_s
-        self.requests: list[Request] = []
-
-    async def generate(self, request: Request) -> Completion:
-        self.requests.append(request)
-        await asyncio.sleep(self.delay_s * (request.seed % 7))
-        return Completion(self.script(request), "stop", 10, 5)
 
 
 def system_of(request: Request) -> str:
@@ -391,7 +375,7 @@ def test_transcripts_do_not_depend_on_how_many_scenes_are_in_flight(tmp_path: Pa
     benchmark = Coser(data_file=str(write(tmp_path, cases(10))), nsp=nsp)
 
     async def all_scenes(in_flight: int) -> dict[str, Transcript]:
-        player = actor(Scripted(chatter, delay_s=0.0005))
+        player = actor(Scripted(chatter))
         pending, found = list(benchmark.samples(limit=None)), {}
 
         async def worker() -> None:

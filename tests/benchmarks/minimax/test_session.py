@@ -1,12 +1,12 @@
 """A session as it is played: who hears what, how it ends, and that nothing depends on what else is in flight."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from scripted import Script, Scripted
 
 from roleeval.benchmarks import Actor, Helper
 from roleeval.benchmarks.minimax import Minimax
@@ -19,24 +19,6 @@ from roleeval.types import Completion, Message, Request, Sample, Sampling, Trans
 SOURCE = ModelSource("stub-model")
 WARM = Sampling(temperature=0.7)
 MODEL = Base(name="model", source=SOURCE, sampling=WARM)
-Script = Callable[[Request], str]
-
-
-class Scripted:
-    """An engine that answers by script, after a time that the seed decides, and keeps every request."""
-
-    likelihoods = False
-    fingerprint = "scripted"
-
-    def __init__(self, script: Script) -> None:
-        self.script = script
-        self.requests: list[Request] = []
-
-    async def generate(self, request: Request) -> Completion:
-        self.requests.append(request)
-        for _ in range(request.seed % 7):
-            await asyncio.sleep(0)
-        return Completion(self.script(request), "stop", 10, 5)
 
 
 def of_user(request: Request) -> bool:
