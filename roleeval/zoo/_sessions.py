@@ -94,15 +94,19 @@ def _between(session: TrainSession, other: TrainSession) -> TrainSession:
 
 
 def her_session_documents(sessions: Sequence[TrainSession]) -> list[Exchange]:
-    """The character's messages in HER's tags, each behind a plan; the plan stays out of its memory."""
+    """The character's messages in HER's tags, each behind a plan; the plan stays out of its memory.
+
+    All of a session, and for time's sake two of each that is recast.
+    """
     documents: list[Exchange] = []
-    for session in recast(sessions, _HER_PARTNERS):
+    for number, session in enumerate(recast(sessions, _HER_PARTNERS)):
         draw = Random(f"her {session.seed.id}")
 
         def tagged(message: str, plans: Sequence[str] = session.plans, draw: Random = draw) -> str:
             return f"<system_thinking>{draw.choice(plans)}</system_thinking>{acted_in_tags(message)}"
 
-        documents += session_turns(session, tagged=tagged).character
+        turns = session_turns(session, tagged=tagged).character
+        documents += turns if number < len(sessions) else draw.sample(turns, 2)
     return documents
 
 
