@@ -79,8 +79,12 @@ def read_reply(content: bytes, request: Request) -> ServerReply:
         completion = _completion(data, request)
     except RecursionError:
         raise BrokenReplyError("the reply is nested too deeply") from None
-    said, model = data.get("system_fingerprint"), data.get("model")
-    return ServerReply(completion, said if isinstance(said, str) else "", model if isinstance(model, str) else "")
+    return ServerReply(completion, _name(data.get("system_fingerprint")), _name(data.get("model")))
+
+
+def _name(value: object) -> str:
+    """What a server calls something; half of a surrogate pair, which no file can hold, is a question mark."""
+    return value.encode(errors="replace").decode() if isinstance(value, str) else ""
 
 
 def _completion(data: Any, request: Request) -> Completion:
