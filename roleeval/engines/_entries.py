@@ -8,6 +8,7 @@ from typing import TypeVar, get_args
 import orjson
 
 from roleeval.errors import EngineError, cause_of
+from roleeval.jsonfiles import is_text
 from roleeval.types import Completion, FinishReason, Likelihood
 
 _TEXTS = ("text", "reasoning", "served_by")
@@ -48,21 +49,13 @@ def _wrong(answer: Completion | Likelihood) -> str:
         elif name in _TEXTS:
             if not isinstance(value, str):
                 return f"its {name} is no text but {type(value).__name__}"
-            if not _is_text(value):
+            if not is_text(value):
                 return f"its {name} holds half of a surrogate pair, which is not text"
         elif name == "finish_reason" and value not in get_args(FinishReason):
             return f"its {name} is {str(value)[:40]!r}"
         elif name == "logprob" and not (isinstance(value, (int, float)) and math.isfinite(value)):
             return f"its log-probability is {value}, which is no number"
     return ""
-
-
-def _is_text(value: str) -> bool:
-    try:
-        value.isascii() or value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def decoded(key: bytes, value: bytes, checksum: bytes, kind: type[Answer]) -> Answer | None:
