@@ -16,6 +16,7 @@ from roleeval.report.found.rows import MetricFrames, cluster_numbers
 from roleeval.report.found.seeds import member_rows
 from roleeval.report.tables.columns import headline, lower_is_better, ordered, value_text
 from roleeval.report.tables.csv_lines import csv_lines
+from roleeval.report.tables.heads import head_notes, heads, labels
 from roleeval.report.tables.tables import NOTHING, Cell, Table, few_clusters_note
 from roleeval.stats import (
     FEW_CLUSTERS,
@@ -182,10 +183,11 @@ def difference_table(comparison: Comparison, group: str, *, title: str, short: b
     return Table(
         title=title,
         caption=_caption(comparison),
-        columns=("model", *metrics),
+        columns=("model", *heads(metrics, infos)),
         rows=rows,
-        notes=tuple(_notes(comparison, metrics, entries)),
+        notes=(*_notes(comparison, metrics, entries), *head_notes(metrics, infos)),
         clusters=frozenset(entry.clusters for entry in entries),
+        names=("model", *metrics),
     )
 
 
@@ -246,7 +248,8 @@ def _notes(comparison: Comparison, metrics: Sequence[str], entries: Sequence[Ent
         '"detectable": the true difference that this comparison would detect four times out of five, with p corrected'
         " for the number of models; absent where no result could be called higher or lower.",
     ]
-    if falling := lower_is_better(metrics, comparison.run_set.infos):
+    said = labels(metrics, comparison.run_set.infos)
+    if falling := [said[name] for name in lower_is_better(metrics, comparison.run_set.infos)]:
         notes.append(f"Lower is better, so a difference below 0 is an improvement: {', '.join(falling)}.")
     if any(entry.test and entry.test.conclusion == "too few clusters" for entry in entries):
         notes.append(f'"too few clusters": with so few {word} and so many models no result could reach the limit of p.')

@@ -10,7 +10,8 @@ from roleeval.metrics import MetricInfo, Unit
 from roleeval.report.found.collect import Entry, RunResult
 from roleeval.report.found.compare import RunSet, caption, clusters_word, decoding
 from roleeval.report.found.groups import cell_entries, parts_of, planned_rows, splits_of
-from roleeval.report.tables.columns import Infos, headline, lower_is_better, ordered, value_text
+from roleeval.report.tables.columns import Infos, headline, ordered, value_text
+from roleeval.report.tables.heads import head_notes, heads, labels
 from roleeval.stats import FEW_CLUSTERS, Estimate
 
 Cell = tuple[str, ...]
@@ -29,6 +30,7 @@ class Table:
         rows: one cell per column.
         notes: footnotes; those that cells refer to begin with their mark.
         clusters: numbers of clusters that its intervals rest on.
+        names: of the columns, as files and command lines have them; () where the headings are the names.
     """
 
     title: str
@@ -37,6 +39,7 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...]
     clusters: frozenset[int] = frozenset()
+    names: tuple[str, ...] = ()
 
 
 @dataclass
@@ -91,15 +94,16 @@ def group_table(run_set: RunSet, group: str, *, title: str, short: bool, notes: 
     clusters = frozenset(entry.clusters for entry in entries_shown)
     general = _general_notes(run_set, group, metrics, entries_shown)
     for name in hidden:
-        companions = " and ".join(infos[name].read_with)
-        general.append(f"{name} is shown only next to {companions}: score with these as well.")
+        companions = " and ".join(_said(other, infos) for other in infos[name].read_with)
+        general.append(f"{infos[name].label} is shown only next to {companions}: score with these as well.")
     return Table(
         title=title,
         caption=caption(run_set, clusters),
-        columns=(*columns, *metrics),
+        columns=(*columns, *heads(metrics, infos)),
         rows=tuple(rows),
         notes=(*notes.lines(), *general),
         clusters=clusters,
+        names=(*columns, *metrics),
     )
 
 
@@ -134,11 +138,15 @@ def _metric_cells(
         absent = [other for other in infos[name].read_with if not found.get(other)]
         if entries and absent:
             cells.append(
-                (NOTHING + notes.mark(f"Not shown: this run has no {absent[0]}, which is needed to read it."),)
+                (NOTHING + notes.mark(f"Not shown: this run has no {_said(absent[0], infos)}, needed to read it."),)
             )
         else:
             cells.append(_values(run_set, infos[name], entries, base, notes))
     return cells
+
+
+def _said(name: str, infos: Infos) -> str:
+    return infos[name].label if name in infos else name
 
 
 def _base(found: Mapping[str, list[tuple[str, Entry]]], infos: Infos) -> Entry | None:
@@ -254,15 +262,15 @@ def _general_notes(run_set: RunSet, group: str, metrics: Sequence[str], entries:
         what = "is over all samples of" if over_rows else "is the plain mean of"
         notes.append(f"{group} {what} {', '.join(parts)}; its n counts scores, not answers.")
         notes.append("In a mean of groups, metrics without references are over the answers of the same splits.")
-    notes += [f"{name} {infos[name].caution}" for name in metrics if infos[name].caution]
-    if falling := lower_is_better(metrics, infos):
-        notes.append(f"Lower is better: {', '.join(falling)}.")
-    if per_cluster := [name for name in metrics if infos[name].per == "cluster"]:
+    said = labels(metrics, infos)
+    notes += [f"{said[name]} {infos[name].caution}" for name in metrics if infos[name].caution]
+    notes += head_notes(metrics, infos)
+    if per_cluster := [said[name] for name in metrics if infos[name].per == "cluster"]:
         notes.append(f"One value per {clusters_word(run_set, 1)}, not per answer: {', '.join(per_cluster)}.")
-    said = {(p, w) for run in run_set.runs for p, w in run.facts.judges.items() if _stands(p, metrics)}
-    if said or any(infos[name].judged for name in metrics):
+    judges = {(p, w) for run in run_set.runs for p, w in run.facts.judges.items() if _stands(p, metrics)}
+    if judges or any(infos[name].judged for name in metrics):
         notes.append("Bounds: the mean if every missing judgement were the worst, or the best, possible.")
-    by_prefix = {p: [words for prefix, words in sorted(said) if prefix == p] for p, _ in sorted(said)}
+    by_prefix = {p: [words for prefix, words in sorted(judges) if prefix == p] for p, _ in sorted(judges)}
     notes += [f"{prefix}: {' | '.join(words)}." for prefix, words in by_prefix.items()]
     return notes
 

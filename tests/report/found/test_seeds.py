@@ -31,7 +31,7 @@ def table(root: Path, group: str = GROUP) -> tuple[Table, Table]:
 
 
 def cell(shown: Table, name: str, row: int = 0) -> tuple[str, ...]:
-    return shown.rows[row][shown.columns.index(name)]
+    return shown.rows[row][shown.names.index(name)]
 
 
 def test_seeds_are_one_row_with_their_mean_number_and_spread(tmp_path: Path, make_run: MakeRun) -> None:

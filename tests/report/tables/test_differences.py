@@ -46,7 +46,7 @@ def test_what_the_samples_share_cancels(tree: Path) -> None:
     """The models' own intervals overlap widely; the paired ones tell them apart."""
     table = difference_table(compared(tree, "base"), GROUP, title="t", short=True)
     assert [row[0][0] for row in table.rows] == ["better", "same"]
-    better, same = (row[table.columns.index(F1)] for row in table.rows)
+    better, same = (row[table.names.index(F1)] for row in table.rows)
     assert better[0].startswith("+0.04") and "not separable" not in better
     assert same[2] == "not separable" and same[-1] == "48 pairs"
     assert "Model minus base" in table.caption and "10 000 resamples" in table.caption
@@ -134,7 +134,7 @@ def test_one_role_has_a_difference_and_no_conclusion(tmp_path: Path, make_run: M
     model(make_run, "base", dict(values))
     model(make_run, "other", {s: v + 0.1 for s, v in values.items()})
     table = difference_table(compared(tmp_path, "base"), GROUP, title="t", short=True)
-    assert table.rows[0][table.columns.index(F1)] == ("+0.1000", "–", "4 pairs")
+    assert table.rows[0][table.names.index(F1)] == ("+0.1000", "–", "4 pairs")
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_p_is_corrected_for_the_number_of_models(tree: Path, tmp_path: Path) -> 
 
 def test_the_table_says_what_it_could_have_found(tree: Path) -> None:
     table = difference_table(compared(tree, "base"), GROUP, title="t", short=True)
-    same = table.rows[1][table.columns.index(F1)]
+    same = table.rows[1][table.names.index(F1)]
     assert any(line.startswith("p 0.") for line in same) and any(line.startswith("detectable 0.0") for line in same)
     assert "Holm-corrected" in table.caption and any(note.startswith('"detectable"') for note in table.notes)
 
@@ -171,6 +171,6 @@ def test_four_roles_have_an_interval_and_no_conclusion(tmp_path: Path, make_run:
     model(make_run, "base", dict(values))
     model(make_run, "other", {s: v + 0.1 + NOISE[s] for s, v in values.items()})
     table = difference_table(compared(tmp_path, "base"), GROUP, title="t", short=True)
-    cell = table.rows[0][table.columns.index(F1)]
+    cell = table.rows[0][table.names.index(F1)]
     assert cell[1].startswith("[0.0") and cell[2:4] == ("too few clusters", "p 0.125")
     assert any(note.startswith('"too few clusters"') for note in table.notes)

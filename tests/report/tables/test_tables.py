@@ -22,7 +22,7 @@ def tables(root: Path, group: str, *, short: bool = False) -> list[Table]:
 
 
 def column(table: Table, name: str) -> list[tuple[str, ...]]:
-    place = table.columns.index(name)
+    place = (table.names or table.columns).index(name)
     return [row[place] for row in table.rows]
 
 
@@ -121,8 +121,8 @@ def test_the_parity_recall_is_never_shown_alone(
     alone = {name: groups for name, groups in specific(0.3).items() if name not in absent}
     make_run("alpha", alone)
     (table,) = tables(tmp_path, "eng_specific/SPE", short=short)
-    assert RECALL not in table.columns
-    assert any(RECALL in note for note in table.notes)
+    assert RECALL not in table.names
+    assert any("ROUGE-L recall (published recipe) is shown only next to" in note for note in table.notes)
     make_run("beta", specific(0.4))
     (table,) = tables(tmp_path, "eng_specific/SPE", short=short)
     assert [cell[0] for cell in column(table, RECALL)] == ["–¹", "0.4000"]
@@ -212,7 +212,9 @@ def test_the_side_that_is_better_is_said_where_less_is(
 ) -> None:
     make_run("alpha", specific(0.3))
     (table,) = tables(tmp_path, "eng_specific/SPE")
-    assert "Lower is better: empty_rate, refusal_rate, ai_self_reference_rate." in table.notes
+    heads = dict(zip(table.names, table.columns, strict=True))
+    assert heads["empty_rate"] == "Empty answers ↓" and heads[F1].endswith(" ↑")
+    assert "↓ less is better" in " ".join(table.notes)
 
 
 def test_values_per_role_say_their_own_n(tmp_path: Path, make_run: MakeRun, specific: Metrics, entry: Any) -> None:
@@ -251,4 +253,4 @@ def test_metrics_without_references_alone_make_a_table(tmp_path: Path, make_run:
 def test_another_benchmarks_metrics_get_a_headline_too(tmp_path: Path, make_run: MakeRun, entry: Any) -> None:
     make_run("alpha", {"coser/avg": {"all": entry(0.5)}, "coser/bleu4": {"all": entry(0.1)}}, splits={})
     (table,) = tables(tmp_path, "all", short=True)
-    assert table.columns == ("model", "n", "coverage", "coser/avg", "coser/bleu4")
+    assert table.names == ("model", "n", "coverage", "coser/avg", "coser/bleu4")
