@@ -148,10 +148,8 @@ def _ratings(collection: Collection, runs: Sequence[RunResult]) -> list[dict[str
     from roleeval.report.tables.ratings import rated, ratings_table
     from roleeval.results import ResultFolder
 
-    manifests = [ResultFolder(run.path).manifest() for run in runs]
-    if not any(
-        record.form == "pairs" for manifest in manifests if manifest for record in manifest.judge_records.values()
-    ):
+    manifests = [manifest for run in runs if (manifest := ResultFolder(run.path).manifest())]
+    if not any(record.form == "pairs" for manifest in manifests for record in manifest.judge_records.values()):
         return []
     paths = {run.path for run in runs}
     rows = tuple(row for row in collection.rows if {run.path for run in row.members or (row,)} <= paths)

@@ -31,7 +31,7 @@ class RunJudgements:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._places: dict[str, "array[int]"] = {}  # sample -> start and length of each of its lines
+        self._places: dict[str, array[int]] = {}  # sample -> start and length of each of its lines
         self._stream: BinaryIO | None = None
         self.columns: list[str] = []  # in the order of their first line
 

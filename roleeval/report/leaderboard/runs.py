@@ -48,12 +48,11 @@ def write_run(run: RunResult, folder: str, shards: ShardWriter) -> dict[str, Any
             values = scores.of(sample.id)
             data = sample_data(sample, transcript, values=values, judgements=judgements, columns=judged.columns)
             texts.add(to_json(data))
-            parts = [
-                (judged.columns[row["judge"]], part) for row in data["judgements"] for part in row.get("parts", ())
-            ]
-            for column, severity in ((column, part.get("severity")) for column, part in parts):
-                if isinstance(severity, (int, float)):
-                    severest[column] = max(severest.get(column, 0), severity)
+            parts = [(row["judge"], part) for row in data["judgements"] for part in row.get("parts", ())]
+            for judge, part in parts:
+                if isinstance(part.get("severity"), (int, float)):
+                    column = judged.columns[judge]
+                    severest[column] = max(severest.get(column, 0), part["severity"])
             found = sum("quote" in part for _, part in parts)
             rows.add(to_json(listed.add(sample, transcript, found=found, flips=contradictions(judgements))))
             personas.setdefault(sample.persona.role or sample.cluster, data["persona"])

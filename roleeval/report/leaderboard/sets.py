@@ -102,7 +102,7 @@ def entries_data(row: RunResult, metrics: Sequence[str] | None = None) -> dict[s
 
 
 def _entry(entry: Entry) -> list[Any]:
-    """mean, low, high, n, missing, clusters, method, bounds, spread over seeds, statuses; the end is left out if empty."""
+    """mean, low, high, n, missing, clusters, method, bounds, spread of seeds, statuses; without an empty end."""
     spread = None if entry.spread is None else [entry.spread.sd, entry.spread.low, entry.spread.high]
     statuses = {status: count for status, count in entry.statuses.items() if status != "ok"}
     values: list[Any] = [
