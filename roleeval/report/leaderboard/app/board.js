@@ -11,10 +11,10 @@
     if (!entry || entry.mean === null || entry.mean === undefined) return el("span", { class: "none", title: words }, "–");
     const run = RE.index.runs[row.runs[0]];
     const half = entry.low === null || entry.low === undefined ? "" : `${RE.number(info, entry.low)} to ${RE.number(info, entry.high)}`;
-    return el("a", { class: "value", href: RE.link(["run", ...RE.runPath(run)], { metric, group }), title: words, "aria-label": words },
+    return el("a", { class: "value", href: RE.link(["run", ...RE.runPath(run)], { metric, group }), title: words },
       el("span", { class: standing === "best" ? "mean best" : "mean" }, RE.number(info, entry.mean), standing === "not separable" || standing === "too few clusters" ? el("span", { class: "near" }, "≈") : ""),
       el("small", { class: "line" }, half, entry.missing ? ` · ${entry.missing} missing` : ""),
-      RE.bar(entry, scale));
+      RE.bar(entry, scale), el("span", { class: "hide" }, words));
   };
   const standingClass = (set, metric, group) => (row) => {
     const standing = RE.standing(set, metric, group, set.rows.indexOf(row));
@@ -109,11 +109,14 @@
       const metric = RE.mainMetric(set);
       return set.groups.filter((group) => group.headline && (!query.language || group.languages.includes(query.language)) && set.rows.some((row) => RE.entry(set, row.entries, metric, group.name))).map((group) => ({ set, metric, group }));
     });
+    // A model is one row over all benchmarks; where a set has it several times, its rows have their full names.
     const models = new Map();
     for (const set of sets) {
       for (const row of set.rows) {
-        const key = `${row.family}\n${row.label}`;
-        if (!models.has(key)) models.set(key, { label: row.label, family: row.family, rows: new Map(), any: row });
+        const isAlone = set.rows.filter((other) => other.model === row.model && other.family === row.family).length === 1;
+        const label = isAlone ? row.model : row.label;
+        const key = `${row.family}\n${label}`;
+        if (!models.has(key)) models.set(key, { label, family: row.family, rows: new Map(), any: { ...row, label } });
         models.get(key).rows.set(set, row);
       }
     }

@@ -110,7 +110,7 @@
     const start = Math.max(0, items.findIndex((each) => each.id === query.at));
     const open = (item) => { location.hash = RE.link(["compare", key, item.id], { runs: `${a.key} ${b.key}` }); };
     const list = RE.list({
-      items, height: 58, label: "Samples by difference", start, onMove: look, onOpen: open,
+      items, height: 58, label: "List of samples by difference", start, onMove: look, onOpen: open,
       draw: (item) => [
         el("span", { class: "num" }, item.gap === null ? "–" : RE.signed(info, item.gap), el("small", { class: "line" }, `${RE.number(info, item.x)} · ${RE.number(info, item.y)}`)),
         el("span", { class: "what" }, el("a", { href: RE.link(["compare", key, item.id], { runs: `${a.key} ${b.key}` }), dir: "auto" }, item.question || item.id), el("small", { class: "line" }, item.role)),

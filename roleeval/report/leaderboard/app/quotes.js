@@ -5,6 +5,7 @@
   const { el } = RE;
   const MARKS = { "“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "「": '"', "」": '"', "『": '"', "』": '"', "‘": "'", "’": "'", "‚": "'" };
 
+  const PLAIN = /^[\x21-\x7e]$/;
   // A text without differences that a quotation may have (white space, marks, full-width forms, case), and for each of
   // its characters the place in the text.
   const even = (text) => {
@@ -22,7 +23,7 @@
         continue;
       }
       gap = false;
-      const same = MARKS[char] || char.normalize("NFKC").toLowerCase();
+      const same = PLAIN.test(char) ? char.toLowerCase() : MARKS[char] || char.normalize("NFKC").toLowerCase();
       for (const each of same) {
         out += each;
         places.push(at);
@@ -34,7 +35,11 @@
 
   // Pieces of a text that a quote is, as [start, end]; [] where it is not there. "..." leaves something out, and a quote
   // that was cut off counts by its beginning.
-  const locate = (quote, known) => {
+  const locate = (quote, text, evened) => {
+    const bare = quote.trim();
+    const exact = bare ? text.indexOf(bare) : -1;
+    if (exact >= 0) return [[exact, exact + bare.length]];
+    const known = evened();
     const whole = trimmed(quote);
     const tries = [[whole], quote.split(/\.{3,}|…/).map(trimmed).filter(Boolean), [whole.slice(0, Math.floor(whole.length * 0.8))]];
     for (const parts of tries) {
@@ -65,7 +70,7 @@
         if (part.quote) {
           const first = Number.isInteger(part.turn) && sample.turns[part.turn] ? [part.turn] : [];
           for (const number of [...first, ...judgedTurns.filter((each) => each !== part.turn)]) {
-            const spans = locate(part.quote, evenTurn(number));
+            const spans = locate(part.quote, sample.turns[number].text || "", () => evenTurn(number));
             if (spans.length) {
               finding.turnPlace = number;
               finding.spans = spans;
@@ -105,7 +110,7 @@
         else {
           const first = over[0].finding;
           pieces.push(el("mark", { class: classOf(first), data: { finding: String(first.number) }, tabindex: "0", role: "button",
-            "aria-label": `${piece.slice(0, 200)}: ${RE.findingTitle(first)}`, title: over.map(({ finding }) => RE.findingTitle(finding)).join("\n"),
+            title: over.map(({ finding }) => RE.findingTitle(finding)).join("\n"),
             on: { click: () => onMark(first), keydown: (event) => { if (event.key === "Enter") { event.stopPropagation(); onMark(first); } } } }, piece));
         }
       }

@@ -119,7 +119,7 @@
       RE.walk = { run: run.key, ids: items.map((index) => rows[index][place.id]) };
       head.textContent = `${RE.count(items.length, "sample", "samples")}${query.role ? ` of ${query.role}` : ""}. Keys: j and k move, Enter opens.`;
       const list = RE.list({
-        items, height: 62, label: "Samples", onOpen: open,
+        items, height: 62, label: "List of samples", onOpen: open,
         draw: (index) => {
           const row = rows[index];
           const status = found.odd[index] || (about.statuses[row[place.status]] !== "ok" ? about.statuses[row[place.status]] : "");
