@@ -41,6 +41,7 @@
     } else if (focused) focused();
     if (!Array.isArray(made) && made.after) made.after();
     for (const link of document.querySelectorAll("#nav a")) link.classList.toggle("here", path[0] !== undefined && path[1] === link.dataset.key);
+    if (mine === 1) performance.mark("usable");
     page.dataset.ready = String(mine);
     page.dataset.took = String(Math.round(performance.now() - started));
   };
