@@ -42,8 +42,8 @@ def _best(rows: Sequence[RunResult], metric: str, group: str, info: MetricInfo) 
         for number, row in enumerate(rows)
         if (entry := row.entries.get(metric, {}).get(group)) is not None and entry.mean is not None
     }
-    if len(means) < 2 or info.higher_is_better is None:
-        return None
+    if len(set(means.values())) < 2 or info.higher_is_better is None:
+        return None  # nothing is best where all are equal
     choose = max if info.higher_is_better else min
     return choose(means, key=lambda number: means[number])
 
@@ -63,9 +63,12 @@ def _compared(run_set: RunSet, frames: Sequence[MetricFrames], metric: str, grou
     tested = [number for number, found in differences.items() if found.p is not None]
     corrected = dict(zip(tested, holm([differences[number].p or 0.0 for number in tested]), strict=True))
     words = [""] * len(run_set.rows)
-    words[best] = "best"
+    for number, row in enumerate(run_set.rows):
+        entry = row.entries.get(metric, {}).get(group)
+        if entry is not None and entry.mean == reference.mean:
+            words[number] = "best"
     for number, found in differences.items():
-        words[number] = conclusion(found, corrected.get(number), len(tested))
+        words[number] = words[number] or conclusion(found, corrected.get(number), len(tested))
     return words
 
 

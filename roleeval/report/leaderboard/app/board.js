@@ -4,6 +4,7 @@
 (() => {
   const { el } = RE;
 
+  const SIGNS = { "not separable": "≈", "too few clusters": "?" };
   const valueCell = (set, row, place, metric, group, entry, scale) => {
     const info = set.info.get(metric);
     const standing = RE.standing(set, metric, group, place);
@@ -12,20 +13,20 @@
     const run = RE.index.runs[row.runs[0]];
     const half = entry.low === null || entry.low === undefined ? "" : `${RE.number(info, entry.low)} to ${RE.number(info, entry.high)}`;
     return el("a", { class: "value", href: RE.link(["run", ...RE.runPath(run)], { metric, group }), title: words },
-      el("span", { class: standing === "best" ? "mean best" : "mean" }, RE.number(info, entry.mean), standing === "not separable" || standing === "too few clusters" ? el("span", { class: "near" }, "≈") : ""),
-      el("small", { class: "line" }, half, entry.missing ? ` · ${entry.missing} missing` : ""),
+      el("span", { class: standing === "best" ? "mean best" : "mean" }, RE.number(info, entry.mean), standing in SIGNS ? el("span", { class: "near" }, SIGNS[standing]) : ""),
+      el("small", { class: "line" }, [half, entry.missing && `${entry.missing} missing`].filter(Boolean).join(" · ")),
       RE.bar(entry, scale), el("span", { class: "hide" }, words));
   };
   const standingClass = (set, metric, group) => (row) => {
     const standing = RE.standing(set, metric, group, set.rows.indexOf(row));
-    return standing === "best" ? "is-best" : standing === "not separable" || standing === "too few clusters" ? "is-near" : "";
+    return standing === "best" ? "is-best" : standing === "not separable" ? "is-near" : "";
   };
   const modelCell = (row) => {
     const run = RE.index.runs[row.runs[0]];
     return [el("a", { href: RE.link(["run", ...RE.runPath(run)]) }, row.label), el("small", { class: "line" }, [row.family, row.runs.length > 1 && `${row.runs.length} seeds`].filter(Boolean).join(", "))];
   };
 
-  const NEAR = () => el("p", { class: "key" }, el("span", { class: "swatch is-best" }), " best ", el("span", { class: "swatch is-near" }), " ≈ not separable from the best: the paired test over the same samples, Holm-corrected, finds no difference, or cannot with so few clusters. Lines are 95 % intervals.");
+  const NEAR = () => el("p", { class: "key" }, el("span", { class: "swatch is-best" }), " best ", el("span", { class: "swatch is-near" }), " ≈ not separable from the best (paired test over the same samples, Holm-corrected) · ? too few clusters for that test to tell anything · lines are 95 % intervals");
 
   RE.boardPage = async (key, query) => {
     const set = RE.setOf(key);
@@ -105,10 +106,13 @@
     const sets = RE.index.sets;
     const families = [...new Set(sets.flatMap((set) => set.rows.map((row) => row.family)))].sort();
     const languages = [...new Set(sets.flatMap((set) => set.groups.flatMap((group) => group.languages)))].sort();
-    const cells = sets.flatMap((set) => {
-      const metric = RE.mainMetric(set);
-      return set.groups.filter((group) => group.headline && (!query.language || group.languages.includes(query.language)) && set.rows.some((row) => RE.entry(set, row.entries, metric, group.name))).map((group) => ({ set, metric, group }));
-    });
+    // Of each headline group the metric that represents the benchmark, and the one that represents its judge.
+    const cells = sets.flatMap((set) => set.groups.filter((group) => group.headline && (!query.language || group.languages.includes(query.language))).flatMap((group) => {
+      const usable = set.headline.filter((name) => set.info.get(name).higher_is_better !== null && set.rows.some((row) => RE.entry(set, row.entries, name, group.name)));
+      const primary = usable.filter((name) => set.info.get(name).primary);
+      const chosen = [primary.find((name) => !set.info.get(name).judged), primary.find((name) => set.info.get(name).judged)].filter(Boolean);
+      return (chosen.length ? chosen : usable.slice(0, 1)).map((metric) => ({ set, metric, group }));
+    }));
     // A model is one row over all benchmarks; where a set has it several times, its rows have their full names.
     const models = new Map();
     for (const set of sets) {
@@ -129,7 +133,7 @@
         const info = cell.set.info.get(cell.metric);
         const scale = RE.scaleOf(rows.map((model) => entryOf(model, cell)));
         return {
-          key: `${cell.set.key}/${cell.group.name}`, numeric: true, lower: info.higher_is_better === false,
+          key: `${cell.set.key}/${cell.group.name}/${cell.metric}`, numeric: true, lower: info.higher_is_better === false,
           head: [el("span", { class: "line" }, cell.set.title), el("small", { class: "line" }, `${RE.groupLabel(cell.set, cell.group.name)} · ${RE.metricLabel(cell.set, cell.metric)} ${RE.arrow(info)}`)],
           title: info.recipe,
           value: (model) => (entryOf(model, cell) || {}).mean,

@@ -103,14 +103,14 @@
       timer = setTimeout(async () => {
         const both = await Promise.all([sampleOf(a, item.id), sampleOf(b, item.id)]);
         if (wanted !== item.id) return;
-        RE.replace(preview, el("h2", {}, item.role, el("span", { class: "label" }, item.id), el("a", { class: "anchor", href: RE.link(["compare", key, item.id], { runs: `${a.key} ${b.key}` }) }, "open")), RE.sideBySide(set, both));
+        RE.replace(preview, el("h2", {}, item.role, el("span", { class: "label" }, item.id), el("a", { class: "label", href: RE.link(["compare", key, item.id], { runs: `${a.key} ${b.key}` }) }, "open")), RE.sideBySide(set, both));
       }, 30);
       RE.here({ at: item.id }, { replace: true });
     };
     const start = Math.max(0, items.findIndex((each) => each.id === query.at));
     const open = (item) => { location.hash = RE.link(["compare", key, item.id], { runs: `${a.key} ${b.key}` }); };
     const list = RE.list({
-      items, height: 58, label: "List of samples by difference", start, onMove: look, onOpen: open,
+      items, height: 58, name: "gaps", label: "List of samples by difference", start, onMove: look, onOpen: open,
       draw: (item) => [
         el("span", { class: "num" }, item.gap === null ? "–" : RE.signed(info, item.gap), el("small", { class: "line" }, `${RE.number(info, item.x)} · ${RE.number(info, item.y)}`)),
         el("span", { class: "what" }, el("a", { href: RE.link(["compare", key, item.id], { runs: `${a.key} ${b.key}` }), dir: "auto" }, item.question || item.id), el("small", { class: "line" }, item.role)),

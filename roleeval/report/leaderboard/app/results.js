@@ -90,7 +90,10 @@
     if (!group) return name;
     const spoken = group.languages.map((language) => LANGUAGES[language] || language);
     const words = group.parts.length ? ` (mean of ${group.parts.length})` : "";
-    return `${name.replace(/_/g, " ")}${words}${spoken.length === 1 ? `, ${spoken[0]}` : ""}`;
+    // The language, where the set has several and the name does not begin with it ("zh_general", "eng/AVG").
+    const several = new Set(set.groups.flatMap((each) => each.languages)).size > 1;
+    const isSaid = group.languages.some((language) => name.startsWith(language));
+    return `${name.replace(/_/g, " ")}${words}${several && spoken.length === 1 && !isSaid ? `, ${spoken[0]}` : ""}`;
   };
   RE.languageName = (language) => LANGUAGES[language] || language;
 

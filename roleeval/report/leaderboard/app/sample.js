@@ -4,6 +4,8 @@
 (() => {
   const { el } = RE;
 
+  const WIDE = matchMedia("(min-width: 64rem)");
+
   RE.samplePage = async ([benchmark, model, name, ...rest], query) => {
     const id = rest.join("/");
     const run = RE.runOf(benchmark, model, name);
@@ -24,9 +26,15 @@
       const marks = talk.node.querySelectorAll(`mark[data-finding="${finding.number}"]`);
       marks.forEach((node) => node.classList.add("is-current"));
       const card = document.getElementById(`finding-${finding.number}`);
+      document.querySelectorAll(".in-place").forEach((node) => node.remove());
       if (card) card.classList.add("is-current");
       if (scroll && marks[0]) marks[0].scrollIntoView({ block: "center" });
-      if (card) card.scrollIntoView({ block: "nearest" });
+      // Next to the text there is room for the card; on a narrow screen it comes below the turn.
+      if (WIDE.matches) {
+        if (card) card.scrollIntoView({ block: "nearest" });
+      } else if (marks.length) {
+        marks[marks.length - 1].closest("article").append(el("div", { class: "in-place" }, findingCard(finding, { classOf })));
+      }
       if (remember) RE.here({ find: finding.number, turn: "" }, { replace: true });
     };
     const talk = RE.conversation(sample, { findings, onMark: (finding) => show(finding, { scroll: false }), classOf, linkOf: (turn) => RE.link(here, { turn }) });
@@ -101,19 +109,19 @@
         return el("div", { class: "judge" }, el("h3", { title: judge }, RE.judgeName(judge)),
           failed.length > 0 && el("p", { class: "warn" }, `${RE.count(failed.length, "question", "questions")} of ${some.length} without a usable verdict, so the value is missing: ${[...new Set(failed.map((each) => each.reason || "no reply"))].join("; ")}`),
           mine.length === 0 && failed.length < some.length && el("p", { class: "label" }, "The judge named no error."),
-          mine.map((finding) => card(finding, { show, classOf })),
+          mine.map((finding) => findingCard(finding, { show, classOf, id: `finding-${finding.number}` })),
           RE.fold(`${RE.count(some.length, "question", "questions")} with all attempts`, () => some.map(question)));
       }));
   };
 
-  const card = (finding, { show, classOf }) =>
-    el("div", { class: `finding ${finding.quote ? classOf(finding) : "note"}`, id: `finding-${finding.number}` },
+  const findingCard = (finding, { show, classOf, id }) =>
+    el("div", { class: `finding ${finding.quote ? classOf(finding) : "note"}`, id },
       el("p", { class: "what" }, RE.findingTitle(finding), finding.repeat > 0 && el("span", { class: "label" }, `repeat ${finding.repeat}`)),
       finding.quote && el("blockquote", { dir: "auto" }, finding.quote.slice(0, 600)),
       finding.why && el("p", { class: "why", dir: "auto" }, finding.why),
       finding.quote && (finding.turnPlace === null
         ? el("p", { class: "label" }, "These words are not in the text as it is shown here.")
-        : RE.button(`Show in turn ${finding.turnPlace}`, () => show(finding))));
+        : show && RE.button(`Show in turn ${finding.turnPlace}`, () => show(finding))));
 
   const question = (judgement) =>
     el("div", { class: "question" },

@@ -42,7 +42,7 @@
         el("span", { class: "speaker" }, label || turn.speaker || (own ? "Answer" : part || "…")),
         part && el("span", { class: "label" }, part),
         link && el("a", { class: "anchor", href: link, "aria-label": `Link to turn ${place}` }, `#${place}`)),
-      turn.thoughts && RE.fold(`Thoughts (${RE.count(turn.thoughts.length, "character", "characters")}; no one hears them, no metric sees them)`, () => RE.marked(turn.thoughts, [])),
+      turn.thoughts && RE.fold(el("span", { title: "No one in the conversation hears them, and no metric sees them." }, `Thoughts (${RE.count(turn.thoughts.length, "character", "characters")})`), () => RE.marked(turn.thoughts, [])),
       body,
       facts.length > 0 && el("p", { class: "facts" }, facts.join(" · ")),
       !quiet && el("div", { class: "folds" }, sent(turn),

@@ -48,8 +48,8 @@
           "aria-sort": isChosen ? (direction === "asc" ? "ascending" : "descending") : undefined,
         },
         column.value && onSort
-          ? el("button", { type: "button", title: column.title, on: { click: () => onSort(`${column.key}:${next}`) } }, column.head,
-              el("span", { class: "order", "aria-hidden": "true" }, isChosen ? (direction === "asc" ? " ▲" : " ▼") : ""))
+          ? el("button", { type: "button", title: column.title, on: { click: () => onSort(`${column.key}:${next}`) } },
+              el("span", { class: "order", "aria-hidden": "true" }, isChosen ? (direction === "asc" ? "▲ " : "▼ ") : ""), column.head)
           : el("span", { title: column.title }, column.head),
       );
     });
@@ -92,9 +92,9 @@
   RE.button = (text, click, title, name) => el("button", { type: "button", class: name || "plain", title, on: { click } }, text);
 
   // A list of any length: only rows in sight are elements. `draw(item, place)` makes a row's contents; all have one height.
-  RE.list = ({ items, height, draw, label, onOpen, onMove, start = 0 }) => {
+  RE.list = ({ items, height, draw, label, onOpen, onMove, start = 0, name = "" }) => {
     const space = el("div", { class: "space" });
-    const box = el("div", { class: "list", tabindex: "0", role: "region", "aria-label": label }, space);
+    const box = el("div", { class: `list ${name}`, tabindex: "0", role: "region", "aria-label": label }, space);
     let current = Math.min(start, Math.max(items.length - 1, 0));
     let drawn = [-1, -1];
     const paint = (force) => {
