@@ -97,7 +97,7 @@
       Object.keys(set.judges).length > 0 && el("ul", { class: "notes" }, Object.entries(set.judges).map(([name, words]) => el("li", {}, el("b", {}, name.replace(/^judge\//, "")), `: ${words}`))),
       set.ratings.length > 0 && [el("h2", {}, "Ratings by comparison"), set.ratings.map((each) => [el("h3", {}, each.title), el("p", { class: "lead" }, each.caption), RE.plainTable(each), el("ul", { class: "notes" }, each.notes.map((note) => el("li", {}, note)))])],
       set.published.length > 0 && el("section", { class: "published" }, el("h2", {}, "Reported elsewhere, not measured here"),
-        set.published.map((each) => RE.fold(each.title, () => [el("p", { class: "lead" }, each.caption), RE.plainTable(each), el("ul", { class: "notes" }, each.notes.map((note) => el("li", {}, note)))], set.published.length === 1))),
+        set.published.map((each) => RE.fold(each.title.replace(/^Reported elsewhere: /, ""), () => [el("p", { class: "lead" }, each.caption), RE.plainTable(each), el("ul", { class: "notes" }, each.notes.map((note) => el("li", {}, note)))], set.published.length === 1))),
       RE.fold("How this was measured", () => el("p", {}, set.caption)),
     ];
   };

@@ -2,7 +2,7 @@
 "use strict";
 
 (() => {
-  const DECIMALS = { words: 1, characters: 1, points: 2, count: 2, rank: 2 };
+  const DECIMALS = { words: 1, characters: 1, points: 2, count: 2, rank: 2, rate: 2 };
   const LANGUAGES = { en: "English", zh: "Chinese" };
   // Why a value is missing, or why it is what it is; the statuses of roleeval.types.
   RE.STATUSES = {

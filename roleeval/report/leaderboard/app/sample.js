@@ -108,7 +108,7 @@
         const failed = some.filter((each) => each.status);
         return el("div", { class: "judge" }, el("h3", { title: judge }, RE.judgeName(judge)),
           failed.length > 0 && el("p", { class: "warn" }, `${RE.count(failed.length, "question", "questions")} of ${some.length} without a usable verdict, so the value is missing: ${[...new Set(failed.map((each) => each.reason || "no reply"))].join("; ")}`),
-          mine.length === 0 && failed.length < some.length && el("p", { class: "label" }, "The judge named no error."),
+          mine.length === 0 && failed.length < some.length && plainVerdicts(some),
           mine.map((finding) => findingCard(finding, { show, classOf, id: `finding-${finding.number}` })),
           RE.fold(`${RE.count(some.length, "question", "questions")} with all attempts`, () => some.map(question)));
       }));
@@ -122,6 +122,13 @@
       finding.quote && (finding.turnPlace === null
         ? el("p", { class: "label" }, "These words are not in the text as it is shown here.")
         : show && RE.button(`Show in turn ${finding.turnPlace}`, () => show(finding))));
+
+  // Verdicts that quote nothing: what they say in a line each, or that no error was named.
+  const plainVerdicts = (some) => {
+    const told = some.map((judgement) => [judgement, Object.entries(judgement.rest || {}).filter(([, value]) => typeof value === "string")]).filter(([, rest]) => rest.length);
+    if (!told.length) return el("p", { class: "label" }, "The judge named no error.");
+    return el("ul", { class: "notes" }, told.map(([judgement, rest]) => el("li", { dir: "auto" }, judgement.item ? `${judgement.item.replaceAll("|", " or ")}: ` : "", rest.map(([key, value]) => `${key.replace(/_/g, " ")} ${value}`).join(", "))));
+  };
 
   const question = (judgement) =>
     el("div", { class: "question" },
