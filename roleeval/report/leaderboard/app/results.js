@@ -156,12 +156,14 @@
     const { shard, place } = RE.piece(about.values, number);
     return (await RE.load(`${run.folder}/v${shard}`))[place];
   };
-  // One value for each sample: of a metric, in a group; null where it has none. An average takes the parts it is of.
+  // One value for each sample: of a metric, in a group; null where it has none. Where a group is an average of several
+  // protocols of one split, a sample's value is the mean of its values.
   RE.values = async (run, set, metric, groupName) => {
     const { about, rows, place } = await RE.samples(run);
     const group = set.groups.find((each) => each.name === groupName);
     const parts = group ? (group.parts.length ? group.parts : [group.name]) : about.splits;
-    const found = { values: new Array(rows.length).fill(null), odd: {}, inGroup: new Array(rows.length).fill(false) };
+    const found = { values: new Array(rows.length).fill(null), counts: new Uint8Array(rows.length), odd: {}, inGroup: new Array(rows.length).fill(false) };
+    const read = new Set();
     for (const part of parts) {
       const split = about.splits.filter((name) => part === name || part.startsWith(`${name}/`)).sort((a, b) => b.length - a.length)[0];
       if (split === undefined) continue;
@@ -169,12 +171,18 @@
       const protocol = part.slice(split.length + 1);
       let number = about.columns.findIndex(([name, other]) => name === metric && other === protocol);
       if (number < 0) number = about.columns.findIndex(([name, other]) => name === metric && other === "");
-      const column = number < 0 ? null : await RE.column(run, number);
+      const isRead = read.has(`${code} ${number}`); // a metric without references has one value for all protocols
+      read.add(`${code} ${number}`);
+      const column = number < 0 || isRead ? null : await RE.column(run, number);
       rows.forEach((row, index) => {
         if (row[place.split] !== code) return;
         found.inGroup[index] = true;
         if (!column) return;
-        if (found.values[index] === null) found.values[index] = column.values[index];
+        const value = column.values[index];
+        if (value !== null) {
+          found.counts[index] += 1;
+          found.values[index] = found.values[index] === null ? value : found.values[index] + (value - found.values[index]) / found.counts[index];
+        }
         if (column.odd[index]) found.odd[index] = column.odd[index];
       });
     }

@@ -32,7 +32,7 @@
         row.runs.length > 1 && RE.select({ label: "Seed", value: run.key, options: row.runs.map((number) => [RE.index.runs[number].key, String(RE.index.runs[number].seed)]), onChange: (value) => {
           location.hash = RE.link(["run", ...RE.runPath(RE.index.runs.find((each) => each.key === value))], query);
         } })),
-      metric && el("p", { class: "lead" }, el("b", {}, RE.metricLabel(set, metric)), `: ${RE.entryWords(set, info, RE.entry(set, entries, metric, group))}. `, info.recipe, RE.better(info) ? ` ${RE.better(info).replace(/^./, (c) => c.toUpperCase())}.` : ""),
+      metric && el("p", { class: "lead" }, el("b", {}, RE.metricLabel(set, metric)), row.runs.length > 1 ? `, mean over ${row.runs.length} seeds` : "", `: ${RE.entryWords(set, info, RE.entry(set, entries, metric, group))}. `, info.recipe, RE.better(info) ? ` ${RE.better(info).replace(/^./, (c) => c.toUpperCase())}.` : ""),
       el("div", { class: "columns" },
         el("div", { class: "wide" }, sampleList(run, set, { about, rows, place, found, info, metric, group, query })),
         el("div", { class: "side" }, !query.role && roleTable(run, set, { about, rows, place, found, info, metric, group }))),
