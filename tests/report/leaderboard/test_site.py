@@ -7,11 +7,15 @@ from typing import Any
 
 import pytest
 import site_results as made
+from judge_stubs import scripted
+from judged import configured, execute, winner
 from site_texts import HOSTILE
 from typer.testing import CliRunner
 
 from roleeval.cli.main import app
+from roleeval.engines import ModelSource
 from roleeval.errors import ResultError
+from roleeval.judging import PairwiseJudge
 from roleeval.report.leaderboard import Site, build_site
 from roleeval.report.leaderboard.judged import contradictions, verdict_parts
 from roleeval.report.leaderboard.shards import Pieces, ShardWriter, to_json
@@ -148,6 +152,23 @@ def test_seeds_are_one_row_with_a_run_each(tmp_path: Path) -> None:
     site = build_site([tmp_path / "results"], tmp_path / "site").page.parent
     (found,) = loaded(site, "index")["sets"]
     assert [len(row["runs"]) for row in found["rows"]] == [2]
+
+
+def test_comparisons_have_ratings_winners_and_contradictions(tmp_path: Path) -> None:
+    always_first = scripted("site pairs", lambda request: winner("A", "tie", why="It comes first."))
+    for model in ("m0", "m1"):
+        judge = PairwiseJudge(engine=always_first, source=ModelSource("judge"))
+        execute(configured(tmp_path / "results", judge, model=model, limit=2))
+    site = build_site([tmp_path / "results"], tmp_path / "site").page.parent
+    index = loaded(site, "index")
+    rated = [each for found in index["sets"] for each in found["ratings"]]
+    assert rated
+    last = next(number for number, run in enumerate(index["runs"]) if run["run"].startswith("m1/"))
+    about = loaded(site, f"r{last}/run")
+    flips = [row[about["listColumns"].index("flips")] for row in loaded(site, f"r{last}/list0")]
+    assert all(count == 1 for count in flips)  # style: the judge names whoever comes first
+    parts = texts(site, f"r{last}")[0]["judgements"][0]["parts"]
+    assert {"about": "style", "why": "It comes first.", "winner": "A"} in parts
 
 
 def test_parts_of_verdicts_of_every_judge() -> None:

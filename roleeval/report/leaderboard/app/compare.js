@@ -23,7 +23,7 @@
         if (!turns[which]) return el("div", { class: "cell" }, el("p", { class: "nothing" }, "(the conversation had ended)"));
         const place = spoken[which][number];
         const { sample, about, run } = all[which];
-        return el("div", { class: "cell" }, RE.turn(sample, place, {
+        return el("div", { class: "cell" }, !same && el("p", { class: "who" }, RE.runLabel(run)), RE.turn(sample, place, {
           marks: found[which].filter((finding) => finding.turnPlace === place), quiet: true,
           classOf: (finding) => RE.severityClass(finding, about.severest[finding.judge] || 1),
           onMark: (finding) => { location.hash = RE.link(["sample", ...RE.runPath(run), sample.id], { find: finding.number }); },

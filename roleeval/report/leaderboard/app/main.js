@@ -97,10 +97,12 @@
     }
   });
 
-  addEventListener("hashchange", () => {
-    if (location.hash === "#page") return page.focus();
-    return draw();
+  // The address names a view, so the link to the content does not change it.
+  document.querySelector(".skip").addEventListener("click", (event) => {
+    event.preventDefault();
+    page.focus();
   });
+  addEventListener("hashchange", draw);
   RE.open().then(() => {
     RE.replace(document.getElementById("nav"), RE.index.sets.map((set) => el("a", { href: RE.link(["board", set.key]), data: { key: set.key } }, set.title)));
     return draw();

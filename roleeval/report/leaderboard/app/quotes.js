@@ -66,7 +66,7 @@
     };
     for (const [place, judgement] of (sample.judgements || []).entries()) {
       for (const part of judgement.parts || []) {
-        const finding = { ...part, judge: about.judges[judgement.judge], judgement: place, item: judgement.item, repeat: judgement.repeat || 0, turnPlace: null, spans: [] };
+        const finding = { ...part, judge: about.judges[judgement.judge], judgement: place, item: judgement.item, repeat: judgement.repeat || 0, slots: judgement.slots || [], turnPlace: null, spans: [] };
         if (part.quote) {
           const first = Number.isInteger(part.turn) && sample.turns[part.turn] ? [part.turn] : [];
           for (const number of [...first, ...judgedTurns.filter((each) => each !== part.turn)]) {
@@ -124,13 +124,18 @@
     draw(Math.max(LIMIT, ...marks.map(({ span }) => span[1] + 2000)));
     return box;
   };
+  // Which run a judge's letter stands for: "A" is the first that was shown.
+  const slotName = (finding, letter) => {
+    const run = finding.slots["ABCDEFGHIJKLMNOPQRSTUVWXYZ".indexOf(letter)];
+    return run ? `${run} (shown as ${letter})` : letter;
+  };
   RE.findingTitle = (finding) => {
     const what = [finding.kind || finding.about, finding.dimension && finding.dimension !== finding.kind && `(${finding.dimension})`].filter(Boolean).join(" ").replace(/_/g, " ");
     const words = [what || RE.judgeName(finding.judge)];
     if (finding.severity !== undefined) words.push(`severity ${finding.severity}`);
     if (finding.score !== undefined) words.push(`score ${finding.score}`);
-    if (finding.winner !== undefined) words.push(`winner ${finding.winner}`);
-    if (finding.ranking) words.push(`order ${finding.ranking.join(" > ")}`);
+    if (finding.winner !== undefined) words.push(finding.winner === "tie" ? "a tie" : `winner ${slotName(finding, finding.winner)}`);
+    if (finding.ranking) words.push(`order ${finding.ranking.map((letter) => slotName(finding, letter)).join(" > ")}`);
     return words.join(", ");
   };
 })();
