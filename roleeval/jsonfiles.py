@@ -60,3 +60,11 @@ def parse_json(content: bytes, *, check_halves: bool = True) -> Any:
     except RecursionError as error:
         raise ValueError("not valid JSON (nested too deeply)") from error
     return value
+
+
+def is_text(value: str) -> bool:
+    """Whether a string can be written as UTF-8: half of a surrogate pair cannot."""
+    try:
+        return value.isascii() or bool(value.encode())
+    except UnicodeEncodeError:
+        return False

@@ -96,10 +96,6 @@ def _commands(arguments: list[str]) -> list[list[str]]:
 
 def _all(commands: list[list[str]], here: Invocation) -> int:
     for command in commands:
-        if "judge=null" in command and any(argument.startswith("experiment=") for argument in command):
-            # Hydra would print a traceback
-            say("roleeval: judge=null: cannot remove an experiment's judge; skip judging with stages=[generate,score]")
-            return 2
         if len(commands) > 1 and not _foreseen(command):
             return 2
     for command in commands:

@@ -5,7 +5,8 @@
     benchmark.splits=[a=1,b]               benchmark.splits=['a=1',b]
     model.adapters_map={福尔摩斯: /a}      model.adapters_map='{福尔摩斯: /a}', read by the family
 
-An argument that Hydra can read stays as it is.
+An argument that Hydra can read stays as it is. `judge=null` and `experiment=null`, which Hydra refuses, are left out
+(none is the default), and `metrics=null` is `~metrics`.
 """
 
 import re
@@ -18,6 +19,8 @@ from roleeval.errors import ConfigError
 
 _SWEEPS = ("-m", "--multirun")
 _FOLDERS = ("--config-dir", "-cd", "--config-path", "-cp")  # a path follows
+_NONE = {"judge=null": (), "experiment=null": (), "metrics=null": ("~metrics",)}
+_NEEDED = ("benchmark=null", "model=null", "engine=null")
 _KEY = re.compile(r"[+~]*[^=\s'\"{}\[\]]+")
 
 
@@ -25,11 +28,22 @@ def quoted(arguments: Sequence[str]) -> list[str]:
     """The arguments of one command, as Hydra can read them.
 
     Raises:
-        ConfigError: a comma stands where no sweep was asked for, or a key holds what no key can; says what to write.
+        ConfigError: a comma stands where no sweep was asked for, a key holds what no key can, or a part that a run
+            needs is null; says what to write.
     """
     sweeps = any(argument in _SWEEPS or argument.startswith("hydra.mode=") for argument in arguments)
-    found = []
+    found: list[str] = []
+    chosen = any(argument.startswith("experiment=") and argument != "experiment=null" for argument in arguments)
     for before, argument in pairwise(("", *arguments)):
+        if argument in _NEEDED:
+            raise ConfigError(f"{argument}: a run needs a {argument.partition('=')[0]}; give a name or leave this out")
+        if argument in _NONE:
+            if argument == "judge=null" and chosen:
+                raise ConfigError(
+                    "judge=null: cannot remove an experiment's judge; skip judging with stages=[generate,score]"
+                )
+            found += _NONE[argument]
+            continue
         found.append(argument if before in _FOLDERS else _readable(argument, sweeps=sweeps))
     return found
 

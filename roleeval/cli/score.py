@@ -62,6 +62,9 @@ def _warnings(coverage: "Coverage") -> list[str]:
         "without a reference differ from a reference only in white space; keys must match exactly": (
             coverage.differ_in_white_space
         ),
+        "without a reference differ from a reference only in letter case or Unicode form; keys must match exactly": (
+            coverage.differ_in_form
+        ),
     }
     warnings = [f"warning: {count} predictions {what}" for what, count in found.items() if count]
     if count := coverage.unmatched_references:

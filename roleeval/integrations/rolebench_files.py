@@ -13,7 +13,7 @@ from typing import Any
 from roleeval.benchmarks.rolebench.data import Row, read_rows
 from roleeval.errors import DataError
 from roleeval.metrics import CorpusMetric, Metric, MetricInfo, default_metrics, has_words, infos_of
-from roleeval.models import parse_plain
+from roleeval.models import nfc, parse_plain
 from roleeval.models.marks import AUTO, checked_marks, split_reasoning
 from roleeval.results import ScoreBook, summarise
 from roleeval.types import Language, Persona, Sample, Status, Transcript, Turn
@@ -35,6 +35,7 @@ class Coverage:
         unmatched_references: keys without a prediction; their values are missing.
         unmatched_predictions: keys without a reference.
         differ_in_white_space: unmatched predictions that a reference equals but for white space, wherever it stands.
+        differ_in_form: further ones that a reference equals but for white space, letter case and Unicode form.
         wordless_references: matched keys whose references hold no letter and no digit; what compares with references
             is missing there.
         repeated_references: reference rows whose key came before; their references are united with the first row's.
@@ -53,6 +54,7 @@ class Coverage:
     unmatched_references: int
     unmatched_predictions: int
     differ_in_white_space: int
+    differ_in_form: int
     wordless_references: int
     repeated_references: int
     repeated_predictions: int
@@ -122,8 +124,12 @@ def score_rolebench(
     no_reference = [key for key in predicted if key not in united]
     loose = {_without_white_space(key) for key in united}
     nearly = sum(_without_white_space(key) in loose for key in no_reference)
+    forms = {_without_form(key) for key in united}
+    alike = sum(_without_form(key) in forms for key in no_reference)
     if not matched:
         hint = f"; {nearly} would match without white space, which belongs to the key" if nearly else ""
+        if alike > nearly:
+            hint += f"; {alike - nearly} would match in another letter case or Unicode form, which must be equal too"
         raise DataError(
             f"{predictions}: none of its (role, question) pairs is in {references}{hint}; are both files of the same"
             " split?"
@@ -137,6 +143,7 @@ def score_rolebench(
         unmatched_references=len(no_prediction),
         unmatched_predictions=len(no_reference),
         differ_in_white_space=nearly,
+        differ_in_form=alike - nearly,
         wordless_references=sum(not any(map(has_words, united[key])) for key in matched),
         repeated_references=repeated_references,
         repeated_predictions=repeated_predictions,
@@ -159,6 +166,11 @@ def score_rolebench(
 
 def _without_white_space(key: Key) -> Key:
     role, question = ("".join(text.split()) for text in key)
+    return role, question
+
+
+def _without_form(key: Key) -> Key:
+    role, question = (nfc(text).casefold() for text in _without_white_space(key))
     return role, question
 
 

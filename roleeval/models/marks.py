@@ -38,7 +38,6 @@ _CHANNEL = re.compile(r"<\|channel\|>\s*(\w+)[^<]*<\|message\|>|<\|(?:end|return
 # The same without special tokens, which engines leave out of texts.
 _BARE = re.compile(r"\A\s*analysis(?=[^\s:,;.!?])(?P<thought>.*?)assistant(?:commentary.*?assistant)?final", re.DOTALL)
 _BARE_CUT = re.compile(r"\A\s*analysis(?=[A-Z])")
-_BEGIN_MARKS = ("<", "[", "◁")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +96,14 @@ def split_reasoning(text: str, marks: str = AUTO) -> Split:
 
 
 def _may_have_marks(text: str) -> bool:
-    """Quickly, without looking for each: most texts have none."""
-    return any(sign in text for sign in _BEGIN_MARKS) or text.lstrip().startswith("analysis")
+    """Quickly, by what every mark begins with: most texts have none."""
+    return "<" in text or "[" in text or "◁" in text or text.lstrip().startswith("analysis")
 
 
 def opens_nothing(text: str, marks: str = AUTO) -> bool:
     """Whether a text closes reasoning that it does not open: its template, which is not seen here, opens it."""
+    if marks == AUTO and not _may_have_marks(text):
+        return False
     names = [name for name in (_PAIRS if marks == AUTO else (marks,)) if name not in (NONE, HARMONY)]
     first = [next(_pair(name).finditer(text), None) for name in names]
     return any(found is not None and found.lastgroup == "close" for found in first)

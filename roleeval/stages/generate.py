@@ -214,7 +214,7 @@ async def _episodes(config: RunConfig, actor: Actor, foresight: Foresight, finis
 
 def _told_apart(samples: Iterable[Sample]) -> Iterator[Sample]:
     """The same samples; refuses those that result files could not tell apart."""
-    ids: set[str] = set()
+    ids, splits = set[str](), set[str]()
     first, later = 0, set[int]()  # every index below `first` was there, and some above
     for sample in samples:
         if sample.id in ids or 0 <= sample.index < first or sample.index in later:
@@ -222,11 +222,15 @@ def _told_apart(samples: Iterable[Sample]) -> Iterator[Sample]:
                 f"benchmark: the sample {sample.id!r} has the same id or index ({sample.index}) as another one; samples"
                 " need unique ids and the indices 0, 1, ..."
             )
-        if {"/", "+"} & set(sample.split):
+        if sample.split not in splits and {"/", "+"} & set(sample.split):
             raise ConfigError(f"benchmark: {sample.split!r} is not a valid name of a split; use a name without / and +")
+        splits.add(sample.split)
         ids.add(sample.id)
-        later.add(sample.index)
-        while first in later:
+        if sample.index == first:
+            first += 1
+        else:
+            later.add(sample.index)
+        while later and first in later:
             later.remove(first)
             first += 1
         yield sample

@@ -33,11 +33,13 @@ class ReasoningSeen:
         for turn in transcript.turns:
             if turn.part != MODEL or not turn.raw or turn.logprob is not None:
                 continue
-            found = split_reasoning(turn.raw).found
             self.answers += 1
-            self.marks.update(found)
-            self.unopened += opens_nothing(turn.raw)
-            self.cut_without_marks += turn.finish_reason == "length" and not (found or turn.thoughts)
+            found = split_reasoning(turn.raw).found
+            if found:
+                self.marks.update(found)
+                self.unopened += opens_nothing(turn.raw)
+            elif turn.finish_reason == "length" and not turn.thoughts:
+                self.cut_without_marks += 1
 
     def facts(self) -> Mapping[str, Mapping[str, int]]:
         """For the manifest; nothing where all is plain."""

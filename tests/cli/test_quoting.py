@@ -47,11 +47,21 @@ def test_no_name_is_refused_or_changed(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "argument", ["limit=3", "judge=null", "a=[1,2]", "a={b: c}", "a='x=y'", "~judge", "+x@y.z=w", "a="]
+    "argument", ["limit=3", "judge=gca", "a=[1,2]", "a={b: c}", "a='x=y'", "~judge", "+x@y.z=w", "a="]
 )
 def test_what_hydra_reads_stays_as_it_is(argument: str) -> None:
     assert quoted([argument]) == [argument]
     assert quoted(["--config-dir", "/模/a=b", argument]) == ["--config-dir", "/模/a=b", argument]
+
+
+def test_none_of_a_part_is_what_hydra_cannot_say() -> None:
+    assert quoted(["judge=null", "limit=3", "experiment=null"]) == ["limit=3"]
+    assert quoted(["-m", "metrics=null", "model=a,b"]) == ["-m", "~metrics", "model=a,b"]
+    for part in ("benchmark", "model", "engine"):
+        with pytest.raises(ConfigError, match=f"{part}=null: a run needs a {part}"):
+            quoted([f"{part}=null"])
+    with pytest.raises(ConfigError, match="an experiment's judge"):
+        quoted(["judge=null", "experiment=zoo_scenes"])
 
 
 def test_sweeps_and_lists_are_quoted_part_by_part() -> None:

@@ -238,3 +238,13 @@ def test_references_without_a_word_are_missing_and_not_zero(write: Write, refere
     assert "the references of 2 predictions hold no letter and no digit" in done.stderr
     nothing = invoke(write("r", row("A", "q", reference)), write("p", row("A", "q", "one")), "--json")
     assert json.loads(nothing.stdout)["metrics"][F1]["mean"] is None
+
+
+def test_another_letter_case_or_unicode_form_is_counted_and_told(write: Write) -> None:
+    """File systems and editors change both, and nothing on the screen shows the second."""
+    references = write("r", row("A", "q", "one"), row("Zoe\u0308", "who?", "x"))
+    coverage = quick(references, write("p", row("A", "q", "one"), row("zo\u00eb", "who?", "x"))).coverage
+    assert (coverage.differ_in_form, coverage.differ_in_white_space, coverage.unmatched_predictions) == (1, 0, 1)
+    done = invoke(references, write("none", row("zo\u00eb", "who?", "x")))
+    assert done.exit_code != 0
+    assert "1 would match in another letter case or Unicode form" in done.stderr

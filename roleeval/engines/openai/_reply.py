@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from roleeval.jsonfiles import parse_json
+from roleeval.jsonfiles import is_text, parse_json
 from roleeval.plain import plain
 from roleeval.types import Completion, FinishReason, Request
 
@@ -72,15 +72,22 @@ def read_reply(content: bytes, request: Request) -> ServerReply:
         FilteredError: it says nothing but that a filter held the answer back.
     """
     try:
-        data = parse_json(content.removeprefix(codecs.BOM_UTF8))
+        # halves are looked for where they matter: in the answer, not in a server's other words
+        data = parse_json(content.removeprefix(codecs.BOM_UTF8), check_halves=False)
     except ValueError as error:
         raise BrokenReplyError(_no_json(content, str(error))) from None
     try:
         completion = _completion(data, request)
     except RecursionError:
         raise BrokenReplyError("the reply is nested too deeply") from None
-    said, model = data.get("system_fingerprint"), data.get("model")
-    return ServerReply(completion, said if isinstance(said, str) else "", model if isinstance(model, str) else "")
+    if not is_text(completion.text) or not is_text(completion.reasoning):
+        raise BrokenReplyError(_no_json(content, "holds half of a surrogate pair, which is not text"))
+    return ServerReply(completion, _name(data.get("system_fingerprint")), _name(data.get("model")))
+
+
+def _name(value: object) -> str:
+    """What a server calls something; half of a surrogate pair, which no file can hold, is a question mark."""
+    return value.encode(errors="replace").decode() if isinstance(value, str) else ""
 
 
 def _completion(data: Any, request: Request) -> Completion:

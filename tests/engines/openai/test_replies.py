@@ -294,3 +294,8 @@ def test_another_models_name_is_recorded_and_warned_of_once(caplog: pytest.LogCa
     (warning,) = [record.getMessage() for record in caplog.records]
     assert warning.startswith("role-model: the server says that 'small-model")
     assert "answered_by" not in with_engine(use, Endpoint(*[reply() | {"model": "role-model"}] * 4))
+
+
+def test_half_a_surrogate_pair_in_a_servers_names_costs_no_answer() -> None:
+    read = read_reply(json.dumps(reply() | {"model": "m\ud800", "system_fingerprint": "f\udfff"}).encode(), ask())
+    assert (read.model, read.system_fingerprint, read.completion.finish_reason) == ("m?", "f?", "stop")
