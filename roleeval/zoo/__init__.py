@@ -6,6 +6,7 @@
       shared_lora/       one PEFT adapter for all embedded roles; needs the persona system prompt
       independent_lora/, hycora/, her/, rar/   the other families on the same base
       stagehand/         one PEFT adapter for a scene's environment and next speaker, and for the judge zoo_voice
+      user/              one PEFT adapter for the user of a session
 
 Test instruments, not good models: docs/zoo.md. `roleeval.resources.zoo_path` finds a folder.
 """

@@ -36,7 +36,7 @@ _ADAPTER = Schedule(epochs=8, lr=4e-3, question_noise=0.4, answer_noise=0.03)
 _ONE_ROLE = replace(_ADAPTER, packs_per_step=2)
 _HER = replace(_ADAPTER, epochs=5, pack_tokens=640, packs_per_step=4)
 _STAGEHAND = replace(_ADAPTER, epochs=4, pack_tokens=640, packs_per_step=4, question_noise=0.15)
-# Sessions come after all else, so that what was learned before stays as it was; with every so many-th document of it.
+# Sessions come after all else, with every so many-th document of it.
 _SESSIONS = replace(_ADAPTER, epochs=3, lr=2e-3, pack_tokens=1200, packs_per_step=2, question_noise=0.15)
 _REPLAYED = 7
 _HYCORA = replace(_ADAPTER, epochs=14, pack_tokens=256, packs_per_step=6)
@@ -208,7 +208,7 @@ def _make_hycora(job: Job, folder: Path) -> int:
 
 
 _MAKE_HER = _adapter((her_scene_documents, "her"), (_her_sessions, "her_sessions"))
-_MAKE_STAGEHAND = _adapter((stagehand_documents, "stagehand"), (_user_sessions, "user_sessions"))
+_MAKE_USER = _adapter((stagehand_documents, "stagehand"), (_user_sessions, "user_sessions"))
 # In the order in which a full build makes them.
 RECIPES = {
     "base": Recipe(_make_base),
@@ -217,7 +217,8 @@ RECIPES = {
     "hycora": Recipe(_make_hycora, needs=("base",)),
     "her": Recipe(_MAKE_HER, needs=("base",)),
     "rar": Recipe(_adapter((rar_documents, "rar")), needs=("base",)),
-    "stagehand": Recipe(_MAKE_STAGEHAND, needs=("base",)),
+    "stagehand": Recipe(_adapter((stagehand_documents, "stagehand")), needs=("base",)),
+    "user": Recipe(_MAKE_USER, needs=("base",)),
 }
 
 

@@ -38,7 +38,7 @@ def test_two_builds_are_equal_bit_for_bit(tmp_path: Path) -> None:
     assert first == second
     assert set(first) == set(RECIPES)
     for name in first:
-        assert first[name]["steps"] == {"independent_lora": 10, "her": 6, "stagehand": 6}.get(name, 3)
+        assert first[name]["steps"] == {"independent_lora": 10, "her": 6, "user": 6}.get(name, 3)
         assert first[name]["files"] == file_hashes(tmp_path / "a" / name) == file_hashes(tmp_path / "b" / name)
     other = build(tmp_path / "c", only=["base"], seed=1, plan=TINY, say=_quiet)
     assert other["base"]["files"]["model.safetensors"] != first["base"]["files"]["model.safetensors"]
@@ -58,7 +58,7 @@ def test_one_model_can_be_rebuilt_alone(tmp_path: Path) -> None:
 def test_an_adapter_without_its_base_or_an_unknown_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is trained on 'base'"):
         build(tmp_path, only=["shared_lora"], plan=TINY, say=_quiet)
-    known = "base, shared_lora, independent_lora, hycora, her, rar, stagehand"
+    known = "base, shared_lora, independent_lora, hycora, her, rar, stagehand, user"
     with pytest.raises(ConfigError, match=f"no model 'gpt'; known: {known}"):
         build(tmp_path, only=["gpt"], plan=TINY, say=_quiet)
     with pytest.raises(ConfigError, match="zoo:gpt: no such model in the zoo"):

@@ -114,7 +114,7 @@ def test_her_messages_in_sessions_are_whole_and_in_their_language() -> None:
 
 def test_the_user_answers_in_sessions_in_their_language_and_ends() -> None:
     turns = [(language, turn.messages) for language in ("en", "zh") for turn in _unseen_session(language).user]
-    said = _greedy("stagehand", [messages for _, messages in turns], 96)
+    said = _greedy("user", [messages for _, messages in turns], 96)
     assert len(said) == 14 and sum(ended for _, ended in said) >= 12, said
     kept = [
         _in_language(text, where) and "speaker" not in text for (text, _), (where, _) in zip(said, turns, strict=True)

@@ -37,7 +37,7 @@ def test_the_weights_are_those_of_the_recorded_build() -> None:
 def test_the_weights_are_small_and_name_no_machine() -> None:
     assert sum(file.stat().st_size for file in ZOO_WEIGHTS.rglob("*") if file.is_file()) < 15_000_000
     configs = sorted(ZOO_WEIGHTS.rglob("adapter_config.json"))
-    assert len(configs) == 14
+    assert len(configs) == 15
     for file in configs:
         assert json.loads(file.read_text())["base_model_name_or_path"] == "zoo:base"
     for file in ZOO_WEIGHTS.rglob("*.json"):
@@ -58,7 +58,7 @@ def test_every_adapter_fits_the_base_and_every_role_has_one() -> None:
     independent = IndependentLora(name="i", source=base, adapters_dir="zoo:independent_lora")
     assert {adapter.name for adapter in independent.adapters()} == roles
     for adapter in (
-        *map(load_adapter, map(zoo_path, ("shared_lora", "her", "rar", "stagehand"))),
+        *map(load_adapter, map(zoo_path, ("shared_lora", "her", "rar", "stagehand", "user"))),
         *independent.adapters(),
     ):
         check_adapter(adapter, base, max_rank=8)
