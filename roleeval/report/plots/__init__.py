@@ -6,6 +6,7 @@ plots/
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -38,20 +39,31 @@ def plots(found: Contents) -> list[Plot]:
         for section in found.sections:
             drawn += _of_section(section, found)
             drawn += _of_judges(section)
-    return drawn
+    return _apart(drawn)
+
+
+def _apart(drawn: Sequence[Plot]) -> list[Plot]:
+    """The plots with names of their own: two judges may have criteria of one name. Captions say which is which."""
+    seen: Counter[str] = Counter()
+    found = []
+    for plot in drawn:
+        key = plot.name.casefold()  # some file systems do not tell cases apart
+        seen[key] += 1
+        found.append(plot if seen[key] == 1 else replace(plot, name=f"{plot.name}_{seen[key]}"))
+    return found
 
 
 def headline_picture(found: Contents) -> bytes:
     """report.png: the means that represent the largest set; b"" where nothing represents one."""
     with styled():
         for section in sorted(found.sections, key=lambda section: -len(section.run_set.rows)):
-            rows = _rows(section)
+            run_set, rows = section.run_set, _rows(section)
             panels = [
-                Panel(group, infos[0], _values(section.run_set, rows, infos[0].name, group))
+                Panel(f"{run_set.title}: {group}", infos[0], _values(run_set, rows, infos[0].name, group))
                 for group, infos in _represented(section).items()
             ]
             if panels:
-                return means(section.run_set, rows, panels, "report", ("png",)).files["png"]
+                return means(run_set, rows, panels, "report", ("png",)).files["png"]
     return b""
 
 
@@ -87,6 +99,8 @@ def _of_section(section: Section, found: Contents) -> Iterator[Plot]:
     for standing in section.standings:
         directed = [name for name in standing.names if run_set.infos[name].higher_is_better is not None]
         panels = [Panel("", run_set.infos[name], _values(run_set, rows, name, standing.group)) for name in directed]
+        apart = [panel for panel in panels if len({entry.mean for entry in panel.entries if entry}) > 1]
+        panels = apart or panels  # where all values are the same, there is nothing to see
         where = f"{run_set.title} {standing.group}"
         if panels:
             yield means(run_set, rows, _titled(panels, standing.title), _file("means", where))

@@ -57,7 +57,8 @@ def dimensions(
                 shift += 1
         axes.set_title(plain(family))
         axes.set_xticks(range(len(course.ticks)), [_broken(tick) for tick in course.ticks], rotation=30, ha="right")
-        axes.legend(loc="best")
+        axes.margins(x=0.12, y=0.2)
+        axes.legend(loc="upper left", ncols=2)
     for place in range(len(families), down * across):
         panels[place // across][place % across].set_visible(False)
     for line in panels:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from roleeval.plain import plain
 from roleeval.report.tables.facts import PER_GROUP, counted, fact_columns, share
-from roleeval.report.tables.standings import Score, Standings
+from roleeval.report.tables.standings import Line, Score, Standings
 from roleeval.report.tables.tables import NOTHING
 
 if TYPE_CHECKING:
@@ -61,12 +61,18 @@ def _print_facts(found: Sequence[Standings], console: "Console") -> None:
             table.add_column(plain(column.head), justify="right" if column.number else "left", overflow="fold")
     for each in found:
         group = f" {each.group}" if len(found) > 1 else ""
-        table.add_column(Text(plain(f"n{group} (coverage)")), justify="right")
+        counts = [_counts(line) for line in each.lines]
+        width = max(len(text) for text in counts)
+        table.add_column(Text(plain(f"n{group} (coverage)")), justify="right", width=width, overflow="fold")
     for place, line in enumerate(found[0].lines):
         columns = [column.texts[place] for column in fact_columns(found[0]) if column.head not in PER_GROUP]
-        counts = [f"{counted(each.lines[place].n)} ({share(each.lines[place].coverage)})" for each in found]
+        counts = [_counts(each.lines[place]) for each in found]
         table.add_row(*(Text(plain(text)) for text in (line.row.label, line.row.family, *columns, *counts)))
     console.print(table)
+
+
+def _counts(line: Line) -> str:
+    return f"{counted(line.n)} ({share(line.coverage)})"
 
 
 def _table(title: "Text | None") -> "RichTable":

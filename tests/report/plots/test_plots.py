@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from roleeval.cli.main import app
 from roleeval.engines import ModelSource
 from roleeval.judging import RubricJudge
-from roleeval.report import Report
+from roleeval.report import Report, plots
 from roleeval.report.judge_card import judge_cards
 from roleeval.report.plots import canvas, rounds
 from roleeval.report.plots.canvas import KINDS
@@ -171,6 +171,11 @@ def test_judges_have_agreement_and_controls(tmp_path: Path, monkeypatch: pytest.
 def test_the_command_needs_a_folder_for_plots(models: Path) -> None:
     done = CliRunner().invoke(app, ["report", str(models), "--plots"])
     assert done.exit_code != 0 and "--out DIR" in done.output
+
+
+def test_criteria_of_one_name_have_plots_of_their_own() -> None:
+    plots_of = [canvas.Plot(name, "", {}) for name in ("roles_a", "roles_b", "roles_A", "roles_a")]
+    assert [plot.name for plot in plots._apart(plots_of)] == ["roles_a", "roles_b", "roles_A_2", "roles_a_3"]
 
 
 def test_names_of_files_are_safe(
