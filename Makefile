@@ -25,6 +25,7 @@ demo: $(STAMP)
 	$(PY) run_eval.py -m model=$(FAMILIES) benchmark=rolebench judge=zoo_voice results_dir=results/demo \
 		--then -m model=zoo_shared_lora,zoo_her experiment=zoo_scenes results_dir=results/demo
 	$(PY) -m roleeval report results/demo --reference zoo_base --out results/demo/report
+	$(PY) -m roleeval site results/demo --out results/demo/site
 
 # Tests that load vLLM take all cores and several GiB each: they go one after the other.
 test: $(STAMP)

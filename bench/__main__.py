@@ -14,6 +14,7 @@ BENCHES = (
     "adapters",
     "coser",
     "minimax",
+    "site",
 )
 
 

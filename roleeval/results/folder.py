@@ -28,6 +28,7 @@ from roleeval.hashing import file_hash
 from roleeval.results.manifest import FileRecord, Manifest, read_manifest
 from roleeval.types import Message, Persona, Sample, Transcript, Turn
 
+_TURN_FIELDS = frozenset(field.name for field in fields(Turn))
 _HASHED = ("transcripts.jsonl", "judgements.jsonl", "scores.parquet", "summary.json")
 
 
@@ -234,8 +235,7 @@ def _restore(data: dict[str, Any]) -> tuple[Sample, Transcript]:
 
 def _turn(data: dict[str, Any]) -> Turn:
     # A folder of another version may lack newer fields, or have fields that are not known here.
-    known = {field.name for field in fields(Turn)}
-    kept = {name: value for name, value in data.items() if name in known}
+    kept = data if data.keys() <= _TURN_FIELDS else {name: data[name] for name in data.keys() & _TURN_FIELDS}
     kept["messages"] = tuple(Message(**message) for message in data["messages"])
     # Before turns had `aside`, what was no part of the conversation was the part "next_speaker", and nothing else.
     kept.setdefault("aside", data.get("part") == "next_speaker")

@@ -95,7 +95,7 @@ def _lines(file: Path) -> Iterator[tuple[bytes, KeptJudgement]]:
     with file.open("rb") as stream:
         for number, line in enumerate(stream, start=1):
             try:
-                kept = _kept(orjson.loads(line))
+                kept = parse_judgement(line)
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise ResultError(
                     f"{file}, line {number}: damaged ({error}); delete the file and run the same command again"
@@ -103,7 +103,13 @@ def _lines(file: Path) -> Iterator[tuple[bytes, KeptJudgement]]:
             yield line, kept
 
 
-def _kept(row: Mapping[str, Any]) -> KeptJudgement:
+def parse_judgement(line: bytes) -> KeptJudgement:
+    """One line of the file.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: it is damaged.
+    """
+    row = orjson.loads(line)
     known = {field.name: row[field.name] for field in fields(KeptJudgement) if field.name in row}
     known["slots"] = tuple(row["slots"])
     known["numbers"] = older_numbers(row["verdict"] or {}) if "numbers" not in row else row["numbers"] or {}

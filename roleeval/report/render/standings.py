@@ -40,7 +40,8 @@ def _print_scores(found: Standings, console: "Console") -> None:
     if sum(_width(column) + _GAP for column in flat) > room:
         flat = [[_value(line.scores[place], "\n") for line in found.lines] for place in range(len(found.heads))]
     widths = _widths([plain(head) for head in found.heads], [_width(column) for column in flat], room)
-    table = _table(Text(plain(found.title), style="bold"))
+    console.print(Text(plain(found.title), style="bold"))
+    table = _table()
     table.add_column("model", width=name_width, overflow="fold")
     for head, width in zip(found.heads, widths, strict=True):
         table.add_column(Text(plain(head)), justify="right", width=width, overflow="fold")
@@ -53,7 +54,7 @@ def _print_facts(found: Sequence[Standings], console: "Console") -> None:
     """What does not depend on the group once; n and coverage of each group."""
     from rich.text import Text
 
-    table = _table(None)
+    table = _table()
     table.add_column("model", max_width=console.width // 3, overflow="fold")
     table.add_column("family", overflow="fold")
     for column in fact_columns(found[0]):
@@ -75,17 +76,10 @@ def _counts(line: Line) -> str:
     return f"{counted(line.n)} ({share(line.coverage)})"
 
 
-def _table(title: "Text | None") -> "RichTable":
+def _table() -> "RichTable":
     from rich.table import Table
 
-    return Table(
-        title=title,
-        title_justify="left",
-        box=None,
-        pad_edge=False,
-        padding=(0, _GAP, 0, 0),
-        header_style="bold",
-    )
+    return Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
 
 
 def _value(score: Score | None, between: str) -> "Text":

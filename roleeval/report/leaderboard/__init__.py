@@ -1,0 +1,157 @@
+"""The site: a folder that opens from a file, with the leaderboard, every answer, and what judges said of it.
+
+DIR/
+  index.html        the page
+  app/              its scripts and its style
+  data/             results as scripts, loaded when they are looked at (shards, runs, sets)
+
+Everything is in the folder: the page asks for nothing from anywhere else, and its Content-Security-Policy forbids it.
+"""
+
+import os
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from roleeval import __version__
+from roleeval.errors import ResultError
+from roleeval.report.found.collect import Collection, NotShown, RunResult
+from roleeval.report.leaderboard.runs import run_paths, write_run
+from roleeval.report.leaderboard.sets import entries_data, run_data, set_data, table_data
+from roleeval.report.leaderboard.shards import ShardWriter
+
+_APP = Path(__file__).parent / "app"
+_INDEX = Path("data") / "index.js"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What was written.
+
+    Attributes:
+        page: its index.html.
+        runs: how many are in it.
+        bytes: of data.
+        not_shown: folders that are not in it, and runs whose texts are not, with the reason.
+    """
+
+    page: Path
+    runs: int
+    bytes: int
+    not_shown: tuple[NotShown, ...]
+
+
+def build_site(paths: Iterable[str | Path], out: Path) -> Site:
+    """Writes the site of all finished runs at or below the paths.
+
+    Args:
+        paths: result folders, or folders above them.
+        out: a new folder, an empty one, or an earlier site, which is replaced when the new one is complete.
+
+    Raises:
+        ResultError: a path is no folder, there is no finished run, `out` holds something else, or a file could not be
+            written.
+    """
+    from roleeval.report.found.collect import collect
+    from roleeval.report.found.names import with_names
+    from roleeval.report.found.seeds import with_rows
+
+    _check_out(out)
+    paths = list(paths)
+    collection = with_names(with_rows(collect(paths)))
+    if not collection.runs:
+        where = ", ".join(map(str, paths))
+        raise ResultError(
+            f"no finished and scored run in or below {where}; give result folders, or a folder above them"
+        )
+    part = out.resolve().with_name(f".{out.resolve().name}.{os.getpid()}.part")
+    try:
+        shutil.copytree(_APP, part / "app", ignore=shutil.ignore_patterns("index.html", "__pycache__"))
+        shutil.copy(_APP / "index.html", part / "index.html")
+        shards = ShardWriter(part / "data")
+        not_shown = _write(collection, shards)
+        _put(part, out)
+    except OSError as error:
+        raise ResultError(f"{out}: the site could not be written ({error})") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return Site(out / "index.html", len(collection.runs), shards.written, not_shown)
+
+
+def _check_out(out: Path) -> None:
+    if out.exists() and not (out / _INDEX).is_file() and (not out.is_dir() or any(out.iterdir())):
+        raise ResultError(f"--out {out}: holds other files; give a new or an empty folder, or an earlier site")
+
+
+def _put(part: Path, out: Path) -> None:
+    """Puts a complete site in its place."""
+    out = out.resolve()
+    if out.exists():
+        before = out.with_name(f".{out.name}.{os.getpid()}.before")
+        os.replace(out, before)
+        os.replace(part, out)
+        shutil.rmtree(before, ignore_errors=True)
+    else:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(part, out)
+
+
+def _write(collection: Collection, shards: ShardWriter) -> tuple[NotShown, ...]:
+    from roleeval.report.found.compare import run_sets
+
+    numbers = {run.path: number for number, run in enumerate(collection.runs)}
+    languages: dict[str, dict[str, set[str]]] = {}
+    not_shown = list(collection.not_shown)
+    runs = []
+    for number, run in enumerate(collection.runs):
+        data = run_data(run)
+        try:
+            told = write_run(run, f"r{number}", shards)
+            data |= {"samples": told["samples"]}
+            for split, spoken in told["languages"].items():
+                languages.setdefault(run.benchmark, {}).setdefault(split, set()).update(spoken)
+        except ResultError as error:
+            data |= {"samples": 0, "trouble": _told(error, run.path)}
+            not_shown.append(NotShown(run.path, f"its texts are not shown: {error}"))
+        runs.append(data)
+    sets = []
+    for number, run_set in enumerate(run_sets(collection.rows)):
+        data = set_data(run_set, numbers, languages.get(run_set.benchmark, {}))
+        data["ratings"] = _ratings(collection, run_set.runs)
+        for row, shown in zip(run_set.rows, data["rows"], strict=True):
+            shown["entries"] = entries_data(row, data["headline"])
+        shards.write(f"s{number}", [entries_data(row) for row in run_set.rows])
+        sets.append(data)
+    shards.write(
+        "index",
+        {
+            "roleeval": __version__,
+            "sets": sets,
+            "runs": runs,
+            "notShown": [{"path": run_paths(each.path), "reason": _told(each.reason, each.path)} for each in not_shown],
+        },
+    )
+    return tuple(not_shown)
+
+
+def _told(error: object, path: Path) -> str:
+    """What is wrong, without the folders of whoever ran it."""
+    return str(error).replace(str(path.parent.parent), "…")
+
+
+def _ratings(collection: Collection, runs: Sequence[RunResult]) -> list[dict[str, Any]]:
+    """Tables of ratings by pairwise judges, where there are such: only then all judgements are read at once."""
+    from dataclasses import replace
+
+    from roleeval.report.tables.ratings import rated, ratings_table
+    from roleeval.results import ResultFolder
+
+    manifests = [manifest for run in runs if (manifest := ResultFolder(run.path).manifest())]
+    if not any(record.form == "pairs" for manifest in manifests for record in manifest.judge_records.values()):
+        return []
+    paths = {run.path for run in runs}
+    rows = tuple(row for row in collection.rows if {run.path for run in row.members or (row,)} <= paths)
+    found, _ = rated(replace(collection, runs=tuple(runs), rows=rows), None)
+    return [table_data(ratings_table(each)) for each in found]
