@@ -172,7 +172,6 @@ def difference_table(comparison: Comparison, group: str, *, title: str) -> Table
         columns=("model", *heads(metrics, infos)),
         rows=rows,
         notes=(*_notes(comparison, metrics, entries), *head_notes(metrics, infos)),
-        clusters=frozenset(entry.clusters for entry in entries),
         names=("model", *metrics),
     )
 
