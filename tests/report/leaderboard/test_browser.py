@@ -12,6 +12,8 @@ import pytest
 from roleeval.report.judge_card import read_human_labels
 from roleeval.report.leaderboard import Site
 
+pytestmark = pytest.mark.slow  # a second each, and a browser
+
 Open = Callable[..., Any]
 ALPHA, BETA = "answers/alpha/seed1-0123abcd", "answers/beta/seed1-0123abcd"
 

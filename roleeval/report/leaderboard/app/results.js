@@ -57,12 +57,12 @@
     return Number(text) === 0 ? text.replace("-", "") : text.replace("-", "−");
   };
   RE.signed = (info, value) => (value > 0 ? `+${RE.number(info, value)}` : RE.number(info, value));
-  RE.unitWords = (info) =>
-    info.unit === "fraction" ? "share, 0 to 1" : info.unit === "number" ? "" : info.unit;
+  RE.unitWords = (info) => (info.unit === "fraction" ? "share, 0 to 1" : info.unit === "number" ? "" : info.unit);
   RE.better = (info) =>
     info.higher_is_better === true ? "higher is better" : info.higher_is_better === false ? "lower is better" : "";
   RE.arrow = (info) => (info.higher_is_better === true ? "↑" : info.higher_is_better === false ? "↓" : "");
-  RE.count = (number, one, several) => `${number.toLocaleString("en").replace(/,/g, " ")} ${number === 1 ? one : several}`;
+  RE.count = (number, one, several) =>
+    `${number.toLocaleString("en").replace(/,/g, " ")} ${number === 1 ? one : several}`;
   RE.millions = (value) => {
     if (value === null || value === undefined) return "–";
     if (value >= 1e9) return `${(value / 1e9).toFixed(1)} B`;
@@ -103,12 +103,25 @@
     if (!groups) return null;
     if (groups[groupName]) return RE.readEntry(groups[groupName]);
     const group = set.groups.find((each) => each.name === groupName);
-    if (!group || Object.keys(groups).some((name) => name.includes("/") && group.splits.some((s) => name.startsWith(`${s}/`)))) return null;
+    if (
+      !group ||
+      Object.keys(groups).some((name) => name.includes("/") && group.splits.some((s) => name.startsWith(`${s}/`)))
+    )
+      return null;
     if (group.splits.length === 1 && groups[group.splits[0]]) return RE.readEntry(groups[group.splits[0]]);
     return null;
   };
   RE.readEntry = ([mean, low, high, n, missing, clusters, method, bounds, spread, statuses]) => ({
-    mean, low, high, n, missing, clusters, method, bounds, spread, statuses: statuses || {},
+    mean,
+    low,
+    high,
+    n,
+    missing,
+    clusters,
+    method,
+    bounds,
+    spread,
+    statuses: statuses || {},
   });
   RE.entryWords = (set, info, entry) => {
     if (!entry || entry.mean === null || entry.mean === undefined) return "no value";
@@ -116,7 +129,13 @@
     if (entry.low !== null && entry.low !== undefined) {
       words.push(`95 % interval ${RE.number(info, entry.low)} to ${RE.number(info, entry.high)}`);
     } else words.push("no interval");
-    words.push(RE.count(entry.n, info.per === "cluster" ? set.cluster[0] : "value", info.per === "cluster" ? set.cluster[1] : "values"));
+    words.push(
+      RE.count(
+        entry.n,
+        info.per === "cluster" ? set.cluster[0] : "value",
+        info.per === "cluster" ? set.cluster[1] : "values",
+      ),
+    );
     if (entry.missing) words.push(`${entry.missing} missing`);
     if (info.per !== "cluster") words.push(RE.count(entry.clusters, ...set.cluster));
     if (entry.method) words.push(entry.method);
@@ -162,10 +181,17 @@
     const { about, rows, place } = await RE.samples(run);
     const group = set.groups.find((each) => each.name === groupName);
     const parts = group ? (group.parts.length ? group.parts : [group.name]) : about.splits;
-    const found = { values: new Array(rows.length).fill(null), counts: new Uint8Array(rows.length), odd: {}, inGroup: new Array(rows.length).fill(false) };
+    const found = {
+      values: new Array(rows.length).fill(null),
+      counts: new Uint8Array(rows.length),
+      odd: {},
+      inGroup: new Array(rows.length).fill(false),
+    };
     const read = new Set();
     for (const part of parts) {
-      const split = about.splits.filter((name) => part === name || part.startsWith(`${name}/`)).sort((a, b) => b.length - a.length)[0];
+      const split = about.splits
+        .filter((name) => part === name || part.startsWith(`${name}/`))
+        .sort((a, b) => b.length - a.length)[0];
       if (split === undefined) continue;
       const code = about.splits.indexOf(split);
       const protocol = part.slice(split.length + 1);
@@ -181,7 +207,10 @@
         const value = column.values[index];
         if (value !== null) {
           found.counts[index] += 1;
-          found.values[index] = found.values[index] === null ? value : found.values[index] + (value - found.values[index]) / found.counts[index];
+          found.values[index] =
+            found.values[index] === null
+              ? value
+              : found.values[index] + (value - found.values[index]) / found.counts[index];
         }
         if (column.odd[index]) found.odd[index] = column.odd[index];
       });
@@ -191,7 +220,9 @@
   RE.defaultGroup = (set) => (set.groups.find((group) => group.headline) || set.groups[0] || { name: "" }).name;
   RE.mainMetric = (set) => {
     const shown = set.headline.map((name) => set.info.get(name));
-    const choice = shown.find((info) => info.primary && info.higher_is_better !== null) || shown.find((info) => info.higher_is_better !== null);
+    const choice =
+      shown.find((info) => info.primary && info.higher_is_better !== null) ||
+      shown.find((info) => info.higher_is_better !== null);
     return (choice || shown[0] || set.metrics[0]).name;
   };
 })();
