@@ -48,8 +48,8 @@ def set_data(run_set: RunSet, numbers: Mapping[Path, int], languages: Mapping[st
         "headline": shown,
         "rows": [_row(row, numbers) for row in run_set.rows],
         "standings": readable_standings(run_set, shown, groups),
-        "papers": _papers(run_set.benchmark),
         "published": [table_data(table) for table in published_tables([run_set.benchmark])],
+        "papers": _papers(run_set.benchmark),
     }
 
 
@@ -84,7 +84,6 @@ def _row(row: RunResult, numbers: Mapping[Path, int]) -> dict[str, Any]:
         "model": row.model,
         "family": row.family,
         "name": row.name,
-        "key": run_key(row),
         "runs": [numbers[run.path] for run in row.members or (row,)],
         "parameters": asdict(facts.parameters),
         "planned": facts.planned,

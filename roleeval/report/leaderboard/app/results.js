@@ -41,8 +41,9 @@
   RE.setOf = (key) => RE.index.sets.find((set) => set.key === key);
   RE.runOf = (benchmark, model, name) => RE.index.runs.find((run) => run.key === `${benchmark}/${model}/${name}`);
   RE.runPath = (run) => {
-    const [model, name] = [run.run.slice(0, run.run.lastIndexOf("/")), run.run.slice(run.run.lastIndexOf("/") + 1)];
-    return [run.benchmark, model, name];
+    const rest = run.key.slice(run.benchmark.length + 1);
+    const cut = rest.lastIndexOf("/");
+    return [run.benchmark, rest.slice(0, cut), rest.slice(cut + 1)];
   };
   RE.runLabel = (run) => {
     const row = run.set && run.set.rows.find((each) => each.runs.includes(run.number));
