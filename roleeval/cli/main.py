@@ -4,6 +4,7 @@ Exit codes: 0 done; 1 failed (one line on stderr says why); 2 the command line i
 exit codes of roleeval.cli.hydra_app.
 """
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -79,6 +80,15 @@ def run(context: typer.Context) -> None:
     raise typer.Exit(main(context.args))
 
 
+class TableFormat(StrEnum):
+    """What `report --format` takes."""
+
+    markdown = "markdown"
+    csv = "csv"
+    latex = "latex"
+    html = "html"
+
+
 @app.command()
 def report(
     paths: Annotated[list[Path], typer.Argument(help="Result folders, or folders above them, such as results/.")],
@@ -89,19 +99,39 @@ def report(
             help="A row's name in tables, or MODEL/RUN: also show the paired difference of every other model from it."
         ),
     ] = None,
+    metrics: Annotated[
+        str,
+        typer.Option(help="Columns of the headline tables: names in files, their last parts or labels, by commas."),
+    ] = "",
+    models: Annotated[str, typer.Option(help="Rows of the headline tables, by commas.")] = "",
+    diagnostics: Annotated[bool, typer.Option("--diagnostics", help="Also print tables of all metrics.")] = False,
+    kind: Annotated[
+        TableFormat | None,
+        typer.Option("--format", help="Print only the headline tables, in this format, and no hints."),
+    ] = None,
 ) -> None:
     """Compare finished runs: prints headline metrics; report.md and report.csv have all metrics."""
     from roleeval.report import Report
 
-    found = Report(paths, reference=reference)
-    if not found.show():
+    found = Report(paths, reference=reference, metrics=_listed(metrics), models=_listed(models))
+    if not found.runs:
+        found.show()
         where = ", ".join(str(path) for path in paths)
         raise ResultError(
             f"no finished and scored run in or below {where}; give result folders, or a folder above them"
         )
+    if kind is None:
+        found.show(diagnostics=diagnostics)
+    else:
+        show(found.text(kind.value).rstrip("\n"))
     if out is not None:
         for file in found.write(out):
             say(f"written: {file}")
+
+
+def _listed(words: str) -> list[str]:
+    """What commas separate."""
+    return [word.strip() for word in words.split(",") if word.strip()]
 
 
 @export.command("lm-eval")

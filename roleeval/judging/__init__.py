@@ -6,7 +6,7 @@ A third-party judge needs `Judge`, `Case`, `Question` and `View`; candidates' te
 
 from roleeval.judging._calls import TOO_LONG, ask
 from roleeval.judging._controls import Control, control_record, controls
-from roleeval.judging._faults import Fault, load_faults, spoil
+from roleeval.judging._faults import Fault, load_faults, sentences, spoil
 from roleeval.judging._fence import disarmed, echoes, fence_token, fenced, quoted, verbatim
 from roleeval.judging._infos import criterion_title, points_info, share_info
 from roleeval.judging._json import check_schema, read_number, read_schema, read_verdict
@@ -75,6 +75,7 @@ __all__ = [
     "read_schema",
     "read_verdict",
     "reference",
+    "sentences",
     "share_info",
     "spoil",
     "verbatim",

@@ -138,22 +138,26 @@ def inject(text: str, fault: Fault, dose: int, *, language: Language, seed: int)
         return _joined(phrases[:dose], language)
     if fault.how == "append":
         return "\n".join([text.strip(), *phrases[:dose]])
-    sentences = [part.strip() for part in _SENTENCE_END.split(text.strip()) if part.strip()]
-    return _joined(_spoilt(sentences, fault.how, phrases[:dose], dose, draw), language)
+    return _joined(_spoilt(sentences(text), fault.how, phrases[:dose], dose, draw), language)
 
 
-def _spoilt(sentences: list[str], how: str, phrases: list[str], dose: int, draw: random.Random) -> list[str]:
+def sentences(text: str) -> list[str]:
+    """A text's sentences in order, each as it stands there but for white space around it."""
+    return [part.strip() for part in _SENTENCE_END.split(text.strip()) if part.strip()]
+
+
+def _spoilt(parts: list[str], how: str, phrases: list[str], dose: int, draw: random.Random) -> list[str]:
     if how == "open":
-        return [*phrases, *sentences]
+        return [*phrases, *parts]
     if how == "replace":
-        return [*sentences[: max(0, len(sentences) - dose)], *reversed(phrases)]
+        return [*parts[: max(0, len(parts) - dose)], *reversed(phrases)]
     if how == "repeat":
-        place = draw.randrange(len(sentences))
-        return [*sentences[:place], *[sentences[place]] * dose, *sentences[place:]]
+        place = draw.randrange(len(parts))
+        return [*parts[:place], *[parts[place]] * dose, *parts[place:]]
     for phrase in phrases:
-        sentences.insert(draw.randint(1, len(sentences)), phrase)
-    return sentences
+        parts.insert(draw.randint(1, len(parts)), phrase)
+    return parts
 
 
-def _joined(sentences: Sequence[str], language: Language) -> str:
-    return ("" if language == "zh" else " ").join(sentences)
+def _joined(parts: Sequence[str], language: Language) -> str:
+    return ("" if language == "zh" else " ").join(parts)

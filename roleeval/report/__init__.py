@@ -3,14 +3,16 @@
 DIR/
   report.md         a headline and every metric of every group; comparable runs share a table
   report.csv        one line per run, metric and group
+  report.html       the headline tables as a page
+  report.tex        the headline tables as a document that compiles as it is
   report.png        the headline groups as dots with their intervals
   differences.csv   with a reference: one line per other model, metric and group
   ratings.csv       with pairwise judges: one line per judge, criterion and model
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from roleeval.report.found.collect import Collection, NotShown, RunResult, collect
 from roleeval.report.render.markdown import table_lines
@@ -22,10 +24,17 @@ from roleeval.report.tables.tables import NOTHING, Cell, Table
 if TYPE_CHECKING:
     from rich.console import Console
 
+_FILES = (
+    *("report.md", "report.csv", "report.html", "report.tex", "report.png"),
+    *("differences.csv", "ratings.csv"),
+)
+Format = Literal["markdown", "csv", "latex", "html"]
+
 __all__ = [
     "NOTHING",
     "Cell",
     "Collection",
+    "Format",
     "NotShown",
     "Report",
     "RunResult",
@@ -86,25 +95,58 @@ def write_report(paths: Iterable[str | Path], out: Path, *, reference: str | Non
 class Report:
     """What `print_report` shows and `write_report` writes, read and compared once."""
 
-    def __init__(self, paths: Iterable[str | Path], *, reference: str | None = None) -> None:
-        """Reads and compares; arguments and errors are those of `print_report`."""
+    def __init__(
+        self,
+        paths: Iterable[str | Path],
+        *,
+        reference: str | None = None,
+        metrics: Sequence[str] = (),
+        models: Sequence[str] = (),
+    ) -> None:
+        """Reads and compares.
+
+        Args:
+            paths: result folders, or folders above them.
+            reference: as for `print_report`.
+            metrics: columns of the headline tables: names, their last parts, or labels; () is the few that represent
+                a benchmark.
+            models: rows of the headline tables; () is all.
+
+        Raises:
+            ResultError: a path is not a folder, or the reference, a metric or a model is not among the runs.
+        """
         from roleeval.report.found.names import with_names
         from roleeval.report.found.seeds import with_rows
-        from roleeval.report.tables.differences import comparisons
-        from roleeval.report.tables.ratings import with_ratings
+        from roleeval.report.tables.chosen import Choice
+        from roleeval.report.tables.contents import contents
 
         collection = with_names(with_rows(collect(paths)))
-        self._compared = None if reference is None else comparisons(collection, reference)
-        self._collection, self._ratings = with_ratings(collection, reference)
+        choice = Choice(tuple(metrics), tuple(models))
+        self._contents = contents(collection, reference=reference, choice=choice)
 
-    def show(self, console: "Console | None" = None, *, published: bool = True) -> int:
-        """See `print_report`."""
+    @property
+    def runs(self) -> int:
+        """How many runs it is about."""
+        return len(self._contents.collection.runs)
+
+    def show(self, console: "Console | None" = None, *, published: bool = True, diagnostics: bool = False) -> int:
+        """Prints it; `diagnostics` adds tables of all metrics. Otherwise see `print_report`."""
+        from roleeval.report.render import terminal
         from roleeval.report.render.console import standard_output
-        from roleeval.report.render.terminal import print_collection
 
-        console = console or standard_output()
-        print_collection(self._collection, console, self._compared, self._ratings, published=published)
-        return len(self._collection.runs)
+        terminal.print_report(
+            self._contents, console or standard_output(), published=published, diagnostics=diagnostics
+        )
+        return self.runs
+
+    def text(self, kind: Format) -> str:
+        """The headline tables alone, for a paper or a program."""
+        from roleeval.report.render.html import html
+        from roleeval.report.render.latex import latex
+        from roleeval.report.render.markdown import headlines
+        from roleeval.report.render.tidy import tidy
+
+        return {"markdown": headlines, "csv": tidy, "latex": latex, "html": html}[kind](self._contents)
 
     def write(self, out: Path) -> list[Path]:
         """See `write_report`."""
@@ -115,17 +157,21 @@ class Report:
         from roleeval.report.tables.ratings import ratings_csv
         from roleeval.results import write_atomically
 
-        compared, ratings = self._compared or [], self._ratings
-        contents = {
-            out / "report.md": markdown(self._collection, compared, ratings).encode(errors="backslashreplace"),
-            out / "report.csv": csv_text(self._collection).encode(errors="backslashreplace"),
-            out / "report.png": png(self._collection),
-            out / "differences.csv": differences_csv(compared).encode(errors="backslashreplace") if compared else b"",
-            out / "ratings.csv": ratings_csv(ratings).encode(errors="backslashreplace") if ratings else b"",
+        found = self._contents
+        texts = {
+            "report.md": markdown(found),
+            "report.csv": csv_text(found.collection),
+            "report.html": self.text("html"),
+            "report.tex": self.text("latex"),
+            "differences.csv": differences_csv(found.compared) if found.compared else "",
+            "ratings.csv": ratings_csv(found.ratings) if found.ratings else "",
         }
-        for file, content in contents.items():
+        contents = {"report.png": png(found.collection)}
+        contents |= {name: text.encode(errors="backslashreplace") for name, text in texts.items()}
+        contents = {name: contents[name] for name in _FILES}
+        for name, content in contents.items():
             if content:
-                write_atomically(file, content)
+                write_atomically(out / name, content)
             else:
-                file.unlink(missing_ok=True)  # of an earlier report, about other runs
-        return [file for file, content in contents.items() if content]
+                (out / name).unlink(missing_ok=True)  # of an earlier report, about other runs
+        return [out / name for name, content in contents.items() if content]

@@ -186,7 +186,8 @@ class Manifest:
         identity: everything that determines its transcripts (stages/identity.py); compared, never taken apart.
         engine: facts of the engine that served the model under test, with its fingerprint.
         tokens: read and written, in the transcripts.
-        session: time and counts of the invocation that generated it.
+        session: time and counts of the invocation that generated it, and which share of its prompt tokens the prefix
+            cache had.
         provenance: versions, machine and commit.
         stages: stage -> "done", or the hash of what it was done with.
         judges: column -> record.

@@ -113,6 +113,7 @@ async def generate(job: Job) -> RunOutcome:
     for notice in notices(config):
         log.warning("%s", notice)
     await _openable(job)
+    read_before = _prompts_read(job)
     async with _actor(job) as (actor, usage):
         await _play(job, actor, usage, tally, scoring, foresee(config, actor))
     tally.warn(actor)
@@ -121,7 +122,7 @@ async def generate(job: Job) -> RunOutcome:
     if "score" in config.options.stages:
         scoring.write(job.folder)
         stages["score"] = metrics_hash(config)
-    session = _session(tally, usage, time.perf_counter() - begin)
+    session = _session(tally, usage, time.perf_counter() - begin) | _from_prefix_cache(read_before, _prompts_read(job))
     job.folder.write_manifest(_manifest(job, tally, parameters, session, stages))
     return RunOutcome(job.folder, skipped=False, failed_samples=tally.statuses["engine_failed"])
 
@@ -303,6 +304,24 @@ def _session(tally: _Tally, usage: Usage, seconds: float) -> dict[str, Any]:
         "generated_output_tokens": usage.output_tokens,
         "output_tokens_per_s": round(usage.output_tokens / seconds, 1),
     }
+
+
+def _prompts_read(job: Job) -> Mapping[str, int]:
+    """Prompt tokens that the engine of the model under test has read in its life; {} where it does not count them."""
+    counted: Mapping[str, int] = job.engine.describe().get("prefix_cache") or {}
+    return counted
+
+
+def _from_prefix_cache(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, float]:
+    """The share of this run's prompt tokens that did not have to be read again, its helpers' on that engine included.
+
+    Episodes live on it: each call's prompt is the last one's and a little more.
+    """
+    read, cached = (after.get(key, 0) - before.get(key, 0) for key in ("prompt_tokens", "cached_tokens"))
+    if not read:
+        return {}
+    log.info("%.1f %% of the prompt tokens came from the prefix cache", 100 * cached / read)
+    return {"from_prefix_cache": round(cached / read, 4)}
 
 
 def _error(transcript: Transcript) -> str:

@@ -1,6 +1,8 @@
-"""The training data of the small models: only the train rows and the train scenes of the embedded sets.
+"""The training data of the small models: only the train rows, train scenes and train sessions of the embedded sets.
 
-Test rows and test scenes are never read here.
+Test rows, test scenes and test seeds are never read here.
+
+    tasks/minimax/train/LANGUAGE.jsonl   a seed, the session from it, and what the character plans before it speaks
 """
 
 import json
@@ -9,12 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from roleeval.benchmarks.coser.data import Scene, read_scenes
+from roleeval.benchmarks.minimax.data import Seed, read_seeds
+from roleeval.benchmarks.minimax.session import FIRST
 from roleeval.benchmarks.rolebench.data import SPLITS, Row, read_descriptions, read_raw_targets, read_rows
 from roleeval.errors import DataError
+from roleeval.jsonfiles import json_lines, parse_json
 from roleeval.resources import resource
 from roleeval.types import Language, Persona
 
 _SCENES = "tasks/coser/embedded/train_scenes.json"
+_SESSIONS = "tasks/minimax/train"
 _GENERAL: dict[Language, str] = {"en": "eng_general", "zh": "zh_general"}
 _SPECIFIC: dict[Language, str] = {"en": "eng_specific", "zh": "zh_specific"}
 
@@ -37,6 +43,21 @@ class Voice:
 
 
 @dataclass(frozen=True, slots=True)
+class TrainSession:
+    """A session to train on.
+
+    Attributes:
+        seed: what it begins with.
+        lines: all its messages from round 0 on; the first two are the seed's.
+        plans: what the character plans, in the third person (HER's system thinking); any fits any of its messages.
+    """
+
+    seed: Seed
+    lines: tuple[str, ...]
+    plans: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Corpus:
     """All there is to train on.
 
@@ -47,6 +68,7 @@ class Corpus:
         prompts: persona prompt templates by file stem ("en", "en_bare", "zh", "zh_bare").
         voices: role -> its inner life.
         scenes: the train scenes.
+        sessions: the train sessions.
     """
 
     personas: tuple[Persona, ...]
@@ -55,6 +77,7 @@ class Corpus:
     prompts: dict[str, str]
     voices: dict[str, Voice]
     scenes: tuple[Scene, ...] = ()
+    sessions: tuple[TrainSession, ...] = ()
 
     def system_prompt(self, persona: Persona, *, described: bool = True) -> str:
         """The persona system prompt, with the description or (described=False) with the name alone."""
@@ -73,7 +96,7 @@ def tasks_folder() -> Path:
 def load_corpus(folder: Path) -> Corpus:
     """Reads the train rows, plain answers, descriptions, voices and persona prompts of a tasks/rolebench folder.
 
-    The train scenes are always the shipped ones.
+    The train scenes and sessions are always the shipped ones.
 
     Raises:
         DataError: names the file (and line) that is missing or malformed.
@@ -91,7 +114,28 @@ def load_corpus(folder: Path) -> Corpus:
         plain[language] = tuple((q, targets[q]) for q in dict.fromkeys(row.question for row in general))
     templates = {file.stem: _read(file).removesuffix("\n") for file in sorted(prompts.glob("*.txt"))}
     scenes = tuple(read_scenes(resource(_SCENES)))
-    return Corpus(tuple(personas), tuple(rows), plain, templates, _voices(embedded / "inner_voices.json"), scenes)
+    sessions = tuple(read_sessions(resource(_SESSIONS)))
+    voices = _voices(embedded / "inner_voices.json")
+    return Corpus(tuple(personas), tuple(rows), plain, templates, voices, scenes, sessions)
+
+
+def read_sessions(folder: Path) -> Iterator[TrainSession]:
+    """The train sessions of a folder.
+
+    Raises:
+        DataError: names the file (and line) that is missing or malformed.
+    """
+    for language in _GENERAL:
+        file = folder / f"{language}.jsonl"
+        for seed, (number, line) in zip(read_seeds(file, language), json_lines(file), strict=True):
+            row = parse_json(line)
+            try:
+                lines, plans = tuple(entry["text"] for entry in row["dialogue"]), tuple(row["plans"])
+            except (KeyError, TypeError) as error:
+                raise DataError(f"{file}, line {number}: expected dialogue, [{{text}}], and plans ({error})") from error
+            if lines[:FIRST] != (seed.ai_prologue, seed.initial_user_input):
+                raise DataError(f"{file}, line {number}: the dialogue does not begin as its seed says")
+            yield TrainSession(seed, lines, plans)
 
 
 def _voices(file: Path) -> dict[str, Voice]:

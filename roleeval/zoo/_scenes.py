@@ -7,7 +7,7 @@ on exactly the messages that each participant gets. Test scenes are never read h
 import asyncio
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from random import Random
 from typing import cast
 
@@ -22,9 +22,10 @@ from roleeval.errors import DataError
 from roleeval.judging import Answer, Case, VoiceJudge
 from roleeval.models import Base, Her
 from roleeval.prompts import load_prompt_pack
-from roleeval.types import Completion, Message, Request, Sample
+from roleeval.types import Sample
 from roleeval.zoo._data import Corpus
 from roleeval.zoo._documents import Document, Exchange, her_documents
+from roleeval.zoo._script import Script
 
 _PACK = "tasks/coser/prompts/scene"
 _MARKED = re.compile(r"\[([^\[\]]*)\]|\(([^()]*)\)")
@@ -34,20 +35,6 @@ _FOILS = 1
 # Train scenes are short: each is also followed by so many others of its book, for the length of real scenes.
 _HER_PARTNERS = 1
 _STAGE_PARTNERS = 5
-
-
-@dataclass
-class _Script:
-    """An engine that answers the calls of a scene with its lines, and keeps what it was sent."""
-
-    replies: list[str]
-    sent: list[tuple[tuple[Message, ...], str]] = field(default_factory=list)
-
-    async def generate(self, request: Request) -> Completion:
-        assert request.messages is not None
-        reply = self.replies[len(self.sent)]
-        self.sent.append((request.messages, reply))
-        return Completion(reply, "stop", 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +63,7 @@ def scene_turns(scene: Scene, *, tagged: Callable[[str, str], str] | None = None
     for line, after in zip(scene.lines, [*(line.speaker for line in scene.lines[1:]), END], strict=True):
         marked = tagged is not None and line.speaker != ENVIRONMENT
         replies += [tagged(line.speaker, line.message) if marked and tagged else line.message, after]
-    script = _Script(replies)
+    script = Script(replies)
     engine = cast("Engine", script)  # a scene asks an engine for nothing else
     helper = Actor(Base(name="script", source=_NOBODY), engine, run_seed=0)
     model = Base(name="script", source=_NOBODY) if tagged is None else Her(name="script", source=_NOBODY)

@@ -26,6 +26,7 @@ from roleeval.zoo._documents import (
 from roleeval.zoo._models import LoraSize, ModelSize, add_lora, load_base, new_base, save_adapter, save_base
 from roleeval.zoo._pack import encode
 from roleeval.zoo._scenes import her_scene_documents, stagehand_documents
+from roleeval.zoo._sessions import her_session_documents, user_documents
 from roleeval.zoo._tokenizer import train_tokenizer
 from roleeval.zoo._train import THREADS, Schedule, make_deterministic, train
 
@@ -146,6 +147,14 @@ def _make_base(job: Job, folder: Path) -> int:
     return steps
 
 
+def _her_documents(corpus: Corpus) -> list[Document]:
+    return [*her_scene_documents(corpus), *her_session_documents(corpus.sessions)]
+
+
+def _stagehand_documents(corpus: Corpus) -> list[Document]:
+    return [*stagehand_documents(corpus), *user_documents(corpus.sessions)]
+
+
 def _adapter(documents: Callable[[Corpus], list[Document]], schedule: str) -> Callable[[Job, Path], int]:
     def make(job: Job, folder: Path) -> int:
         return _train_adapter(job, folder, documents(job.corpus), job.plan.lora, getattr(job.plan, schedule))
@@ -191,9 +200,9 @@ RECIPES = {
     "shared_lora": Recipe(_adapter(role_documents, "shared_lora"), needs=("base",)),
     "independent_lora": Recipe(_make_independent_lora, needs=("base",)),
     "hycora": Recipe(_make_hycora, needs=("base",)),
-    "her": Recipe(_adapter(her_scene_documents, "her"), needs=("base",)),
+    "her": Recipe(_adapter(_her_documents, "her"), needs=("base",)),
     "rar": Recipe(_adapter(rar_documents, "rar"), needs=("base",)),
-    "stagehand": Recipe(_adapter(stagehand_documents, "stagehand"), needs=("base",)),
+    "stagehand": Recipe(_adapter(_stagehand_documents, "stagehand"), needs=("base",)),
 }
 
 

@@ -124,7 +124,7 @@ def results(tmp_path: Path) -> Path:
 def test_report_prints_and_writes(results: Path, tmp_path: Path) -> None:
     done = invoke("report", str(results), "--out", str(tmp_path / "out"))
     assert done.exit_code == 0, done.output
-    assert "stub" in done.stdout and "0.2250" in done.stdout and "rougeL_recall_pltrdy_max" in done.stdout
+    assert "stub" in done.stdout and "0.225" in done.stdout and "rougeL_recall_pltrdy_max" in done.stdout
     assert "10 + 0 = 10" in (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
     assert (tmp_path / "out" / "report.csv").is_file()
 

@@ -14,23 +14,37 @@ from tests.e2e.conftest import STUB, Start, files, starter
 RUN = (*STUB, "progress=quiet", "max_in_flight=8", "engine.delay_s=0.04", "limit=60")
 
 
-def test_killed_at_random_moments_it_ends_as_if_never_killed(tmp_path: Path, start: Start) -> None:
-    whole = start(*RUN, "results_dir=whole", "engine.journal=whole.txt")
+SESSIONS = ("benchmark=minimax", "benchmark.messages=24", "benchmark.runs=1", "metrics=minimax")
+# What is killed: options, kills at most and at least, seconds to the kill, and whether they begin with the first call.
+KILLED = {
+    "answers": ((), 14, 10, (0.4, 2.2), False),
+    "sessions": ((*SESSIONS, "model.sampling.temperature=0.7"), 4, 3, (0.05, 0.6), True),
+}
+
+
+@pytest.mark.parametrize("what", KILLED)
+def test_killed_at_random_moments_it_ends_as_if_never_killed(tmp_path: Path, start: Start, what: str) -> None:
+    options, most, least, moments, from_first_call = KILLED[what]
+    command = (*RUN, *options)
+    whole = start(*command, "results_dir=whole", "engine.journal=whole.txt")
     assert whole.wait(120) == 0, whole.stdout.read() if whole.stdout else ""
     rng = random.Random(20)
-    kills, code = 0, None
+    kills, code, journal = 0, None, tmp_path / "killed.txt"
     while code != 0:
-        process = start(*RUN, "results_dir=killed", "engine.journal=killed.txt")
+        before = journal.stat().st_size if journal.exists() else 0
+        process = start(*command, "results_dir=killed", "engine.journal=killed.txt")
+        while from_first_call and process.poll() is None and (not journal.exists() or journal.stat().st_size == before):
+            time.sleep(0.01)
         try:
             # past start-up, so that most kills fall into generating, writing and scoring; the last rounds may finish
-            code = process.wait(rng.uniform(0.4, 2.2) if kills < 14 else 120)
+            code = process.wait(rng.uniform(*moments) if kills < most else 120)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.wait()
             kills += 1
-    assert kills >= 10
+    assert kills >= least
     assert files(tmp_path / "killed") == files(tmp_path / "whole")
-    asked = (tmp_path / "killed.txt").read_text().split()
+    asked = journal.read_text().split()
     once = (tmp_path / "whole.txt").read_text().split()
     assert set(asked) == set(once)
     # only calls that were under way when the process died may be asked again: at most 8 a kill

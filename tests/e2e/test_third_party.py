@@ -141,19 +141,19 @@ def test_a_panel_pools_what_both_judges_score_alike(inn: Path) -> None:
 
 def test_the_report_compares_the_models_in_the_inns_own_words(inn: Path) -> None:
     shown = roleeval(inn, "report", "r", "--reference", "plain", "--out", "report")
-    assert "inn/slips" in shown and "over evenings" in " ".join(shown.split())
+    assert "inn/fresh_words" in shown and "over evenings" in " ".join(shown.split())
     text = (inn / "report" / "report.md").read_text()
     headline = text.partition("### Headline: all")[2].partition("###")[0]
     columns = next(line for line in headline.splitlines() if line.startswith("| model"))
-    assert "inn/slips | inn/fresh_words" in columns and "inn/turns" not in columns
-    assert "n 5 evenings" in headline and "One value per evening" in headline
-    assert "Lower is better: inn/slips, judge/errors" in headline
+    assert "Fresh words of an evening ↑" in columns and "Turns" not in columns
+    assert "n 5 evenings" in text and "One value per evening" in headline
+    assert "Fresh words of an evening is inn/fresh_words" in headline
     legend = text.partition("### Metrics")[2].partition("###")[0]
-    assert "| inn/slips | Hidden words let slip | count | from 0 | lower | answer | Turns of the model under" in legend
-    assert "| inn/fresh_words | Fresh words of an evening | fraction | 0 to 1 | higher | evening |" in legend
-    assert "overall | Manner (points) | points | 1 to 5 | higher | answer |" in legend
+    assert "| Hidden words let slip | inn/slips | count | from 0 | lower | answer | Turns of the model under" in legend
+    assert "| Fresh words of an evening | inn/fresh_words | fraction | 0 to 1 | higher | evening |" in legend
+    assert "/overall | points | 1 to 5 | higher | answer |" in legend
     falling = next(line for line in text.splitlines() if line.startswith("- Lower is better, so a difference below 0"))
-    assert "inn/slips" in falling and "inn/fresh_words" not in falling
+    assert "Hidden words let slip" in falling and "Fresh words" not in falling
     differences = pd.read_csv(inn / "report" / "differences.csv").set_index(["metric", "group"])
     plain, rhyme = (summary(inn, model) for model in ("plain", "rhyme"))
     for name in ("inn/slips", "inn/fresh_words", metric(plain, "judge/inn_errors@", "/errors")):

@@ -68,14 +68,17 @@ def make_run(tmp_path: Path) -> MakeRun:
         data: str = "embedded",
         parameters: Mapping[str, Any] | None = None,
         about: Mapping[str, Any] | None = None,
+        setup: Mapping[str, str] | None = None,
+        helpers: Mapping[str, Any] | None = None,
     ) -> Path:
         path = tmp_path / "results" / "rolebench" / (folder or model) / run
         path.mkdir(parents=True)
         manifest = {
-            "identity": {"seed": seed, "limit": limit, "data_hash": data_hash},
+            "identity": {"seed": seed, "limit": limit, "data_hash": data_hash, "helpers": helpers or {}},
             "benchmark": {
                 "name": "rolebench",
                 "data": data,
+                "setup": setup or {},
                 "data_hash": data_hash,
                 "splits": {"eng_specific": 200} if splits is None else splits,
                 "rows_skipped": 0,

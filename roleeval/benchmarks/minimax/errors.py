@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from roleeval.benchmarks.minimax.session import FIRST
-from roleeval.judging import Answer, SeenTurn, verbatim
+from roleeval.judging import Answer, SeenTurn, sentences, verbatim
 
 WORST = 3  # the highest severity
 FULL = 100.0
 CHUNK = 20  # messages of a chunk, the user's included
 EMPTY = "empty"  # the subtype of a message in which nothing was said
 EMPTY_IN = ("basics", "interaction")
+LONGEST_QUOTE = 100  # characters of a quote that a schema offers; a longer sentence is quoted by its beginning
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,15 @@ def chunks_of(answer: Answer) -> list[Chunk]:
     generated = [turn for turn in answer.turns if turn.number >= FIRST]
     parts = [tuple(generated[start : start + CHUNK]) for start in range(0, len(generated), CHUNK)]
     return [Chunk(number, part) for number, part in enumerate(parts, start=1) if any(turn.own for turn in part)]
+
+
+def quotes_of(chunk: Chunk) -> list[str]:
+    """What may be quoted of a chunk: the sentences of the character's messages, each once, and none without a word."""
+    quotes: dict[str, None] = {}
+    for turn in chunk.own:
+        parts = [part for line in turn.text.splitlines() for part in sentences(line)]
+        quotes |= {part[:LONGEST_QUOTE].strip(): None for part in parts if verbatim(part[:LONGEST_QUOTE], turn.text)}
+    return list(quotes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ Source: spec/minimax.md, "Judging"; what is MiniMax's and what is roleeval's own
 
 import json
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +22,7 @@ from roleeval.benchmarks.minimax.errors import (
     empty_errors,
     first_round,
     points,
+    quotes_of,
 )
 from roleeval.benchmarks.minimax.infos import diagnostic_infos, point_infos
 from roleeval.benchmarks.minimax.rubric import Dimension, load_dimensions, subtypes_of
@@ -66,6 +68,8 @@ class MinimaxErrors(Judge):
         context: earlier messages that are shown with a chunk: none, those of the previous chunk, or all.
         calls: one question for a chunk, or one for each category of dimensions.
         max_errors: longest list that a constrained reply may hold.
+        quotes: of a constrained reply: free, or one of the sentences of the character's messages in the chunk. Small
+            models cannot copy what they quote, and a quote that is nowhere does not count.
         messages: of a session; decides which chunks there are to score.
         calibration: calibration.json of `roleeval calibrate minimax`: adds the dimensions on the official scale, and
             the overall score by the rule that was found.
@@ -78,6 +82,7 @@ class MinimaxErrors(Judge):
     context: Literal["none", "previous", "all"] = "all"
     calls: Literal["one", "category"] = "one"
     max_errors: int = 60
+    quotes: Literal["free", "sentences"] = "free"
     messages: int = 100
     calibration: str | None = field(default=None, metadata=OUTSIDE_IDENTITY)
 
@@ -171,7 +176,19 @@ class MinimaxErrors(Judge):
         texts = [fill(pack.template(f"{name}.txt", language=language), **shown) for name in ("system", "user")]
         messages = (Message("system", texts[0]), Message("user", texts[1]))
         item = f"{sample.id}{_SEPARATOR}{chunk.number}{suffix}"
-        return Question(item, sample.id, messages, json.dumps(schema), read, (case.own,))
+        return Question(item, sample.id, messages, json.dumps(self._written(schema, chunk)), read, (case.own,))
+
+    def _written(self, schema: dict[str, Any], chunk: Chunk) -> dict[str, Any]:
+        """The schema that a reply is constrained to; replies are read by the pack's own, whoever wrote them."""
+        quotes = quotes_of(chunk) if self.quotes == "sentences" else []
+        if not quotes:
+            return schema
+        found = deepcopy(schema)
+        error = found["properties"]["errors"].get("items", {}).get("properties", {})
+        if "quote" not in error:
+            raise ConfigError(f"{self.prompts.folder}/schema.json: judge.quotes=sentences needs errors with a quote")
+        error["quote"] = {"type": "string", "enum": quotes}
+        return found
 
     def _context(self, answer: Answer, chunk: Chunk) -> list[SeenTurn]:
         """Earlier messages that are shown; rounds 0 and 1 always are."""

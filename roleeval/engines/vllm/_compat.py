@@ -148,7 +148,8 @@ _SAMPLING = """
 """
 NEEDED = (
     Probe("engine arguments", "vllm.engine.arg_utils", "AsyncEngineArgs", tuple(_ARGUMENTS.split())),
-    Probe("engine", "vllm.v1.engine.async_llm", "AsyncLLM.from_engine_args", ("engine_args",)),
+    Probe("engine", "vllm.v1.engine.async_llm", "AsyncLLM.from_engine_args", ("engine_args", "stat_loggers")),
+    Probe("interruptions", "vllm.v1.metrics.loggers", "StatLoggerBase.record", ("scheduler_stats", "iteration_stats")),
     Probe("end of the engine", "vllm.v1.engine.async_llm", "AsyncLLM.shutdown", ("timeout",)),
     Probe(
         "requests",

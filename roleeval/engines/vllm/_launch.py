@@ -14,6 +14,7 @@ from roleeval.engines.vllm._cache import Cache, cpu_cache
 from roleeval.engines.vllm._cause import cause
 from roleeval.engines.vllm._outer_layers import unserved_by
 from roleeval.engines.vllm._output import Output
+from roleeval.engines.vllm._preemptions import Preemptions
 from roleeval.engines.vllm._settings import VllmSettings
 from roleeval.engines.vllm.cpu import arguments as cpu_arguments
 from roleeval.engines.vllm.cpu import start as cpu_start
@@ -21,6 +22,8 @@ from roleeval.errors import EngineError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+_ROOMY = 1000  # tokens a sequence at once: with so much room hardly anything is ever interrupted
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Launched:
         output: what vLLM's processes write, if it is kept from the terminal.
         in_force: vLLM's settings in the environment while it started.
         limited: its context is shorter than the model's own may be, by an option or for want of memory.
+        preemptions: counts its interruptions, where there may be some.
     """
 
     engine: Any
@@ -42,6 +46,7 @@ class Launched:
     output: Output | None
     in_force: Mapping[str, str]
     limited: bool
+    preemptions: Preemptions | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,7 @@ class Launch:
         vllm: the installed one.
         stock: why vLLM is run as it is; "" is with roleeval's additions.
         cache: the KV cache on the CPU, where its size was settled before.
+        wanted: tokens that the chats in flight need at once.
     """
 
     settings: VllmSettings
@@ -65,6 +71,7 @@ class Launch:
     vllm: _compat.Installed
     stock: str
     cache: Cache | None = None
+    wanted: int = 0
 
     def run(self, prompts: Prompts) -> Launched:
         """Loads the tokenizer and starts vLLM. Blocks until the model is loaded.
@@ -79,13 +86,24 @@ class Launch:
         settings = self.settings
         defaults = {"VLLM_LOGGING_LEVEL": settings.log_level, "VLLM_NO_USAGE_STATS": "1"}
         context = settings.max_model_len
+        cache = None
         if self.vllm.cpu:
             cache = self.cache or self.sized()
             context = context or cache.max_model_len
             defaults["VLLM_CPU_KVCACHE_SPACE"] = str(cache.gib)
         env = _environment.checked(settings.env)
         with _environment.applied(env, defaults, copies=settings.data_parallel_size):
-            return self._started(prompts, context, _environment.in_force(env))
+            return self._started(prompts, context, _environment.in_force(env), self._preemptions(cache))
+
+    def _preemptions(self, cache: Cache | None) -> Preemptions | None:
+        """Counts interruptions where there may be some; vLLM's statistics cost time in each step."""
+        if self.stock:
+            return None
+        if cache is None:
+            return Preemptions(self.source.path, "Lower max_in_flight, or raise engine.gpu_memory_utilization")
+        if cache.tokens is not None and cache.tokens >= max(self.wanted, _ROOMY * self.settings.max_num_seqs):
+            return None
+        return Preemptions(self.source.path, "Lower max_in_flight, or raise engine.cpu_kv_cache_gib")
 
     def sized(self, wanted: int = 0) -> Cache:
         """The KV cache on the CPU, with room for `wanted` tokens if there is memory."""
@@ -99,7 +117,9 @@ class Launch:
             given=settings.cpu_kv_cache_gib,
         )
 
-    def _started(self, prompts: Prompts, context: int | None, in_force: Mapping[str, str]) -> Launched:
+    def _started(
+        self, prompts: Prompts, context: int | None, in_force: Mapping[str, str], preemptions: Preemptions | None
+    ) -> Launched:
         ahead = self._imports_ahead()
         if ahead:
             cpu_start.import_ahead()
@@ -115,10 +135,10 @@ class Launch:
             arguments = AsyncEngineArgs(**self._arguments(context))
             output = Output() if self.settings.log_level == "ERROR" else None  # otherwise it is wanted on the terminal
             with cpu_start.forked() if ahead else nullcontext(), output.taken() if output else nullcontext():
-                engine = AsyncLLM.from_engine_args(arguments, **self._usage())
+                engine = AsyncLLM.from_engine_args(arguments, **self._usage(), **_counted(preemptions))
         except Exception as error:  # whatever vLLM raises: there is no engine
             raise EngineError(f"vllm could not load {self.source.path}: {self._cause(error, output)}") from error
-        return Launched(engine, tokenizer, special, output, in_force, limited=context is not None)
+        return Launched(engine, tokenizer, special, output, in_force, context is not None, preemptions)
 
     def _imports_ahead(self) -> bool:
         # Not where several processes are to take their share of the cores from the environment that they are spawned
@@ -178,3 +198,7 @@ class Launch:
             slots = cpu_arguments.lora_slots(settings.max_loras, self.lora.count) if cpu else settings.max_loras
             arguments |= lora_arguments(need, rank=self.max_rank, slots=slots, held=settings.max_cpu_loras)
         return arguments | settings.extra
+
+
+def _counted(preemptions: Preemptions | None) -> dict[str, Any]:
+    return {} if preemptions is None else {"stat_loggers": [preemptions.logger]}

@@ -35,6 +35,7 @@ from roleeval.engines.vllm._decode_check import decode_gap, require_agreement
 from roleeval.engines.vllm._launch import Launch
 from roleeval.engines.vllm._outer_layers import check_outer_layers
 from roleeval.engines.vllm._output import Output
+from roleeval.engines.vllm._preemptions import Preemptions
 from roleeval.engines.vllm._settings import VllmSettings
 from roleeval.errors import EngineDeadError, EngineError
 from roleeval.hashing import digest
@@ -100,6 +101,8 @@ class VllmEngine:
         self._load_s = 0.0
         self._decode_gap: float | None = None
         self._prompt_tokens = self._cached_tokens = 0
+        self._preemptions: Preemptions | None = None  # None: none can happen, or none are counted
+        self._answered = self._wanted = 0
         self._cache: Cache | None = None  # on the CPU, where its size is settled before the start
         self._replicas = Replicas(options.data_parallel_size)
 
@@ -138,12 +141,13 @@ class VllmEngine:
 
     def _launch(self) -> Launch:
         options, vllm = self._options, self._vllm
-        return Launch(options, self._source, self._lora, self._max_rank, vllm, self._stock, self._cache)
+        return Launch(options, self._source, self._lora, self._max_rank, vllm, self._stock, self._cache, self._wanted)
 
     def hold(self, tokens: int) -> int | None:
         """See Holds. On GPUs vLLM takes all the memory it may, and how much that is it says when it has started."""
         if not self._vllm.cpu:
             return None
+        self._wanted = max(self._wanted, tokens)
         if self._engine is None and (self._cache is None or tokens > (self._cache.tokens or 0)):
             self._cache = self._launch().sized(tokens)
         return None if self._cache is None else self._cache.tokens
@@ -162,6 +166,7 @@ class VllmEngine:
         launched = await in_own_thread(lambda: launch.run(self._prompts), name="vllm-start", stop=stop)
         self._engine, self._tokenizer, self._special = launched.engine, launched.tokenizer, launched.special
         self._output, self._in_force = launched.output, launched.in_force
+        self._preemptions = launched.preemptions
         self._max_model_len, self._limited = int(self._engine.model_config.max_model_len), launched.limited
         probe = self._tokenizer(PROBE).input_ids[: self._max_model_len - 1]
         self._adapters = Adapters(self._engine, probe, self._source.path, self._effects)
@@ -213,6 +218,9 @@ class VllmEngine:
             raise EngineError("vllm ended a request without an answer")
         self._prompt_tokens += len(tokens)
         self._cached_tokens += last.num_cached_tokens or 0
+        self._answered += 1
+        if self._preemptions is not None:
+            self._preemptions.warn(self._answered)
         return Completion(
             text=begun + answer.text,
             finish_reason=answer.finish_reason,
@@ -317,6 +325,8 @@ class VllmEngine:
             "decode_gap": self._decode_gap,  # nats a token, see _decode_check.py; None: not checked
             # of the engine's whole life, which several runs may share
             "prefix_cache": {"prompt_tokens": self._prompt_tokens, "cached_tokens": self._cached_tokens},
+            # requests that waited for KV cache and began again; None: there is room for all
+            "preemptions": None if self._preemptions is None else self._preemptions.count,
         }
 
 

@@ -116,6 +116,7 @@ class Facts:
     setup: Mapping[str, str] = field(default_factory=dict)  # the benchmark's protocol and the models that it needs
     cluster: tuple[str, str] = ("cluster", "clusters")  # what its clusters are called: one, and several
     telling: tuple[Mapping[str, str], ...] = ()  # what may tell it from runs of the same model's name; see names.py
+    tokens_per_s: float | None = None  # written while it was generated
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,7 @@ class RunResult:
     """One finished run, or the mean of several that differ only in their seed: its `members`.
 
     `entries` is metric -> group -> Entry; `infos` says what each of those metrics is; `apart` tells rows apart that
-    share a model's name.
+    share a model's name, in words, and `axes` by option.
     """
 
     path: Path
@@ -136,6 +137,7 @@ class RunResult:
     infos: Mapping[str, MetricInfo]
     members: "tuple[RunResult, ...]" = ()
     apart: str = ""
+    axes: tuple[tuple[str, str], ...] = ()
 
     @property
     def label(self) -> str:
@@ -266,6 +268,7 @@ def _facts(manifest: Manifest) -> Facts:
         setup=_setup(benchmark.setup, manifest.helpers),
         cluster=benchmark.cluster,
         telling=_telling(manifest),
+        tokens_per_s=_number(manifest.session.get("output_tokens_per_s")),
     )
 
 

@@ -1,8 +1,9 @@
 """Which runs may share a table, and what its caption says.
 
 Runs are comparable if they answered the same items, asked in the same way: same data, prompt pack, set-up (a
-benchmark's protocol and the models it needs), limit and splits. Model, seed, decoding and engine may differ; the
-caption or the runs' table says how.
+benchmark's protocol and the models it needs, such as a simulated user), limit, splits and rule of decoding. Model,
+seed, engine, token limit and stop strings may differ (a model that thinks needs more tokens); the caption or the runs'
+table says how. What a judge says is in columns of that judge alone: their names hold its prompts, model and settings.
 """
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
@@ -60,7 +61,7 @@ def run_sets(runs: Sequence[RunResult]) -> list[RunSet]:
         apart = [name for name, value in _COMPARABLE if len({value(part[0].facts) for part in members}) > 1]
         for number, part in enumerate(members, start=1):
             title = benchmark if len(members) == 1 else f"{benchmark}, set {number} of {len(members)}"
-            sets.append(RunSet(title, benchmark, tuple(part), _difference(part[0].facts, apart, len(members) - 1)))
+            sets.append(RunSet(title, benchmark, tuple(part), _difference(part, apart, len(members) - 1)))
     return sets
 
 
@@ -78,15 +79,17 @@ _COMPARABLE: tuple[tuple[str, Callable[[Facts], str]], ...] = (
     ("set-up", lambda facts: setup(facts)),
     ("limit", lambda facts: limit(facts)),
     ("splits", lambda facts: ", ".join(f"{name} ({rows} rows)" for name, rows in facts.splits.items())),
+    ("decoding", lambda facts: decoding_rule(facts.sampling)),
 )
 
 
-def _difference(facts: Facts, apart: Sequence[str], others: int) -> str:
+def _difference(rows: Sequence[RunResult], apart: Sequence[str], others: int) -> str:
     if not apart:
         return ""
+    facts, models = rows[0].facts, ", ".join(dict.fromkeys(row.label for row in rows))
     here = "; ".join(f"{name} {value(facts) or 'none'}" for name, value in _COMPARABLE if name in apart)
     rest = "the other set" if others == 1 else f"the other {others} sets"
-    return f"Not comparable with {rest} of this benchmark: they differ in {_listed(apart)}. Here: {here}."
+    return f"Not comparable with {rest} of this benchmark: they differ in {_listed(apart)}. Here ({models}): {here}."
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -113,8 +116,8 @@ def limit(facts: Facts) -> str:
     return "none" if facts.limit is None else f"{facts.limit} per split"
 
 
-def decoding(sampling: Mapping[str, Any]) -> str:
-    """Decoding in words: "greedy, at most 96 new tokens"."""
+def decoding_rule(sampling: Mapping[str, Any]) -> str:
+    """How a token is chosen: "greedy", "temperature 0.7, top_p 0.9"; all that may not differ in one column."""
     if not sampling:
         return "unknown"
     temperature = sampling.get("temperature", 0)
@@ -123,7 +126,14 @@ def decoding(sampling: Mapping[str, Any]) -> str:
         parts.append(f"top_k {sampling['top_k']}")
     if sampling.get("repetition_penalty", 1.0) != 1.0:
         parts.append(f"repetition penalty {sampling['repetition_penalty']}")
-    parts.append(f"at most {sampling.get('max_tokens', '?')} new tokens")
+    return ", ".join(parts)
+
+
+def decoding(sampling: Mapping[str, Any]) -> str:
+    """Decoding in words: "greedy, at most 96 new tokens"."""
+    if not sampling:
+        return "unknown"
+    parts = [decoding_rule(sampling), f"at most {sampling.get('max_tokens', '?')} new tokens"]
     if sampling.get("stop"):
         parts.append(f"{len(sampling['stop'])} stop strings")
     return ", ".join(parts)

@@ -67,12 +67,14 @@ def _merged(runs: Sequence[RunResult]) -> RunResult:
         }
         for metric, groups in runs[0].entries.items()
     }
+    speeds = [run.facts.tokens_per_s for run in runs if run.facts.tokens_per_s is not None]
     facts = replace(
         runs[0].facts,
         seed=None,
         planned=sum(run.facts.planned for run in runs),
         statuses=_summed(run.facts.statuses for run in runs),
         rows_skipped=max(run.facts.rows_skipped for run in runs),
+        tokens_per_s=statistics.fmean(speeds) if len(speeds) == len(runs) else None,
     )
     name = f"seeds {', '.join(str(run.facts.seed) for run in runs)}"
     return replace(runs[0], name=name, facts=facts, entries=entries, members=tuple(runs))

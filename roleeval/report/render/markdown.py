@@ -1,18 +1,19 @@
 """report.md. Everything that comes from a model, a file or a folder name is escaped."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import replace
 
 from roleeval import __version__
 from roleeval.plain import plain
-from roleeval.report.found.collect import Collection, NotShown
-from roleeval.report.found.compare import RunSet, run_sets
-from roleeval.report.found.groups import headline_groups, table_groups
-from roleeval.report.tables.differences import Comparison, difference_table
+from roleeval.report.found.collect import NotShown
+from roleeval.report.tables.contents import Contents, Section
+from roleeval.report.tables.facts import fact_columns
 from roleeval.report.tables.legend import legend
 from roleeval.report.tables.published import published_tables
-from roleeval.report.tables.ratings import Rated, ratings_table
-from roleeval.report.tables.tables import Table, group_table, runs_table
+from roleeval.report.tables.ratings import ratings_table
+from roleeval.report.tables.standings import Score, Standings
+from roleeval.report.tables.tables import NOTHING, Table, runs_table
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][\w.+/-]*", re.ASCII)
 _ENTITIES = str.maketrans({c: f"&#{ord(c)};" for c in "|`\\*[]~$#@"} | {"&": "&amp;", "<": "&lt;", ">": "&gt;"})
@@ -20,19 +21,24 @@ _INTERVAL = re.compile(r"(?:[\w/]+: -?[\d.]+ )?\[-?[\d.]+, -?[\d.]+\]", re.ASCII
 _OUTER_UNDERSCORE = re.compile(r"(?<!\w)_|_(?!\w)")
 
 
-def markdown(collection: Collection, compared: Sequence[Comparison] = (), ratings: Sequence[Rated] = ()) -> str:
-    """The whole report, with pairwise judges' ratings, and the differences of sets compared with a reference."""
-    lines = ["# Results", "", _opening(collection), ""]
-    for run_set in run_sets(collection.rows):
-        mine = [each for each in ratings if each.run_set.title == run_set.title]
-        lines += _set_section(run_set, [c for c in compared if c.run_set.title == run_set.title], mine)
-    lines += _reported(run.benchmark for run in collection.rows)
-    lines += _not_shown(collection.not_shown)
+def markdown(found: Contents) -> str:
+    """The whole report."""
+    lines = ["# Results", "", _opening(found), ""]
+    lines += standings_lines(found.overall) if found.overall else []
+    for section in found.sections:
+        lines += _section(section)
+    lines += _reported(section.run_set.benchmark for section in found.sections)
+    lines += _not_shown(found.not_shown)
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def _opening(collection: Collection) -> str:
-    shown, left_out = len(collection.runs), len(collection.not_shown)
+def headlines(found: Contents) -> str:
+    """The headline tables alone."""
+    return "\n".join(line for table in found.headlines for line in standings_lines(table)).rstrip("\n") + "\n"
+
+
+def _opening(found: Contents) -> str:
+    shown, left_out = sum(len(section.run_set.runs) for section in found.sections), len(found.not_shown)
     missing = f" {left_out} folder(s) are not shown; see the last section for the reasons." if left_out else ""
     return (
         f"{shown} run(s), reported by roleeval {__version__}. A cell has a mean and its interval; values are"
@@ -40,23 +46,39 @@ def _opening(collection: Collection) -> str:
     )
 
 
-def _set_section(run_set: RunSet, compared: Sequence[Comparison], ratings: Sequence[Rated]) -> list[str]:
-    lines = [f"## {escape(run_set.title)}", ""]
-    if run_set.difference:
-        lines += [escape(run_set.difference), ""]
-    for group in headline_groups(run_set.runs):
-        lines += table_lines(group_table(run_set, group, title=f"Headline: {group}", short=True))
-    for each in ratings:
-        lines += table_lines(ratings_table(each))
-    for comparison in compared:
-        for group in table_groups(run_set.runs) if comparison.others else ():
-            title = f"Differences from {comparison.reference.label}: {group}"
-            lines += table_lines(difference_table(comparison, group, title=title, short=False))
-    lines += table_lines(runs_table(run_set))
-    lines += table_lines(legend(run_set))
-    for group in table_groups(run_set.runs):
-        lines += table_lines(group_table(run_set, group, title=f"All metrics: {group}", short=False))
+def _section(section: Section) -> list[str]:
+    lines = [f"## {escape(section.run_set.title)}", ""]
+    if section.run_set.difference:
+        lines += [escape(section.run_set.difference), ""]
+    for each in section.standings:
+        lines += standings_lines(replace(each, title=f"Headline: {each.group}", caveat=""))
+    for rated in section.ratings:
+        lines += table_lines(ratings_table(rated))
+    for table in (*section.differences(), runs_table(section.run_set), legend(section.run_set), *section.details()):
+        lines += table_lines(table)
     return lines
+
+
+def standings_lines(found: Standings) -> list[str]:
+    """One headline table: the best value in bold, what is not separable from it marked."""
+    columns = fact_columns(found)
+    heads = ("model", "family", *(column.head for column in columns), *found.heads)
+    lines = [f"### {escape(found.title)}", "", escape(found.caption), "", f"| {' | '.join(map(escape, heads))} |"]
+    align = ["---", "---", *("--:" if column.number else "---" for column in columns), *["--:"] * len(found.heads)]
+    lines.append(f"| {' | '.join(align)} |")
+    for place, line in enumerate(found.lines):
+        name = line.row.model if found.axes else line.row.label
+        texts = [escape(text) for text in (name, line.row.family, *(column.texts[place] for column in columns))]
+        lines.append(f"| {' | '.join([*texts, *map(_value, line.scores)])} |")
+    lines.append("")
+    return [*lines, *(f"- {escape(note)}" for note in (found.caveat, *found.notes) if note), ""]
+
+
+def _value(score: Score | None) -> str:
+    if score is None:
+        return NOTHING
+    mean = f"**{score.mean}**" if score.mark == "best" else score.mean
+    return mean + (f" ±{score.half}" if score.half else "") + (" ≈" if score.mark == "tied" else "")
 
 
 def _reported(benchmarks: Iterable[str]) -> list[str]:

@@ -1,6 +1,5 @@
-"""The headline on the terminal: metrics as rows and models as columns if all models fit, otherwise transposed.
-
-80 columns are enough; the models of a table are never split up.
+"""A report on the terminal. Tables of all metrics have metrics as rows and models as columns if all models fit, else
+transposed: 80 columns are enough, and the models of a table are never split up.
 """
 
 import re
@@ -8,13 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from roleeval.plain import plain
-from roleeval.report.found.collect import Collection
-from roleeval.report.found.compare import caption, run_sets
-from roleeval.report.found.groups import headline_groups
-from roleeval.report.tables.differences import Comparison, difference_table
+from roleeval.report.render.standings import print_standings
+from roleeval.report.tables.contents import Contents, Section
 from roleeval.report.tables.published import published_tables
-from roleeval.report.tables.ratings import Rated, ratings_table
-from roleeval.report.tables.tables import Notes, Table, group_table
+from roleeval.report.tables.ratings import ratings_table
+from roleeval.report.tables.tables import Table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,79 +20,73 @@ _BORDERS = 3  # a column's padding and line
 _VALUE_WIDTH = 16  # [0.1234, 0.5678]
 
 
-def print_collection(
-    collection: Collection,
-    console: "Console",
-    compared: Sequence[Comparison] | None = None,
-    ratings: Sequence[Rated] = (),
-    *,
-    published: bool = True,
-) -> None:
-    """Prints every set's headline, ratings over all criteria and differences, then hints and what is not shown.
+def print_report(found: Contents, console: "Console", *, published: bool = True, diagnostics: bool = False) -> None:
+    """Prints every benchmark's headline, ratings over all criteria and differences, then hints and what is not shown.
 
-    `published` adds what papers report on the same benchmarks.
+    Args:
+        found: what a report holds.
+        console: where to print.
+        published: also what papers report on the same benchmarks.
+        diagnostics: also tables of all metrics.
     """
     from rich.text import Text
 
-    sets = run_sets(collection.rows)
-    for run_set in sets:
-        if run_set.difference:
-            console.print(Text(plain(f"{run_set.title}: {run_set.difference}"), style="yellow"))
-        notes = Notes()
-        said: list[str] = []
-        clusters: set[int] = set()
-        for group in headline_groups(run_set.runs):
-            table = group_table(run_set, group, title=f"{run_set.title}: {group}", short=True, notes=notes)
-            print_table(table, console)
-            said += table.notes
-            clusters |= table.clusters
-        for line in (caption(run_set, clusters), *dict.fromkeys(said)):
-            console.print(Text(plain(line), style="dim"))
-        console.print()
-        for each in ratings:
-            if each.run_set.title == run_set.title and each.criterion == "overall":
-                _print_ratings(each, console)
-        for comparison in compared or ():
-            if comparison.run_set.title == run_set.title:
-                _print_differences(comparison, console)
-    for table in published_tables(run_set.benchmark for run_set in sets) if published else ():
-        print_table(table, console)
-        for line in (table.caption, *table.notes):
-            console.print(Text(plain(line), style="dim"))
-        console.print()
-    if compared is None and any(len(run_set.rows) > 1 for run_set in sets):
-        hint = "Paired differences: roleeval report FOLDER --reference MODEL, with one of the models above."
+    for section in found.sections:
+        if section.run_set.difference:
+            words = f"{section.run_set.title}: {section.run_set.difference}"
+            console.print(Text(plain(words), style="yellow"))
+        if section.standings:
+            print_standings(section.standings, console)
+        for table in section.details() if diagnostics else ():
+            _print_whole(table, console)
+        for each in section.ratings:
+            if each.criterion == "overall":
+                _print_whole(ratings_table(each), console)
+        if section.compared is not None:
+            _print_differences(section, console)
+    if found.overall is not None:
+        print_standings([found.overall], console, facts=False)
+    for table in published_tables(section.run_set.benchmark for section in found.sections) if published else ():
+        _print_whole(table, console)
+    for hint in _hints(found, diagnostics=diagnostics):
         console.print(Text(hint, style="dim"))
-    if any(run.facts.judges for run in collection.runs):
-        console.print(Text("Reliability of the judges: roleeval judge-card FOLDER.", style="dim"))
-    if collection.not_shown:
+    if found.not_shown:
         console.print(Text("Not shown:", style="yellow"))
-        for item in collection.not_shown:
+        for item in found.not_shown:
             console.print(Text(plain(f"  {item.path}: {item.reason}")), soft_wrap=True)
 
 
-def _print_ratings(found: Rated, console: "Console") -> None:
+def _hints(found: Contents, *, diagnostics: bool) -> list[str]:
+    """What the same command could show besides."""
+    sets = [section.run_set for section in found.sections]
+    hints = ["All metrics: roleeval report FOLDER --diagnostics."] if sets and not diagnostics else []
+    if found.reference is None and any(len(run_set.rows) > 1 for run_set in sets):
+        hints.append("Paired differences: roleeval report FOLDER --reference MODEL, with one of the models above.")
+    if any(run.facts.judges for run_set in sets for run in run_set.runs):
+        hints.append("Reliability of the judges: roleeval judge-card FOLDER.")
+    return hints
+
+
+def _print_whole(table: Table, console: "Console") -> None:
+    """A table with its caption and notes."""
+    print_table(table, console)
+    _print_notes([table.caption, *table.notes], console)
+
+
+def _print_notes(lines: Sequence[str], console: "Console") -> None:
     from rich.text import Text
 
-    table = ratings_table(found)
-    print_table(table, console)
-    for line in (table.caption, *table.notes):
+    for line in dict.fromkeys(lines):
         console.print(Text(plain(line), style="dim"))
     console.print()
 
 
-def _print_differences(comparison: Comparison, console: "Console") -> None:
-    from rich.text import Text
-
+def _print_differences(section: Section, console: "Console") -> None:
     said: list[str] = []
-    for group in headline_groups(comparison.run_set.runs) if comparison.others else ():
-        title = f"{comparison.run_set.title}: {group}, differences from {comparison.reference.label}"
-        table = difference_table(comparison, group, title=title, short=True)
+    for table in section.differences(short=True):
         print_table(table, console)
         said += [table.caption, *table.notes]
-    for line in dict.fromkeys(said):
-        console.print(Text(plain(line), style="dim"))
-    console.print()
+    _print_notes(said, console)
 
 
 def print_table(table: Table, console: "Console") -> None:

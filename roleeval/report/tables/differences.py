@@ -12,21 +12,22 @@ from roleeval.metrics import CUT_OFF, Unit
 from roleeval.report.found.collect import Collection, Entry, RunResult, Test
 from roleeval.report.found.compare import RunSet, clusters_word, interval_words, run_sets
 from roleeval.report.found.groups import cell_entries, splits_of
-from roleeval.report.found.rows import MetricFrames, cluster_numbers
+from roleeval.report.found.paired import paired
+from roleeval.report.found.rows import MetricFrames
 from roleeval.report.found.seeds import member_rows
-from roleeval.report.tables.columns import headline, lower_is_better, ordered, value_text
+from roleeval.report.tables.chosen import Choice
+from roleeval.report.tables.columns import lower_is_better, ordered, value_text
 from roleeval.report.tables.csv_lines import csv_lines
+from roleeval.report.tables.heads import head_notes, heads, labels
 from roleeval.report.tables.tables import NOTHING, Cell, Table, few_clusters_note
 from roleeval.stats import (
     FEW_CLUSTERS,
     LEVEL,
     Difference,
     Estimate,
-    Range,
     conclusion,
     detectable,
     holm,
-    paired_difference,
 )
 
 COLUMNS = (
@@ -113,22 +114,10 @@ def _against(reference: RunResult, reference_rows: MetricFrames, other: RunResul
                 continue
             within = other.infos[metric].range
             found[metric, group] = (
-                _difference(reference_rows, rows, parts, over_rows=entry.over_rows, within=within),
+                paired(reference_rows, rows, parts, over_rows=entry.over_rows, within=within),
                 entry,
             )
     return found
-
-
-def _difference(
-    reference: MetricFrames, other: MetricFrames, parts: Sequence[tuple[str, str]], *, over_rows: bool, within: Range
-) -> Difference:
-    joined = [reference[part].add_suffix("_reference").join(other[part], how="outer").sort_index() for part in parts]
-    clusters = cluster_numbers(frame["cluster_reference"].fillna(frame["cluster"]) for frame in joined)
-    pairs = [
-        (frame["value_reference"].to_numpy(dtype=float), frame["value"].to_numpy(dtype=float), numbers)
-        for frame, numbers in zip(joined, clusters, strict=True)
-    ]
-    return paired_difference(pairs, over_rows=over_rows, within=within)
 
 
 def _tested(differences: Sequence[Differences]) -> list[dict[str, dict[str, Entry]]]:
@@ -161,31 +150,33 @@ def _entry(estimate: Estimate, of: Entry, test: Test) -> Entry:
     )
 
 
-def difference_table(comparison: Comparison, group: str, *, title: str, short: bool) -> Table:
-    """The differences of a set's rows in one group; `short` is the headline's metrics only."""
+def difference_table(comparison: Comparison, group: str, *, title: str, choice: Choice | None = None) -> Table:
+    """The differences of a set's rows in one group: of the chosen metrics and models, None for all."""
     splits = splits_of(comparison.run_set.runs, group)
+    others = choice.rows(comparison.others) if choice else comparison.others
     cells_of = [
         {metric: found for metric in row.entries if (found := cell_entries(row, metric, group, splits))}
-        for row in comparison.others
+        for row in others
     ]
     infos = comparison.run_set.infos
     metrics = ordered((name for cells in cells_of for name in cells), infos)
-    metrics = headline(metrics, infos) if short and metrics else metrics
+    metrics = choice.metrics(metrics, infos) if choice else metrics
     rows = tuple(
         (
             (row.label, f"{row.family} {row.name}".strip()),
             *(_cell(infos[name].unit, cells.get(name, [])) for name in metrics),
         )
-        for row, cells in zip(comparison.others, cells_of, strict=True)
+        for row, cells in zip(others, cells_of, strict=True)
     )
     entries = [entry for cells in cells_of for found in cells.values() for _, entry in found]
     return Table(
         title=title,
         caption=_caption(comparison),
-        columns=("model", *metrics),
+        columns=("model", *heads(metrics, infos)),
         rows=rows,
-        notes=tuple(_notes(comparison, metrics, entries)),
+        notes=(*_notes(comparison, metrics, entries), *head_notes(metrics, infos)),
         clusters=frozenset(entry.clusters for entry in entries),
+        names=("model", *metrics),
     )
 
 
@@ -246,7 +237,8 @@ def _notes(comparison: Comparison, metrics: Sequence[str], entries: Sequence[Ent
         '"detectable": the true difference that this comparison would detect four times out of five, with p corrected'
         " for the number of models; absent where no result could be called higher or lower.",
     ]
-    if falling := lower_is_better(metrics, comparison.run_set.infos):
+    said = labels(metrics, comparison.run_set.infos)
+    if falling := [said[name] for name in lower_is_better(metrics, comparison.run_set.infos)]:
         notes.append(f"Lower is better, so a difference below 0 is an improvement: {', '.join(falling)}.")
     if any(entry.test and entry.test.conclusion == "too few clusters" for entry in entries):
         notes.append(f'"too few clusters": with so few {word} and so many models no result could reach the limit of p.')

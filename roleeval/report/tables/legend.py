@@ -9,10 +9,10 @@ _BETTER = {True: "higher", False: "lower", None: NOTHING}
 
 
 def legend(run_set: RunSet) -> Table:
-    """One row for each metric that a run of the set has: label, unit, range, direction, recipe, source."""
+    """One row for each metric that a run of the set has: label, name, unit, range, direction, recipe, source."""
     infos = run_set.infos
     names = ordered((name for run in run_set.rows for name in run.entries), infos)
-    columns = ("metric", "what it is", "unit", "range", "better", "one value per", "recipe")
+    columns = ("metric", "name in files", "unit", "range", "better", "one value per", "recipe")
     return Table("Metrics", "", columns, tuple(_row(infos[name], run_set) for name in names), ())
 
 
@@ -20,8 +20,8 @@ def _row(info: MetricInfo, run_set: RunSet) -> tuple[Cell, ...]:
     per = clusters_word(run_set, 1) if info.per == "cluster" else "answer"
     recipe = f"{info.recipe} Source: {info.source}." if info.source else info.recipe
     return (
-        (info.name,),
         (info.label,),
+        (info.name,),
         (info.unit,),
         (_range(info),),
         (_BETTER[info.higher_is_better],),

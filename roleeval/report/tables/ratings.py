@@ -240,7 +240,7 @@ def _notes(found: Rated) -> list[str]:
     ]
     if found.absent:
         notes.append(
-            f"Not among the folders shown: {', '.join(found.absent)}. Their samples that needed no judge (equal"
+            f"Not among the runs of this table: {', '.join(found.absent)}. Their samples that needed no judge (equal"
             " answers, or a missing answer) are excluded here; include their folders to count them."
         )
     if found.ratings:

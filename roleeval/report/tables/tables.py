@@ -3,14 +3,15 @@
 A cell is a tuple of lines. Text from models or files is raw here; the renderers escape it.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 
 from roleeval.metrics import MetricInfo, Unit
 from roleeval.report.found.collect import Entry, RunResult
 from roleeval.report.found.compare import RunSet, caption, clusters_word, decoding
 from roleeval.report.found.groups import cell_entries, parts_of, planned_rows, splits_of
-from roleeval.report.tables.columns import Infos, headline, lower_is_better, ordered, value_text
+from roleeval.report.tables.columns import Infos, ordered, value_text
+from roleeval.report.tables.heads import head_notes, heads, labels
 from roleeval.stats import FEW_CLUSTERS, Estimate
 
 Cell = tuple[str, ...]
@@ -29,6 +30,7 @@ class Table:
         rows: one cell per column.
         notes: footnotes; those that cells refer to begin with their mark.
         clusters: numbers of clusters that its intervals rest on.
+        names: of the columns, as files and command lines have them; () where the headings are the names.
     """
 
     title: str
@@ -37,6 +39,7 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...]
     clusters: frozenset[int] = frozenset()
+    names: tuple[str, ...] = ()
 
 
 @dataclass
@@ -54,64 +57,46 @@ class Notes:
         return [f"{self.mark(text)} {text}" for text in self.texts]
 
 
-def group_table(run_set: RunSet, group: str, *, title: str, short: bool, notes: Notes | None = None) -> Table:
+def group_table(run_set: RunSet, group: str, *, title: str) -> Table:
     """The comparison of a set's runs in one group.
 
     Args:
         run_set: the runs; those that differ only in their seed are one row.
         group: "split/protocol", an average, or a split.
         title: the table's heading.
-        short: only the headline's metrics, no check, and a status column only where an answer is not ok.
-        notes: footnotes shared with other tables; None is a table with its own.
     """
-    runs, infos, notes = run_set.rows, run_set.infos, notes or Notes()
+    runs, infos, notes = run_set.rows, run_set.infos, Notes()
     splits = splits_of(runs, group)
     metrics = _columns(run_set, group, splits)
-    metrics = headline(metrics, infos) if short else metrics
     hidden = [name for name in metrics if not set(infos[name].read_with).issubset(metrics)]
     metrics = [name for name in metrics if name not in hidden]
     found = [{name: cell_entries(run, name, group, splits) for name in metrics} for run in runs]
-    not_ok = [_not_ok(run, entries) for run, entries in zip(runs, found, strict=True)]
-    with_status = not short or any(text not in ("none", NOTHING) for text in not_ok)
-    named = _named_columns(runs, short=short)
-    columns = ["model", *(name for name, _ in named), "n", "coverage"]
-    columns += [] if short else ["scored + missing = planned"]
-    columns += ["not ok"] if with_status else []
+    seeds = ["seeds"] if any(run.members for run in runs) else []
+    columns = ["model", *seeds, "n", "coverage", "scored + missing = planned", "not ok"]
     rows = []
-    for run, entries, status in zip(runs, found, not_ok, strict=True):
-        base = _base(entries, infos)
+    for run, entries in zip(runs, found, strict=True):
+        base = base_entry(entries, infos)
         planned = planned_rows(run, group, base) if base else None
         cells: list[Cell] = [(run.label, f"{run.family} {run.name}".strip())]
-        cells += [(text(run),) for _, text in named]
+        cells += [(str(len(run.members) or 1),)] if seeds else []
         cells += [(str(base.n) if base else NOTHING,), (_coverage(base, planned),)]
-        cells += [] if short else [(_check(group, base, planned, notes),)]
-        cells += [(status,)] if with_status else []
+        cells += [(_check(group, base, planned, notes),), (not_ok(run, base),)]
         rows.append((*cells, *_metric_cells(run_set, entries, base, notes)))
     entries_shown = [entry for cell in found for pairs in cell.values() for _, entry in pairs if entry.n]
     clusters = frozenset(entry.clusters for entry in entries_shown)
     general = _general_notes(run_set, group, metrics, entries_shown)
     for name in hidden:
-        companions = " and ".join(infos[name].read_with)
-        general.append(f"{name} is shown only next to {companions}: score with these as well.")
+        companions = " and ".join(_said(other, infos) for other in infos[name].read_with)
+        general.append(f"{infos[name].label} is shown only next to {companions}: score with these as well.")
     return Table(
         title=title,
         caption=caption(run_set, clusters),
-        columns=(*columns, *metrics),
+        columns=(*columns, *heads(metrics, infos)),
         rows=tuple(rows),
         notes=(*notes.lines(), *general),
         clusters=clusters,
+        names=(*columns, *metrics),
     )
-
-
-def _named_columns(runs: Sequence[RunResult], *, short: bool) -> list[tuple[str, Callable[[RunResult], str]]]:
-    """Cells next to a row's name: its number of seeds, and in the headline the parameters of its adapters."""
-    columns: list[tuple[str, Callable[[RunResult], str]]] = []
-    if any(run.members for run in runs):
-        columns.append(("seeds", lambda run: str(len(run.members) or 1)))
-    if short and any(run.facts.parameters.adapters is not None for run in runs):
-        columns.append(("adapter parameters", lambda run: parameters_text(run.facts.parameters.adapters)))
-        columns.append(("per added role", lambda run: parameters_text(run.facts.parameters.per_added_role)))
-    return columns
 
 
 def parameters_text(value: int | None) -> str:
@@ -134,24 +119,34 @@ def _metric_cells(
         absent = [other for other in infos[name].read_with if not found.get(other)]
         if entries and absent:
             cells.append(
-                (NOTHING + notes.mark(f"Not shown: this run has no {absent[0]}, which is needed to read it."),)
+                (NOTHING + notes.mark(f"Not shown: this run has no {_said(absent[0], infos)}, needed to read it."),)
             )
         else:
             cells.append(_values(run_set, infos[name], entries, base, notes))
     return cells
 
 
-def _base(found: Mapping[str, list[tuple[str, Entry]]], infos: Infos) -> Entry | None:
+def _said(name: str, infos: Infos) -> str:
+    return infos[name].label if name in infos else name
+
+
+def base_entry(found: Mapping[str, Sequence[tuple[str, Entry]]], infos: Infos) -> Entry | None:
     """The entry whose n is the row's: that of the first metric with one value per answer."""
     singles = (entries[0][1] for name, entries in found.items() if len(entries) == 1 and infos[name].per == "sample")
     return next(singles, None)
 
 
-def _coverage(base: Entry | None, planned: int | None) -> str:
+def coverage_of(base: Entry | None, planned: int | None) -> float | None:
+    """Scored / planned, of the entry whose n is a row's."""
     if base is None:
-        return NOTHING
+        return None
     total = planned if planned is not None else base.n + base.missing
-    return f"{base.n / total:.4f}" if total else NOTHING
+    return base.n / total if total else None
+
+
+def _coverage(base: Entry | None, planned: int | None) -> str:
+    share = coverage_of(base, planned)
+    return NOTHING if share is None else f"{share:.4f}"
 
 
 def _check(group: str, base: Entry | None, planned: int | None, notes: Notes) -> str:
@@ -172,12 +167,11 @@ def _check(group: str, base: Entry | None, planned: int | None, notes: Notes) ->
     return f"{summed} ≠ {planned}" + notes.mark("The sum is wrong: do not use this row; score the run again.")
 
 
-def _not_ok(run: RunResult, found: Mapping[str, list[tuple[str, Entry]]]) -> str:
-    """Statuses other than ok, of the row's values."""
-    base = _base(found, run.infos)
+def not_ok(run: RunResult, base: Entry | None) -> str:
+    """Statuses other than ok, of the values that a row's n counts."""
     if base is None:
         return NOTHING
-    metric = next(name for name, entries in found.items() if entries and entries[0][1] is base)
+    metric = next(name for name, groups in run.entries.items() if any(entry is base for entry in groups.values()))
     sources = [run.entries[metric][part] for part in base.mean_of if part in run.entries[metric]] or [base]
     counts: dict[str, int] = {}
     for entry in sources:
@@ -254,15 +248,15 @@ def _general_notes(run_set: RunSet, group: str, metrics: Sequence[str], entries:
         what = "is over all samples of" if over_rows else "is the plain mean of"
         notes.append(f"{group} {what} {', '.join(parts)}; its n counts scores, not answers.")
         notes.append("In a mean of groups, metrics without references are over the answers of the same splits.")
-    notes += [f"{name} {infos[name].caution}" for name in metrics if infos[name].caution]
-    if falling := lower_is_better(metrics, infos):
-        notes.append(f"Lower is better: {', '.join(falling)}.")
-    if per_cluster := [name for name in metrics if infos[name].per == "cluster"]:
+    said = labels(metrics, infos)
+    notes += [f"{said[name]} {infos[name].caution}" for name in metrics if infos[name].caution]
+    notes += head_notes(metrics, infos)
+    if per_cluster := [said[name] for name in metrics if infos[name].per == "cluster"]:
         notes.append(f"One value per {clusters_word(run_set, 1)}, not per answer: {', '.join(per_cluster)}.")
-    said = {(p, w) for run in run_set.runs for p, w in run.facts.judges.items() if _stands(p, metrics)}
-    if said or any(infos[name].judged for name in metrics):
+    judges = {(p, w) for run in run_set.runs for p, w in run.facts.judges.items() if _stands(p, metrics)}
+    if judges or any(infos[name].judged for name in metrics):
         notes.append("Bounds: the mean if every missing judgement were the worst, or the best, possible.")
-    by_prefix = {p: [words for prefix, words in sorted(said) if prefix == p] for p, _ in sorted(said)}
+    by_prefix = {p: [words for prefix, words in sorted(judges) if prefix == p] for p, _ in sorted(judges)}
     notes += [f"{prefix}: {' | '.join(words)}." for prefix, words in by_prefix.items()]
     return notes
 

@@ -99,7 +99,7 @@ def test_a_report_has_the_points_in_its_headline_and_bounds_for_what_is_missing(
     write_report([outcome.folder.path], tmp_path / "report")
     text = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
     headline = text.partition("### Headline: all")[2].partition("### ")[0]
-    assert "/avg" in headline and "(worst)" in headline and "anthropomorphism/flaws" in headline
+    assert "/avg" in headline and "(worst)" in headline and "anthropomorphism/flaws" in text
     assert "cut at 100" in headline and "numbers of flaws" in headline
     assert "differs from planned" not in text and "do not use" not in text and "Reported elsewhere" in text
 

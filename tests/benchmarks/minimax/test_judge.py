@@ -199,6 +199,44 @@ def test_a_session_that_did_not_happen_is_missing_and_one_without_a_word_has_no_
     assert {row.value for row in rows.values()} == {value} and {row.status for row in rows.values()} == {status}
 
 
+ODD = ['He said "no" \\ twice.\n*bows* Why [not]?', "“你好。”他说。再见！", "…", "word " * 40, "Why [not]?"]
+ODD_QUOTES = ['He said "no" \\ twice.', "*bows* Why [not]?", "“你好。”", "他说。", "再见！", "…"]
+ODD_QUOTES += [("word " * 20)[:-1], "Why [not]?"]
+
+
+def _offered(judge: MinimaxErrors, case: Case) -> Any:
+    (question,) = judge.questions(case)
+    schema = json.loads(question.schema or "")
+    return schema["properties"]["errors"]["items"]["properties"]["quote"]
+
+
+def test_with_quotes_of_sentences_a_reply_can_only_quote_what_stands_there() -> None:
+    judge = replace(JUDGE, quotes="sentences")
+    case = session(*ODD)
+    assert _offered(judge, case) == {"type": "string", "enum": ODD_QUOTES}
+    assert _offered(JUDGE, case) == {"type": "string", "minLength": 1}
+    (chunk,) = chunks_of(case.answers["own"])
+    found = checked([error(2, "no_hook", quote) for quote in ODD_QUOTES], chunk, SUBTYPES)
+    assert found.unquoted == 0 and [each["round"] for each in found.errors] == [2, 4, 6, 8]  # once a message
+    # an engine that cannot be constrained is read as ever
+    other = values(case, lambda request: reply(error(2, "no_hook", "He said"), error(2, "no_hook", "elsewhere")), judge)
+    assert (other["errors/no_hook"], other["unquoted"]) == (1, 0.5)
+    assert judge.identity() != JUDGE.identity()
+
+
+def test_engines_that_constrain_replies_accept_quotes_of_any_characters() -> None:
+    xgrammar = pytest.importorskip("xgrammar", reason="comes with vLLM")
+    lines = [*ODD, *(f"第{n}句：“嗯”，她说。\tNo {n}!" for n in range(45))]
+    (question, *_) = replace(JUDGE, quotes="sentences").questions(session(*lines))
+    quotes = _offered(replace(JUDGE, quotes="sentences", messages=20), session(*lines[:10]))["enum"]
+    vocabulary = xgrammar.TokenizerInfo([bytes([byte]) for byte in range(1, 256)])
+    grammar = xgrammar.GrammarCompiler(vocabulary).compile_json_schema(question.schema, any_whitespace=False)
+    assert len(quotes) > 10
+    for quote in (*quotes, "elsewhere"):
+        text = json.dumps({"errors": [error(2, "no_hook", quote)]}, ensure_ascii=False)
+        assert xgrammar.GrammarMatcher(grammar).accept_string(text) == (quote in quotes), quote
+
+
 @pytest.mark.parametrize(
     ("context", "shown", "hidden"),
     [("none", [], [2, 22]), ("previous", [22, 41], [2, 21]), ("all", [2, 21, 22, 41], [])],

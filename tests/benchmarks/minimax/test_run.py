@@ -85,3 +85,18 @@ def test_mode_length_and_user_make_other_runs(tmp_path: Path) -> None:
     options: list[dict[str, Any]] = [{}, {"messages": 22}, {"mode": "selfplay"}, {"user_sees_card": True}]
     folders = {played(tmp_path, **each).folder.path.name for each in options}
     assert len(folders) == 4
+
+
+def test_a_run_says_which_share_of_its_prompts_the_prefix_cache_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def describe(engine: Any) -> dict[str, Any]:
+        """Counts of the engine's whole life, as vLLM's: earlier runs read 1000 tokens."""
+        return {"prefix_cache": {"prompt_tokens": 1000 + 12 * engine.calls, "cached_tokens": 9 * engine.calls}}
+
+    def session(folder: Path) -> Any:
+        return json.loads((played(folder).folder.path / "manifest.json").read_text())["session"]
+
+    assert "from_prefix_cache" not in session(tmp_path / "uncounted")
+    monkeypatch.setattr("roleeval_stubs.StubEngine.describe", describe)
+    assert session(tmp_path / "counted")["from_prefix_cache"] == 0.75

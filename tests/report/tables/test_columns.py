@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,12 @@ import pytest
 from roleeval.metrics import MetricInfo, Unit
 from roleeval.report import collect, write_report
 from roleeval.report.found.compare import run_sets
+from roleeval.report.found.seeds import with_rows
+from roleeval.report.tables.chosen import Choice
 from roleeval.report.tables.columns import headline, ordered, value_text
+from roleeval.report.tables.contents import contents
+from roleeval.report.tables.heads import ARROWS_NOTE
+from roleeval.report.tables.standings import Standings
 from roleeval.report.tables.tables import Table, group_table
 
 MakeRun = Callable[..., Path]
@@ -32,9 +38,14 @@ def session(make_run: MakeRun, entry: Any, model: str, infos: Sequence[MetricInf
     return folder
 
 
-def table(root: Path, *, short: bool = True) -> Table:
+def table(root: Path) -> Table:
     (only,) = run_sets(collect([root]).runs)
-    return group_table(only, "sessions", title="t", short=short)
+    return group_table(only, "sessions", title="t")
+
+
+def headlines(root: Path) -> list[Standings]:
+    (section,) = contents(with_rows(collect([root])), reference=None, choice=Choice()).sections
+    return list(section.standings)
 
 
 WIT = info("wit", "points", headline=True, higher_is_better=True, low=0.0, high=10.0)
@@ -43,31 +54,31 @@ LENGTH = info("length", "words", position=1)
 
 def test_units_headline_and_position_are_what_a_metric_says(tmp_path: Path, make_run: MakeRun, entry: Any) -> None:
     session(make_run, entry, "alpha", [WIT, info("aside"), LENGTH], mean=2.5)
-    short, whole = table(tmp_path), table(tmp_path, short=False)
-    assert short.columns == ("model", "n", "coverage", "wit")
-    assert whole.columns[-3:] == ("length", "aside", "wit")
+    whole, (short,) = table(tmp_path), headlines(tmp_path)
+    assert short.names == ("wit",)
+    assert whole.names[-3:] == ("length", "aside", "wit")
     assert [cell[0] for cell in whole.rows[0][-3:]] == ["2.5", "2.5000", "2.50"]
 
 
 def test_clusters_have_the_benchmarks_own_word(tmp_path: Path, make_run: MakeRun, entry: Any) -> None:
     session(make_run, entry, "alpha", [WIT, info("variety", per="cluster")])
-    whole = table(tmp_path, short=False)
+    whole = table(tmp_path)
     assert "20 players; 95 % intervals over players by bootstrap-t (" in whole.caption
-    assert "One value per player, not per answer: variety." in whole.notes
-    assert whole.rows[0][whole.columns.index("variety")][-1] == "n 3 players"
-    assert whole.rows[0][whole.columns.index("n")] == ("200",)
+    assert "One value per player, not per answer: Variety." in whole.notes
+    assert whole.rows[0][whole.names.index("variety")][-1] == "n 3 players"
+    assert whole.rows[0][whole.names.index("n")] == ("200",)
 
 
 def test_what_is_read_only_with_another_is_not_shown_without_it(tmp_path: Path, make_run: MakeRun, entry: Any) -> None:
     rewarding = info("reach", headline=True, read_with=("wit", "length"), caution="rewards length: read it with wit.")
     session(make_run, entry, "alpha", [rewarding, WIT, LENGTH])
-    short, whole = table(tmp_path), table(tmp_path, short=False)
-    assert "reach" not in short.columns and any("reach is shown only next to wit and length" in n for n in short.notes)
-    assert "reach" in whole.columns and "reach rewards length: read it with wit." in whole.notes
+    whole, (short,) = table(tmp_path), headlines(tmp_path)
+    assert short.names == ("length", "reach", "wit") and "Reach rewards length: read it with wit." in short.notes
+    assert "reach" in whole.names and "Reach rewards length: read it with wit." in whole.notes
     session(make_run, entry, "beta", [rewarding, WIT])
-    alone = table(tmp_path, short=False)
-    assert alone.rows[1][alone.columns.index("reach")] == ("–¹",)
-    assert "this run has no length, which is needed to read it" in alone.notes[0]
+    alone = table(tmp_path)
+    assert alone.rows[1][alone.names.index("reach")] == ("–¹",)
+    assert "this run has no Length, needed to read it" in alone.notes[0]
 
 
 def test_a_habit_of_the_judge_is_no_lost_answer(tmp_path: Path, make_run: MakeRun, entry: Any) -> None:
@@ -91,6 +102,23 @@ def test_any_benchmark_has_a_picture_and_a_csv(tmp_path: Path, make_run: MakeRun
 def test_metrics_without_a_direction_have_no_picture(tmp_path: Path, make_run: MakeRun, entry: Any) -> None:
     session(make_run, entry, "alpha", [LENGTH])
     assert "report.png" not in [file.name for file in write_report([tmp_path / "results"], tmp_path / "out")]
+
+
+def test_people_read_labels_and_files_have_names(tmp_path: Path, make_run: MakeRun, entry: Any) -> None:
+    mood = replace(info("mood"), label="Mood (points)", unit="points", higher_is_better=False)
+    session(make_run, entry, "alpha", [WIT, LENGTH, mood])
+    whole = table(tmp_path)
+    assert whole.columns[-3:] == ("Length, words", "Mood (points) ↓", "Wit, points ↑")
+    assert ARROWS_NOTE in whole.notes
+    assert "Columns: Length, words is length; Mood (points) is mood; Wit, points is wit." in whole.notes
+
+
+def test_two_columns_of_one_label_have_their_full_names(tmp_path: Path, make_run: MakeRun, entry: Any) -> None:
+    judged = [replace(WIT, name=f"judge/x@{hashes}/wit", judged=True) for hashes in ("aa-bb", "aa-cc")]
+    session(make_run, entry, "alpha", [*judged, LENGTH])
+    (short,) = headlines(tmp_path)
+    assert short.heads == ("Wit, points [judge/x@aa-bb/wit] ↑", "Wit, points [judge/x@aa-cc/wit] ↑")
+    assert not any("Columns:" in note for note in short.notes)
 
 
 def test_columns_of_one_position_stand_by_name_and_a_headline_is_never_empty() -> None:

@@ -44,9 +44,9 @@ def compared(root: Path, reference: str) -> Comparison:
 
 def test_what_the_samples_share_cancels(tree: Path) -> None:
     """The models' own intervals overlap widely; the paired ones tell them apart."""
-    table = difference_table(compared(tree, "base"), GROUP, title="t", short=True)
+    table = difference_table(compared(tree, "base"), GROUP, title="t")
     assert [row[0][0] for row in table.rows] == ["better", "same"]
-    better, same = (row[table.columns.index(F1)] for row in table.rows)
+    better, same = (row[table.names.index(F1)] for row in table.rows)
     assert better[0].startswith("+0.04") and "not separable" not in better
     assert same[2] == "not separable" and same[-1] == "48 pairs"
     assert "Model minus base" in table.caption and "10 000 resamples" in table.caption
@@ -70,7 +70,7 @@ def test_a_gain_that_rests_on_one_side_being_cut_says_so(
     for name, cut in (("base", ends), ("tuned", dict.fromkeys(SAMPLES, 0.0))):
         metrics = {F1: {GROUP: dict(HARD)}, "cut_off_rate": {"eng_specific": cut}}
         write(make_run, name, metrics, splits={"eng_specific": 48}, planned=48)
-    table = difference_table(compared(tmp_path, "base"), GROUP, title="t", short=True)
+    table = difference_table(compared(tmp_path, "base"), GROUP, title="t")
     notes = [note for note in table.notes if note.startswith("Cut off at the token limit: base 75 %, tuned 0 %")]
     assert bool(notes) == said and len(notes) < 2
 
@@ -101,7 +101,10 @@ def test_the_reference_may_be_a_mean_over_seeds(tmp_path: Path, make_run: MakeRu
 
 def test_files_and_terminal_say_the_same(tree: Path, tmp_path: Path) -> None:
     files = write_report([tree], tmp_path / "out", reference="base")
-    assert [file.name for file in files] == ["report.md", "report.csv", "report.png", "differences.csv"]
+    assert [file.name for file in files] == [
+        *("report.md", "report.csv", "report.html", "report.tex", "report.png"),
+        "differences.csv",
+    ]
     lines = pd.read_csv(files[-1])
     assert dict(zip(lines["model"], lines["verdict"], strict=True)) == {"better": "higher", "same": "not separable"}
     assert set(lines["pairs"]) == {48} and set(lines["reference"]) == {"base"}
@@ -123,7 +126,7 @@ def test_without_a_reference_there_is_a_hint_and_no_file(tree: Path, tmp_path: P
 def test_a_reference_that_is_not_there_or_not_one_is_an_error(tree: Path, make_run: MakeRun) -> None:
     with pytest.raises(ResultError, match=r"--reference bse.*base, better, same"):
         comparisons(with_rows(collect([tree])), "bse")
-    model(make_run, "base", dict(HARD), run="other", sampling={"temperature": 0.5, "max_tokens": 9})
+    model(make_run, "base", dict(HARD), run="other", sampling={"temperature": 0.0, "max_tokens": 9})
     with pytest.raises(ResultError, match=r"several runs of it.*base/seed1-0123abcd"):
         comparisons(with_rows(collect([tree])), "base")
     assert compared(tree, "base/other").reference.name == "other"
@@ -133,8 +136,8 @@ def test_one_role_has_a_difference_and_no_conclusion(tmp_path: Path, make_run: M
     values = {s: v for s, v in HARD.items() if s.startswith("role00")}
     model(make_run, "base", dict(values))
     model(make_run, "other", {s: v + 0.1 for s, v in values.items()})
-    table = difference_table(compared(tmp_path, "base"), GROUP, title="t", short=True)
-    assert table.rows[0][table.columns.index(F1)] == ("+0.1000", "–", "4 pairs")
+    table = difference_table(compared(tmp_path, "base"), GROUP, title="t")
+    assert table.rows[0][table.names.index(F1)] == ("+0.1000", "–", "4 pairs")
 
 
 @pytest.mark.parametrize(
@@ -159,8 +162,8 @@ def test_p_is_corrected_for_the_number_of_models(tree: Path, tmp_path: Path) -> 
 
 
 def test_the_table_says_what_it_could_have_found(tree: Path) -> None:
-    table = difference_table(compared(tree, "base"), GROUP, title="t", short=True)
-    same = table.rows[1][table.columns.index(F1)]
+    table = difference_table(compared(tree, "base"), GROUP, title="t")
+    same = table.rows[1][table.names.index(F1)]
     assert any(line.startswith("p 0.") for line in same) and any(line.startswith("detectable 0.0") for line in same)
     assert "Holm-corrected" in table.caption and any(note.startswith('"detectable"') for note in table.notes)
 
@@ -170,7 +173,7 @@ def test_four_roles_have_an_interval_and_no_conclusion(tmp_path: Path, make_run:
     values = {s: v for s, v in HARD.items() if s < "role04"}
     model(make_run, "base", dict(values))
     model(make_run, "other", {s: v + 0.1 + NOISE[s] for s, v in values.items()})
-    table = difference_table(compared(tmp_path, "base"), GROUP, title="t", short=True)
-    cell = table.rows[0][table.columns.index(F1)]
+    table = difference_table(compared(tmp_path, "base"), GROUP, title="t")
+    cell = table.rows[0][table.names.index(F1)]
     assert cell[1].startswith("[0.0") and cell[2:4] == ("too few clusters", "p 0.125")
     assert any(note.startswith('"too few clusters"') for note in table.notes)

@@ -156,7 +156,7 @@ def test_a_report_of_one_run_names_the_runs_it_was_compared_with(tmp_path: Path)
     judge_all(tmp_path, longer_wins, models=("one", "two"))
     ((table, *_), _) = rated(with_rows(collect([tmp_path / "rolebench" / "one"])), None)
     assert set(table.names) == {"one", "two"} and [label.partition("/")[0] for label in table.absent] == ["two"]
-    assert any("Not among the folders shown: two/seed1-" in note for note in ratings_table(table).notes)
+    assert any("Not among the runs of this table: two/seed1-" in note for note in ratings_table(table).notes)
 
 
 def test_a_folder_that_cannot_be_rated_is_named_and_stops_no_report(tmp_path: Path) -> None:
