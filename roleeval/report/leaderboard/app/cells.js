@@ -4,7 +4,7 @@
 (() => {
   const { el } = RE;
 
-  const SIGNS = { "not separable": "≈", "too few clusters": "?" };
+  const SIGNS = { tied: "≈" };
   RE.valueCell = (set, row, place, metric, group, entry, scale) => {
     const info = set.info.get(metric);
     const standing = RE.standing(set, metric, group, place);
@@ -32,7 +32,7 @@
   };
   RE.standingClass = (set, metric, group) => (row) => {
     const standing = RE.standing(set, metric, group, set.rows.indexOf(row));
-    return standing === "best" ? "is-best" : standing === "not separable" ? "is-near" : "";
+    return standing === "best" ? "is-best" : standing === "tied" ? "is-near" : "";
   };
   RE.modelCell = (row) => {
     const run = RE.index.runs[row.runs[0]];
@@ -53,6 +53,6 @@
       el("span", { class: "swatch is-best" }),
       " best ",
       el("span", { class: "swatch is-near" }),
-      " ≈ not separable from the best (paired test over the same samples, Holm-corrected) · ? too few clusters for that test to tell anything · lines are 95 % intervals",
+      " ≈ not separable from the best (paired test over the same samples, Holm-corrected; few clusters separate nothing) · lines are 95 % intervals",
     );
 })();

@@ -78,13 +78,11 @@
   };
   RE.judgeName = (column) => column.replace(/^judge\//, "").replace(/@.*$/, "");
   RE.judges = (set) => [...new Set(set.metrics.map((info) => RE.judgeOf(info.name)[0]).filter(Boolean))];
-  // A metric's label, with its judge's name, and the whole column where two judges of a set have the same name.
+  // A metric's label as in a report's tables, with its judge's name.
   RE.metricLabel = (set, name) => {
-    const info = set.info.get(name);
+    const label = set.labels[name] || name;
     const [judge] = RE.judgeOf(name);
-    if (!judge) return info ? info.label : name;
-    const same = RE.judges(set).filter((other) => RE.judgeName(other) === RE.judgeName(judge));
-    return `${info ? info.label : name} · ${same.length > 1 ? judge.replace(/^judge\//, "") : RE.judgeName(judge)}`;
+    return judge && !label.includes(judge) ? `${label} · ${RE.judgeName(judge)}` : label;
   };
   RE.groupLabel = (set, name) => {
     const group = set.groups.find((each) => each.name === name);
@@ -150,13 +148,7 @@
     const words = set.standings[`${metric} ${group}`];
     return words ? words[row] : "";
   };
-  RE.STANDING_WORDS = {
-    best: "best",
-    "not separable": "not separable from the best (paired test, Holm-corrected)",
-    "too few clusters": "the test cannot tell it from the best: too few clusters",
-    higher: "differs from the best",
-    lower: "differs from the best",
-  };
+  RE.STANDING_WORDS = { best: "best", tied: "not separable from the best (paired test, Holm-corrected)" };
 
   // The list of a run's samples, as columns, and its run.js.
   RE.samples = async (run) => {
