@@ -57,7 +57,7 @@ def set_data(run_set: RunSet, numbers: Mapping[Path, int], languages: Mapping[st
 
 
 def _standings(run_set: RunSet, metrics: Sequence[str], groups: Sequence[str]) -> dict[str, list[str]]:
-    """ "metric group" -> the mark of each row: "best", "tied" (not separable from it) or "", as in a report's tables."""
+    """Metric and group, with a space between them -> the mark of each row, as in a report's tables (tables/best.py)."""
     frames, found = Frames(metrics), dict[str, list[str]]()
     for metric in metrics:
         for group in groups:
