@@ -10,17 +10,23 @@ Everything is in the folder: the page asks for nothing from anywhere else, and i
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from roleeval import __version__
 from roleeval.errors import ResultError
-from roleeval.report.found.collect import Collection, NotShown, RunResult
+from roleeval.report.found.collect import Collection, NotShown, RunResult, collect
+from roleeval.report.found.compare import run_sets
+from roleeval.report.found.names import with_names
+from roleeval.report.found.seeds import with_rows
 from roleeval.report.leaderboard.runs import run_paths, write_run
 from roleeval.report.leaderboard.sets import entries_data, run_data, set_data, table_data
 from roleeval.report.leaderboard.shards import ShardWriter
+from roleeval.report.tables.ratings import rated, ratings_table
+from roleeval.results import ResultFolder
 
 _APP = Path(__file__).parent / "app"
 _INDEX = Path("data") / "index.js"
@@ -54,10 +60,6 @@ def build_site(paths: Iterable[str | Path], out: Path) -> Site:
         ResultError: a path is no folder, there is no finished run, `out` holds something else, or a file could not be
             written.
     """
-    from roleeval.report.found.collect import collect
-    from roleeval.report.found.names import with_names
-    from roleeval.report.found.seeds import with_rows
-
     _check_out(out)
     paths = list(paths)
     collection = with_names(with_rows(collect(paths)))
@@ -99,14 +101,15 @@ def _put(part: Path, out: Path) -> None:
 
 
 def _write(collection: Collection, shards: ShardWriter) -> tuple[NotShown, ...]:
-    from roleeval.report.found.compare import run_sets
-
     numbers = {run.path: number for number, run in enumerate(collection.runs)}
     languages: dict[str, dict[str, set[str]]] = {}
     not_shown = list(collection.not_shown)
-    runs = []
+    runs, keys = [], Counter[str]()
     for number, run in enumerate(collection.runs):
         data = run_data(run)
+        keys[data["key"]] += 1
+        if keys[data["key"]] > 1:  # the same run below two of the paths
+            data["key"] += f"~{keys[data['key']]}"
         try:
             told = write_run(run, f"r{number}", shards)
             data |= {"samples": told["samples"]}
@@ -143,11 +146,6 @@ def _told(error: object, path: Path) -> str:
 
 def _ratings(collection: Collection, runs: Sequence[RunResult]) -> list[dict[str, Any]]:
     """Tables of ratings by pairwise judges, where there are such: only then all judgements are read at once."""
-    from dataclasses import replace
-
-    from roleeval.report.tables.ratings import rated, ratings_table
-    from roleeval.results import ResultFolder
-
     manifests = [manifest for run in runs if (manifest := ResultFolder(run.path).manifest())]
     if not any(record.form == "pairs" for manifest in manifests for record in manifest.judge_records.values()):
         return []

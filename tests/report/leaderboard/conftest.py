@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import site_results as made
-from site_texts import scenes, sessions, singles
+from site_texts import ODD, odd, scenes, sessions, singles
 
 from roleeval.report.leaderboard import Site, build_site
 
@@ -22,6 +22,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         made.write(folder, made.Run("answers", model, singles(model), family=family, splits=splits))
         made.write(folder, made.Run("scenes", model, scenes(model), family=family, cluster=("book", "books")))
         made.write(folder, made.Run("sessions", model, sessions(model), family=family))
+    made.write(folder, made.Run("odd", ODD, odd(), family=ODD, splits={"a b&c": 3}))
     made.write(folder, made.Run("scenes", "damaged", scenes("damaged"), cluster=("book", "books")))
     broken = folder / "scenes" / "damaged" / "seed1-0123abcd" / "transcripts.jsonl"
     content = broken.read_bytes()

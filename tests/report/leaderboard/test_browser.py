@@ -12,6 +12,8 @@ import pytest
 from roleeval.report.judge_card import read_human_labels
 from roleeval.report.leaderboard import Site
 
+pytestmark = pytest.mark.slow  # a second each, and a browser
+
 Open = Callable[..., Any]
 ALPHA, BETA = "answers/alpha/seed1-0123abcd", "answers/beta/seed1-0123abcd"
 
@@ -279,6 +281,22 @@ def test_hostile_text_is_only_text(opened: Open, number: int) -> None:
         assert "with⟨U+200B⟩out" in text
     if number == 63:
         assert "⟨U+0000⟩⟨U+0007⟩⟨U+001B⟩[31m" in text
+
+
+def test_hostile_names_are_only_names(opened: Open) -> None:
+    page = opened("#/board/odd")
+    page.locator("a.value").first.click()
+    page.locator(".list").wait_for()
+    page.locator(".side tbody th a").first.click()  # the role's page
+    page.get_by_text("is played.").first.wait_for()
+    page.locator(".item a").first.click()
+    page.locator(".talk").wait_for()
+    assert "⟨U+202E⟩" in page.locator("h1").inner_text() + page.locator(".crumbs").inner_text()
+    assert page.locator("#page img").count() == 0
+    page.locator("mark").first.click()
+    page.reload()
+    ready(page)
+    assert page.locator("mark.is-current").count() == 1  # the address holds the quotation
 
 
 def test_an_answer_of_5_mb_is_shown_in_parts(opened: Open) -> None:
