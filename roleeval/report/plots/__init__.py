@@ -7,7 +7,7 @@ plots/
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from roleeval.errors import ResultError
@@ -16,7 +16,7 @@ from roleeval.report.found.collect import Entry, RunResult
 from roleeval.report.found.compare import RunSet
 from roleeval.report.found.frames import Frames
 from roleeval.report.found.groups import cell_entries, headline_groups, splits_of
-from roleeval.report.plots.canvas import Plot, styled
+from roleeval.report.plots.canvas import Cast, Look, Plot, looks, styled
 from roleeval.report.plots.heatmap import by_cluster, heatmap
 from roleeval.report.plots.judges import agreement, controls
 from roleeval.report.plots.lines import Course, course_plot, dimensions
@@ -35,9 +35,10 @@ _LENGTHS = ("words", "characters")
 def plots(found: Contents) -> list[Plot]:
     """All plots of a report."""
     drawn: list[Plot] = []
+    styles = looks(row.label for section in found.sections for row in section.run_set.rows)
     with styled():
         for section in found.sections:
-            drawn += _of_section(section, found)
+            drawn += _of_section(section, found, styles)
             drawn += _of_judges(section)
     return _apart(drawn)
 
@@ -63,7 +64,8 @@ def headline_picture(found: Contents) -> bytes:
                 for group, infos in _represented(section).items()
             ]
             if panels:
-                return means(run_set, rows, panels, "report", ("png",)).files["png"]
+                cast = Cast(run_set, tuple(rows), looks(row.label for row in run_set.rows))
+                return means(cast, panels, "report", ("png",)).files["png"]
     return b""
 
 
@@ -89,11 +91,12 @@ def _values(run_set: RunSet, rows: Sequence[RunResult], name: str, group: str) -
     return tuple(cell[0][1] if len(cell) == 1 and cell[0][1].mean is not None else None for cell in cells)
 
 
-def _of_section(section: Section, found: Contents) -> Iterator[Plot]:
+def _of_section(section: Section, found: Contents, styles: Mapping[str, Look]) -> Iterator[Plot]:
     run_set, rows = section.run_set, _rows(section)
     represented = _represented(section)
     if not rows:
         return
+    cast = Cast(run_set, tuple(rows), styles)
     compared = section.compared or _against_base(section, found)
     frames = Frames({info.name for infos in represented.values() for info in infos})
     for standing in section.standings:
@@ -103,7 +106,7 @@ def _of_section(section: Section, found: Contents) -> Iterator[Plot]:
         panels = apart or panels  # where all values are the same, there is nothing to see
         where = f"{run_set.title} {standing.group}"
         if panels:
-            yield means(run_set, rows, _titled(panels, standing.title), _file("means", where))
+            yield means(cast, _titled(panels, standing.title), _file("means", where))
         if compared is not None and compared.others:
             differences = [
                 Panel("", panel.info, _values(run_set, compared.others, panel.info.name, standing.group))
@@ -111,14 +114,15 @@ def _of_section(section: Section, found: Contents) -> Iterator[Plot]:
             ]
             shown = [panel for panel in differences if any(panel.entries)]
             if shown:
-                yield forest(compared, _titled(shown, standing.title), _file("differences", where))
+                others = replace(cast, rows=compared.others)
+                yield forest(others, compared, _titled(shown, standing.title), _file("differences", where))
     for group, infos in represented.items():
         where = f"{run_set.title} {group}"
-        yield from _costs(run_set, rows, infos[0], group, where)
+        yield from _costs(cast, infos[0], group, where)
         for info in infos:
             yield from _roles(run_set, rows, info, group, frames)
-        yield from _dimensions(section, rows, infos, group, where)
-    yield from _courses(section, rows)
+        yield from _dimensions(cast, infos, group, where)
+    yield from _courses(cast)
 
 
 def _titled(panels: Sequence[Panel], group: str) -> list[Panel]:
@@ -137,17 +141,18 @@ def _against_base(section: Section, found: Contents) -> Comparison | None:
     return next((each for each in compared if each.run_set.title == section.run_set.title), None)
 
 
-def _costs(run_set: RunSet, rows: Sequence[RunResult], info: MetricInfo, group: str, where: str) -> Iterator[Plot]:
+def _costs(cast: Cast, info: MetricInfo, group: str, where: str) -> Iterator[Plot]:
+    run_set, rows = cast.run_set, cast.rows
     values, title = _values(run_set, rows, info.name, group), f"{run_set.title}: {group}"
     if len({row.facts.parameters.adapters for row in rows} - {None}) > 1:
-        yield parameters(run_set, rows, info, values, title, _file("parameters", where))
+        yield parameters(cast, info, values, title, _file("parameters", where))
     sizes = [
         size for size in run_set.infos.values() if size.unit in _LENGTHS or (size.unit == "rate" and size.headline)
     ]
     for size in sorted(sizes, key=lambda each: (not each.headline, each.position, each.name)):
         lengths = _values(run_set, rows, size.name, group)
         if sum(one is not None and other is not None for one, other in zip(values, lengths, strict=True)) > 1:
-            yield length(run_set, rows, (info, size), (values, lengths), title, _file("length", where))
+            yield length(cast, (info, size), (values, lengths), title, _file("length", where))
             return
 
 
@@ -168,32 +173,28 @@ def _roles(run_set: RunSet, rows: Sequence[RunResult], info: MetricInfo, group: 
         yield heatmap(run_set, rows, info, cells, entries, f"{run_set.title}: {group}", name)
 
 
-def _dimensions(
-    section: Section, rows: Sequence[RunResult], infos: Sequence[MetricInfo], group: str, where: str
-) -> Iterator[Plot]:
+def _dimensions(cast: Cast, infos: Sequence[MetricInfo], group: str, where: str) -> Iterator[Plot]:
     """The criteria of a judge that has at least three on one scale."""
-    known = section.run_set.infos
+    known = cast.run_set.infos
     for prefix in {info.name.rpartition("/")[0]: None for info in infos if info.judged}:
         mine = [
             info
             for name, info in known.items()
             if name.rpartition("/")[0] == prefix and info.unit == "points" and not info.primary and not info.series
         ]
-        shown = [info for info in mine if info.headline and any(_values(section.run_set, rows, info.name, group))]
+        shown = [info for info in mine if info.headline and any(_values(cast.run_set, cast.rows, info.name, group))]
         if len(shown) < 3:
             continue
         names = [info.name for info in shown]
-        columns = [_values(section.run_set, rows, name, group) for name in names]
+        columns = [_values(cast.run_set, cast.rows, name, group) for name in names]
         said = [label.replace("(points)", "").strip(" ,") for label in labels(names, known).values()]
         course = Course(group, tuple(said), tuple(zip(*columns, strict=True)), "", "points")
-        yield dimensions(
-            section.run_set, rows, course, shown, _file("dimensions", f"{where} {prefix.partition('@')[0]}")
-        )
+        yield dimensions(cast, course, shown, _file("dimensions", f"{where} {prefix.partition('@')[0]}"))
 
 
-def _courses(section: Section, rows: Sequence[RunResult]) -> Iterator[Plot]:
+def _courses(cast: Cast) -> Iterator[Plot]:
     """Series of a judge's points, and what transcripts say by round."""
-    run_set = section.run_set
+    run_set, rows = cast.run_set, cast.rows
     series: dict[tuple[str, str], list[MetricInfo]] = {}
     for info in run_set.infos.values():
         if info.series:
@@ -207,13 +208,13 @@ def _courses(section: Section, rows: Sequence[RunResult]) -> Iterator[Plot]:
                 course = Course(f"{run_set.title}: {group}", ticks, tuple(zip(*columns, strict=True)), along, "points")
                 name = _file("course", f"{run_set.title} {group} {prefix.partition('@')[0]} {along}")
                 what = f"A judge's points over {along}."
-                yield course_plot(run_set, rows, course, infos, name, what=what)
+                yield course_plot(cast, course, infos, name, what=what)
     try:
         words = words_by_round(rows)
         if words is not None:
             what = "Words of the model's turns over the turns' numbers; empty where no episode is so long."
             words = replace(words, title=f"{run_set.title}: {words.title}")
-            yield course_plot(run_set, rows, words, (), _file("course", f"{run_set.title} words"), what=what)
+            yield course_plot(cast, words, (), _file("course", f"{run_set.title} words"), what=what)
         for prefix in {prefix: None for row in rows for prefix in row.facts.judges}:
             quotes = quotes_by_round(rows, prefix)
             if quotes is not None:
@@ -221,7 +222,7 @@ def _courses(section: Section, rows: Sequence[RunResult]) -> Iterator[Plot]:
                 infos = [info for name, info in run_set.infos.items() if name.startswith(f"{prefix}/")]
                 quotes = replace(quotes, title=f"{run_set.title}: {quotes.title}")
                 name = _file("course", f"{run_set.title} {prefix.partition('@')[0]} faults")
-                yield course_plot(run_set, rows, quotes, infos, name, what=what)
+                yield course_plot(cast, quotes, infos, name, what=what)
     except ResultError:  # transcripts are not there, or damaged
         return
 

@@ -5,7 +5,7 @@ A plot is drawn without pyplot, so that no window system and no state of another
 
 import io
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,14 +56,34 @@ class Look:
     line: str
 
 
-def looks(run_set: RunSet) -> dict[str, Look]:
-    """Row's name -> its look, the same in all plots of a set; after seven rows marker and line change."""
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """Whose values a plot shows.
+
+    Attributes:
+        run_set: the set.
+        rows: its rows that are drawn, in order.
+        looks: name of a row -> its look, the same in all plots of a report.
+    """
+
+    run_set: RunSet
+    rows: tuple[RunResult, ...]
+    looks: Mapping[str, Look]
+
+    @property
+    def styles(self) -> list[Look]:
+        """The looks of its rows."""
+        return [self.looks[row.label] for row in self.rows]
+
+
+def looks(labels: Iterable[str]) -> dict[str, Look]:
+    """Name -> look; after seven names marker and line change."""
     count = len(_COLOURS)
     return {
-        row.label: Look(
+        label: Look(
             _COLOURS[n % count], _MARKERS[(n + n // count) % len(_MARKERS)], _LINES[(n + n // count) % len(_LINES)]
         )
-        for n, row in enumerate(run_set.rows)
+        for n, label in enumerate(dict.fromkeys(labels))
     }
 
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from roleeval.metrics import MetricInfo
 from roleeval.plain import plain
-from roleeval.report.found.collect import Entry, RunResult
-from roleeval.report.found.compare import RunSet, clusters_word
-from roleeval.report.plots.canvas import Look, Plot, figure, finished, looks, names
+from roleeval.report.found.collect import Entry
+from roleeval.report.found.compare import clusters_word
+from roleeval.report.plots.canvas import Cast, Look, Plot, figure, finished, names
 from roleeval.report.plots.said import caption
 
 if TYPE_CHECKING:
@@ -36,10 +36,9 @@ class Course:
     measured: str
 
 
-def dimensions(
-    run_set: RunSet, rows: Sequence[RunResult], course: Course, infos: Sequence[MetricInfo], name: str
-) -> Plot:
+def dimensions(cast: Cast, course: Course, infos: Sequence[MetricInfo], name: str) -> Plot:
     """A panel for each family: its models over the dimensions, all others in grey."""
+    run_set, rows = cast.run_set, cast.rows
     families = list(dict.fromkeys(row.family for row in rows))
     across = min(3, len(families))
     down = -(-len(families) // across)
@@ -53,7 +52,7 @@ def dimensions(
         shift = 0
         for row, row_name, entries in zip(rows, names(rows), course.entries, strict=True):
             if row.family == family:
-                _line(axes, entries, looks(run_set)[row.label], row_name, 0.06 * shift)
+                _line(axes, entries, cast.looks[row.label], row_name, 0.06 * shift)
                 shift += 1
         axes.set_title(plain(family))
         axes.set_xticks(range(len(course.ticks)), [_broken(tick) for tick in course.ticks], rotation=30, ha="right")
@@ -68,15 +67,14 @@ def dimensions(
     return finished(drawn, name, caption(run_set, what, infos, shown))
 
 
-def course_plot(
-    run_set: RunSet, rows: Sequence[RunResult], course: Course, infos: Sequence[MetricInfo], name: str, *, what: str
-) -> Plot:
+def course_plot(cast: Cast, course: Course, infos: Sequence[MetricInfo], name: str, *, what: str) -> Plot:
     """All models over an order, with intervals."""
+    run_set, rows = cast.run_set, cast.rows
     drawn = figure(6.4, 3.6)
     axes = drawn.subplots()
     width = 0.5 / max(1, len(rows))
     for place, (row, row_name, entries) in enumerate(zip(rows, names(rows), course.entries, strict=True)):
-        _line(axes, entries, looks(run_set)[row.label], row_name, (place - (len(rows) - 1) / 2) * width)
+        _line(axes, entries, cast.looks[row.label], row_name, (place - (len(rows) - 1) / 2) * width)
     axes.set_xticks(range(len(course.ticks)), course.ticks)
     axes.set_xlabel(course.along)
     axes.set_ylabel(course.measured)

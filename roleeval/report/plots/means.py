@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from roleeval.metrics import MetricInfo
-from roleeval.report.found.collect import Entry, RunResult
+from roleeval.report.found.collect import Entry
 from roleeval.report.found.compare import RunSet
-from roleeval.report.plots.canvas import GREY, Look, Plot, figure, finished, interval, looks, model_axis
+from roleeval.report.plots.canvas import GREY, Cast, Look, Plot, figure, finished, interval, model_axis
 from roleeval.report.plots.said import caption
 from roleeval.report.tables.columns import value_text
 from roleeval.report.tables.differences import Comparison, signed
@@ -30,37 +30,34 @@ class Panel:
     entries: tuple[Entry | None, ...]
 
 
-def means(
-    run_set: RunSet, rows: Sequence[RunResult], panels: Sequence[Panel], name: str, kinds: Sequence[str] = ()
-) -> Plot:
+def means(cast: Cast, panels: Sequence[Panel], name: str, kinds: Sequence[str] = ()) -> Plot:
     """Dots with intervals: a panel for each metric, a line for each model."""
-    drawn = _panels(run_set, rows, panels, signs=False)
+    drawn = _panels(cast, panels, signs=False)
     shown = [entry for panel in panels for entry in panel.entries if entry]
     what = "Means with their intervals."
-    return finished(drawn, name, caption(run_set, what, [panel.info for panel in panels], shown), kinds)
+    return finished(drawn, name, caption(cast.run_set, what, [panel.info for panel in panels], shown), kinds)
 
 
-def forest(comparison: Comparison, panels: Sequence[Panel], name: str) -> Plot:
+def forest(cast: Cast, comparison: Comparison, panels: Sequence[Panel], name: str) -> Plot:
     """Differences from the reference; filled where the paired test finds one."""
-    run_set = comparison.run_set
-    drawn = _panels(run_set, comparison.others, panels, signs=True)
+    drawn = _panels(cast, panels, signs=True)
     shown = [entry for panel in panels for entry in panel.entries if entry]
     what = (
         f"Paired differences from {comparison.reference.label}, over the samples that both have; filled: higher or"
         " lower by the paired test, Holm-corrected for the number of models; hollow: not separable."
     )
-    return finished(drawn, name, caption(run_set, what, [panel.info for panel in panels], shown))
+    return finished(drawn, name, caption(cast.run_set, what, [panel.info for panel in panels], shown))
 
 
-def _panels(run_set: RunSet, rows: Sequence[RunResult], panels: Sequence[Panel], *, signs: bool) -> "Figure":
+def _panels(cast: Cast, panels: Sequence[Panel], *, signs: bool) -> "Figure":
+    rows = cast.rows
     across = min(_ACROSS, len(panels))
     down = -(-len(panels) // across)
     drawn = figure(_NAMES + _PANEL * across, down * (0.95 + _ROW * len(rows)))
     axes = drawn.subplots(down, across, sharey=True, squeeze=False)
-    heads_of = _heads(run_set, panels)
+    heads_of = _heads(cast.run_set, panels)
     for place, panel in enumerate(panels):
-        styles = [looks(run_set)[row.label] for row in rows]
-        _draw(axes[place // across][place % across], styles, panel, heads_of[panel.info.name], signs=signs)
+        _draw(axes[place // across][place % across], cast.styles, panel, heads_of[panel.info.name], signs=signs)
     for place in range(len(panels), down * across):
         axes[place // across][place % across].set_visible(False)
     for line in axes:

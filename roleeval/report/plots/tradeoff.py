@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 
 from roleeval.metrics import MetricInfo
 from roleeval.report.found.collect import Entry, RunResult
-from roleeval.report.found.compare import RunSet
-from roleeval.report.plots.canvas import Look, Plot, figure, finished, looks, names
+from roleeval.report.plots.canvas import Cast, Look, Plot, figure, finished, names
 from roleeval.report.plots.said import caption
 from roleeval.report.tables.heads import heads
 
@@ -17,19 +16,17 @@ if TYPE_CHECKING:
 Values = Sequence[Entry | None]
 
 
-def parameters(
-    run_set: RunSet, rows: Sequence[RunResult], info: MetricInfo, values: Values, group: str, name: str
-) -> Plot:
+def parameters(cast: Cast, info: MetricInfo, values: Values, title: str, name: str) -> Plot:
     """A model's score over the parameters that it adds to its base."""
+    run_set, rows = cast.run_set, cast.rows
     drawn = figure(8.4, 3.6)
     left, right = drawn.subplots(1, 2, sharey=True)
-    styles = [looks(run_set)[row.label] for row in rows]
-    _scatter(left, rows, styles, values, lambda row: row.facts.parameters.adapters)
-    _scatter(right, rows, styles, values, lambda row: row.facts.parameters.per_added_role)
+    _scatter(left, rows, cast.styles, values, lambda row: row.facts.parameters.adapters)
+    _scatter(right, rows, cast.styles, values, lambda row: row.facts.parameters.per_added_role)
     left.set_xlabel("added parameters, all roles")
     right.set_xlabel("added parameters for one more role")
     left.set_ylabel(heads([info.name], run_set.infos)[0])
-    left.set_title(group)
+    left.set_title(title)
     _legend(drawn, left, len(rows))
     what = (
         "A model's score over the parameters that it adds to its base: to the left is cheaper; models with the same"
@@ -39,19 +36,18 @@ def parameters(
 
 
 def length(
-    run_set: RunSet,
-    rows: Sequence[RunResult],
+    cast: Cast,
     infos: tuple[MetricInfo, MetricInfo],
     values: tuple[Values, Values],
-    group: str,
+    title: str,
     name: str,
 ) -> Plot:
     """A model's score over the length of its answers; recall and many judges reward length."""
+    run_set, rows = cast.run_set, cast.rows
     score, size = infos
-    styles = [looks(run_set)[row.label] for row in rows]
     drawn = figure(5.6, 3.6)
     axes = drawn.subplots()
-    for row_name, look, entry, long in zip(names(rows), styles, *values, strict=True):
+    for row_name, look, entry, long in zip(names(rows), cast.styles, *values, strict=True):
         if entry is None or long is None or entry.mean is None or long.mean is None:
             continue
         _cross(axes, long, entry, look.colour)
@@ -59,7 +55,7 @@ def length(
     labels = heads([size.name, score.name], run_set.infos)
     axes.set_xlabel(labels[0])
     axes.set_ylabel(labels[1])
-    axes.set_title(group)
+    axes.set_title(title)
     axes.margins(0.12)
     _legend(drawn, axes, len(rows))
     what = "A model's score over the length of its answers, both with intervals."
