@@ -54,10 +54,13 @@ def dimensions(cast: Cast, course: Course, infos: Sequence[MetricInfo], name: st
             if row.family == family:
                 _line(axes, entries, cast.looks[row.label], row_name, 0.06 * shift)
                 shift += 1
-        axes.set_title(plain(family))
+        mine = [name for row, name in zip(rows, names(rows), strict=True) if row.family == family]
+        alone = len(mine) == 1 and family not in mine[0]
+        axes.set_title(f"{plain(family)}: {mine[0]}" if alone else mine[0] if len(mine) == 1 else plain(family))
         axes.set_xticks(range(len(course.ticks)), [_broken(tick) for tick in course.ticks], rotation=30, ha="right")
         axes.margins(x=0.12, y=0.2)
-        axes.legend(loc="upper left", ncols=2)
+        if shift > 1:
+            axes.legend(loc="lower left")
     for place in range(len(families), down * across):
         panels[place // across][place % across].set_visible(False)
     for line in panels:
