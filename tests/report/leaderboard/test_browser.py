@@ -167,6 +167,36 @@ def test_thoughts_are_folded_away(opened: Open) -> None:
     page.get_by_text("not used: no JSON").wait_for()
 
 
+def test_quotations_are_found_as_judges_give_them(opened: Open) -> None:
+    """What `judging.verbatim` and `quoted` accept is found at its place, and nothing else is."""
+    cases = [
+        ("the sea is", "Upon my word, the sea is here.", "the sea is"),
+        ("the sea\nis here", "Upon my word, the  sea is here.", "the  sea is here"),
+        ('"No," she said', "He waited. “No,” she said.", "No,” she said"),
+        ("it's 5 pm", "He says it’s ５ ｐｍ now.", "it’s ５ ｐｍ"),
+        ("THE LAMP", "Mind the lamp.", "the lamp"),
+        ("the lamp ... the sea", "Mind the lamp, and then the sea.", "the lamp|the sea"),
+        (
+            "the lamp turns and the sea ansXX",
+            "So the lamp turns and the sea answers.",
+            "the lamp turns and the se",
+        ),  # its first four fifths
+        ("nobody said this", "Mind the lamp.", ""),
+        ("我是林黛玉", "她说：我是林黛玉。", "我是林黛玉"),
+    ]
+    page = opened("#/about")
+    for quoted, text, expected in cases:
+        found = page.evaluate(
+            """([quote, text]) => {
+              const sample = {turns: [{text}], judgements: [{judge: 0, parts: [{quote}]}]};
+              const [finding] = RE.findings(sample, {judges: ['x']}, [0]);
+              return finding.spans.map(([from, to]) => text.slice(from, to)).join('|');
+            }""",
+            [quoted, text],
+        )
+        assert found.strip() == expected, quoted
+
+
 def test_scenes_and_sessions_read_as_conversations(opened: Open) -> None:
     page = opened("#/sample/scenes/alpha/seed1-0123abcd/scene-1")
     assert page.locator("article.turn.own").count() == 8
