@@ -8,7 +8,7 @@ out/
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,9 @@ _ADAPTER = Schedule(epochs=8, lr=4e-3, question_noise=0.4, answer_noise=0.03)
 _ONE_ROLE = replace(_ADAPTER, packs_per_step=2)
 _HER = replace(_ADAPTER, epochs=5, pack_tokens=640, packs_per_step=4)
 _STAGEHAND = replace(_ADAPTER, epochs=4, pack_tokens=640, packs_per_step=4, question_noise=0.15)
+# Sessions come after all else, so that what was learned before stays as it was; with every so many-th document of it.
+_SESSIONS = replace(_ADAPTER, epochs=3, lr=2e-3, pack_tokens=1200, packs_per_step=2, question_noise=0.15)
+_REPLAYED = 7
 _HYCORA = replace(_ADAPTER, epochs=14, pack_tokens=256, packs_per_step=6)
 
 
@@ -51,8 +54,10 @@ class Plan:
     independent_lora: Schedule = _ONE_ROLE
     hycora: Schedule = _HYCORA
     her: Schedule = _HER
+    her_sessions: Schedule = _SESSIONS
     rar: Schedule = _ADAPTER
     stagehand: Schedule = _STAGEHAND
+    user_sessions: Schedule = _SESSIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,17 +152,20 @@ def _make_base(job: Job, folder: Path) -> int:
     return steps
 
 
-def _her_documents(corpus: Corpus) -> list[Document]:
-    return [*her_scene_documents(corpus), *her_session_documents(corpus.sessions)]
+def _her_sessions(corpus: Corpus) -> list[Document]:
+    return [*her_session_documents(corpus.sessions), *her_scene_documents(corpus)[::_REPLAYED]]
 
 
-def _stagehand_documents(corpus: Corpus) -> list[Document]:
-    return [*stagehand_documents(corpus), *user_documents(corpus.sessions)]
+def _user_sessions(corpus: Corpus) -> list[Document]:
+    return [*user_documents(corpus.sessions), *stagehand_documents(corpus)[::_REPLAYED]]
 
 
-def _adapter(documents: Callable[[Corpus], list[Document]], schedule: str) -> Callable[[Job, Path], int]:
+def _adapter(*phases: tuple[Callable[[Corpus], list[Document]], str]) -> Callable[[Job, Path], int]:
+    """Trains one adapter on the documents of each phase after the other, by the plan's schedule of that name."""
+
     def make(job: Job, folder: Path) -> int:
-        return _train_adapter(job, folder, documents(job.corpus), job.plan.lora, getattr(job.plan, schedule))
+        parts = [(documents(job.corpus), getattr(job.plan, schedule)) for documents, schedule in phases]
+        return _train_adapter(job, folder, job.plan.lora, parts)
 
     return make
 
@@ -169,15 +177,20 @@ def _make_independent_lora(job: Job, folder: Path) -> int:
         documents = role_documents(job.corpus, persona.role)
         own = folder / role_folder(persona.role)
         own.mkdir()
-        steps += _train_adapter(job, own, documents, job.plan.lora_of_one_role, job.plan.independent_lora)
+        steps += _train_adapter(job, own, job.plan.lora_of_one_role, [(documents, job.plan.independent_lora)])
     return steps
 
 
-def _train_adapter(job: Job, folder: Path, documents: list[Document], size: LoraSize, schedule: Schedule) -> int:
+def _train_adapter(
+    job: Job, folder: Path, size: LoraSize, phases: Sequence[tuple[Sequence[Document], Schedule]]
+) -> int:
     base, tokenizer = load_base(job.out / "base")
     model = add_lora(base, size)
     job.say(f"  {sum(p.numel() for p in model.parameters() if p.requires_grad):,} trained parameters")
-    steps = train(model, [encode(d, tokenizer) for d in documents], schedule, seed=job.seed, say=job.say)
+    steps = 0
+    for documents, schedule in phases:
+        encoded = [encode(document, tokenizer) for document in documents]
+        steps += train(model, encoded, schedule, seed=job.seed, say=job.say)
     save_adapter(model, folder)
     return steps
 
@@ -194,15 +207,17 @@ def _make_hycora(job: Job, folder: Path) -> int:
     return steps
 
 
+_MAKE_HER = _adapter((her_scene_documents, "her"), (_her_sessions, "her_sessions"))
+_MAKE_STAGEHAND = _adapter((stagehand_documents, "stagehand"), (_user_sessions, "user_sessions"))
 # In the order in which a full build makes them.
 RECIPES = {
     "base": Recipe(_make_base),
-    "shared_lora": Recipe(_adapter(role_documents, "shared_lora"), needs=("base",)),
+    "shared_lora": Recipe(_adapter((role_documents, "shared_lora")), needs=("base",)),
     "independent_lora": Recipe(_make_independent_lora, needs=("base",)),
     "hycora": Recipe(_make_hycora, needs=("base",)),
-    "her": Recipe(_adapter(_her_documents, "her"), needs=("base",)),
-    "rar": Recipe(_adapter(rar_documents, "rar"), needs=("base",)),
-    "stagehand": Recipe(_adapter(_stagehand_documents, "stagehand"), needs=("base",)),
+    "her": Recipe(_MAKE_HER, needs=("base",)),
+    "rar": Recipe(_adapter((rar_documents, "rar")), needs=("base",)),
+    "stagehand": Recipe(_MAKE_STAGEHAND, needs=("base",)),
 }
 
 

@@ -22,8 +22,10 @@ TINY = Plan(
     independent_lora=replace(SHORT, max_steps=1),
     hycora=SHORT,
     her=SHORT,
+    her_sessions=SHORT,
     rar=SHORT,
     stagehand=SHORT,
+    user_sessions=SHORT,
 )
 
 
@@ -36,7 +38,7 @@ def test_two_builds_are_equal_bit_for_bit(tmp_path: Path) -> None:
     assert first == second
     assert set(first) == set(RECIPES)
     for name in first:
-        assert first[name]["steps"] == (10 if name == "independent_lora" else 3)
+        assert first[name]["steps"] == {"independent_lora": 10, "her": 6, "stagehand": 6}.get(name, 3)
         assert first[name]["files"] == file_hashes(tmp_path / "a" / name) == file_hashes(tmp_path / "b" / name)
     other = build(tmp_path / "c", only=["base"], seed=1, plan=TINY, say=_quiet)
     assert other["base"]["files"]["model.safetensors"] != first["base"]["files"]["model.safetensors"]

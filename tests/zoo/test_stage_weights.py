@@ -1,19 +1,23 @@
-"""The committed weights on what they have not seen: the judge's question, next speakers, HER's turns in scenes."""
+"""The committed weights on what they have not seen: the judge's question, next speakers, HER's turns, users."""
 
 import json
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from roleeval.benchmarks.coser.data import ENVIRONMENT, read_scenes
 from roleeval.benchmarks.coser.next import READ, read_answer
+from roleeval.benchmarks.minimax.data import Seed
 from roleeval.judging import Answer, Case, UnusableReplyError, VoiceJudge
 from roleeval.models._her_reply import parse_her
 from roleeval.resources import resource, zoo_path
 from roleeval.types import Message, Sample
-from roleeval.zoo._data import Corpus, load_corpus, tasks_folder
+from roleeval.zoo._data import Corpus, TrainSession, load_corpus, tasks_folder
 from roleeval.zoo._scenes import in_tags, scene_turns
+from roleeval.zoo._sessions import SessionTurns, acted_in_tags, session_turns
 
 SCENES = read_scenes(resource("tasks/coser/embedded/test_set.json"))
 HER_OPENS = "<system_thinking>"
@@ -80,3 +84,39 @@ def test_her_turns_in_scenes_are_whole(corpus: Corpus) -> None:
     assert len(chats) == sum(line.speaker != ENVIRONMENT for scene in SCENES[::3] for line in scene.lines)
     replies = [parse_her(text, "stop" if ended else "length") for text, ended in _greedy("her", chats, 192, HER_OPENS)]
     assert sum(reply.status == "ok" and bool(reply.thoughts) for reply in replies) / len(replies) >= 0.8
+
+
+def _unseen_session(language: str, messages: int = 16) -> SessionTurns:
+    """Turns of a session that nothing was trained on, the character's in HER's tags."""
+    folder = Path(__file__).parents[1] / "benchmarks" / "minimax" / "sessions"
+    row = json.loads((folder / f"{language}.json").read_text(encoding="utf-8"))
+    lines = tuple(entry["text"] for entry in row["dialogue"][:messages])
+    texts = {key: value for key, value in row.items() if key not in ("dialogue", "faults")}
+    session = TrainSession(Seed(**texts, language="zh" if language == "zh" else "en", number=1), lines, ("...",))
+    return session_turns(session, tagged=lambda text: f"{HER_OPENS}...</system_thinking>{acted_in_tags(text)}")
+
+
+def _in_language(text: str, language: str) -> bool:
+    return bool(re.search("[一-鿿]", text)) == (language == "zh")
+
+
+def test_her_messages_in_sessions_are_whole_and_in_their_language() -> None:
+    turns = [(language, turn.messages) for language in ("en", "zh") for turn in _unseen_session(language).character]
+    said = _greedy("her", [messages for _, messages in turns], 192, HER_OPENS)
+    replies = [parse_her(text, "stop" if ended else "length") for text, ended in said]
+    assert len(replies) == 14
+    whole = [reply.status == "ok" and bool(reply.thoughts) for reply in replies]
+    assert sum(whole) >= 12, said
+    assert all(
+        _in_language(reply.visible, where) for reply, (where, _) in zip(replies, turns, strict=True) if reply.visible
+    )
+
+
+def test_the_user_answers_in_sessions_in_their_language_and_ends() -> None:
+    turns = [(language, turn.messages) for language in ("en", "zh") for turn in _unseen_session(language).user]
+    said = _greedy("stagehand", [messages for _, messages in turns], 96)
+    assert len(said) == 14 and sum(ended for _, ended in said) >= 12, said
+    kept = [
+        _in_language(text, where) and "speaker" not in text for (text, _), (where, _) in zip(said, turns, strict=True)
+    ]
+    assert sum(kept) >= 12, said
