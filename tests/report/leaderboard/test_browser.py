@@ -180,7 +180,8 @@ def test_quotations_are_found_as_judges_give_them(opened: Open) -> None:
             "the lamp turns and the sea ansXX",
             "So the lamp turns and the sea answers.",
             "the lamp turns and the se",
-        ),  # its first four fifths
+        # what a limit cut off is looked for by its first four fifths
+        ("the lamp turns and the sea ansXX", "So the lamp turns and the sea answers.", "the lamp turns and the se"),
         ("nobody said this", "Mind the lamp.", ""),
         ("我是林黛玉", "她说：我是林黛玉。", "我是林黛玉"),
     ]
