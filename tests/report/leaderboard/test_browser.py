@@ -176,10 +176,6 @@ def test_quotations_are_found_as_judges_give_them(opened: Open) -> None:
         ("it's 5 pm", "He says it’s ５ ｐｍ now.", "it’s ５ ｐｍ"),
         ("THE LAMP", "Mind the lamp.", "the lamp"),
         ("the lamp ... the sea", "Mind the lamp, and then the sea.", "the lamp|the sea"),
-        (
-            "the lamp turns and the sea ansXX",
-            "So the lamp turns and the sea answers.",
-            "the lamp turns and the se",
         # what a limit cut off is looked for by its first four fifths
         ("the lamp turns and the sea ansXX", "So the lamp turns and the sea answers.", "the lamp turns and the se"),
         ("nobody said this", "Mind the lamp.", ""),
