@@ -335,6 +335,15 @@ def test_an_answer_of_5_mb_is_shown_in_parts(opened: Open) -> None:
     assert page.locator("mark").first.inner_text() == "it is true"
 
 
+def test_plots_are_pictures_with_captions(opened: Open) -> None:
+    page = opened("#/")
+    page.get_by_role("link", name="Plots").click()
+    picture = page.locator("figure.plot img")
+    picture.wait_for()
+    assert picture.evaluate("async node => { await node.decode(); return node.naturalWidth }") == 90
+    assert page.locator("figcaption").inner_text() == "Means <b>of all</b>."
+
+
 def test_a_damaged_run_says_so_and_keeps_its_numbers(opened: Open) -> None:
     page = opened("#/")
     page.get_by_text("not shown, and why").click()
