@@ -215,6 +215,10 @@ def test_two_models_side_by_side_aligned_by_turn(opened: Open) -> None:
     assert "of alpha" in rows.nth(40).locator(".cell").nth(0).inner_text()
     assert "of beta" in rows.nth(40).locator(".cell").nth(1).inner_text()
     assert rows.nth(40).locator("mark").count() == 2
+    with page.expect_download() as both:
+        page.get_by_role("button", name="Download").click()
+    saved = [json.loads(line) for line in Path(both.value.path()).read_text(encoding="utf-8").splitlines()]
+    assert [row["run"] for row in saved] == ["alpha/seed1-0123abcd", "beta/seed1-0123abcd"]
 
 
 def test_differences_are_a_list_for_the_keyboard(opened: Open) -> None:
