@@ -24,7 +24,7 @@ $(STAMP): $(LOCKS) pyproject.toml
 demo: $(STAMP)
 	$(PY) run_eval.py -m model=$(FAMILIES) benchmark=rolebench judge=zoo_voice results_dir=results/demo \
 		--then -m model=zoo_shared_lora,zoo_her experiment=zoo_scenes results_dir=results/demo \
-		--then -m model=zoo_base,zoo_shared_lora,zoo_her experiment=zoo_sessions results_dir=results/demo
+		--then -m model=zoo_base,zoo_shared_lora,zoo_her experiment=zoo_sessions limit=4 results_dir=results/demo
 	$(PY) -m roleeval report results/demo --reference zoo_base --out results/demo/report
 	$(PY) -m roleeval site results/demo --out results/demo/site
 

@@ -3,6 +3,7 @@
 DIR/
   index.html        the page
   app/              its scripts and its style
+  plots/            the report's plots
   data/             results as scripts, loaded when they are looked at (shards, runs, sets)
 
 Everything is in the folder: the page asks for nothing from anywhere else, and its Content-Security-Policy forbids it.
@@ -11,7 +12,7 @@ Everything is in the folder: the page asks for nothing from anywhere else, and i
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from roleeval.report.found.collect import Collection, NotShown, RunResult, colle
 from roleeval.report.found.compare import run_sets
 from roleeval.report.found.names import with_names
 from roleeval.report.found.seeds import with_rows
+from roleeval.report.leaderboard.pictures import write_plots
 from roleeval.report.leaderboard.runs import run_paths, write_run
 from roleeval.report.leaderboard.sets import entries_data, run_data, set_data, table_data
 from roleeval.report.leaderboard.shards import ShardWriter
@@ -49,12 +51,13 @@ class Site:
     not_shown: tuple[NotShown, ...]
 
 
-def build_site(paths: Iterable[str | Path], out: Path) -> Site:
+def build_site(paths: Iterable[str | Path], out: Path, *, plots: bool = False) -> Site:
     """Writes the site of all finished runs at or below the paths.
 
     Args:
         paths: result folders, or folders above them.
         out: a new folder, an empty one, or an earlier site, which is replaced when the new one is complete.
+        plots: draw the report's plots as well, a second or two each.
 
     Raises:
         ResultError: a path is no folder, there is no finished run, `out` holds something else, or a file could not be
@@ -73,7 +76,8 @@ def build_site(paths: Iterable[str | Path], out: Path) -> Site:
         shutil.copytree(_APP, part / "app", ignore=shutil.ignore_patterns("index.html", "__pycache__"))
         shutil.copy(_APP / "index.html", part / "index.html")
         shards = ShardWriter(part / "data")
-        not_shown = _write(collection, shards)
+        pictures = write_plots(collection, part) if plots else []
+        not_shown = _write(collection, shards, pictures)
         _put(part, out)
     except OSError as error:
         raise ResultError(f"{out}: the site could not be written ({error})") from error
@@ -100,7 +104,7 @@ def _put(part: Path, out: Path) -> None:
         os.replace(part, out)
 
 
-def _write(collection: Collection, shards: ShardWriter) -> tuple[NotShown, ...]:
+def _write(collection: Collection, shards: ShardWriter, pictures: Sequence[Mapping[str, str]]) -> tuple[NotShown, ...]:
     numbers = {run.path: number for number, run in enumerate(collection.runs)}
     languages: dict[str, dict[str, set[str]]] = {}
     not_shown = list(collection.not_shown)
@@ -133,6 +137,7 @@ def _write(collection: Collection, shards: ShardWriter) -> tuple[NotShown, ...]:
             "roleeval": __version__,
             "sets": sets,
             "runs": runs,
+            "plots": pictures,
             "notShown": [{"path": run_paths(each.path), "reason": _told(each.reason, each.path)} for each in not_shown],
         },
     )

@@ -9,7 +9,13 @@ import pytest
 import site_results as made
 from site_texts import ODD, odd, scenes, sessions, singles
 
-from roleeval.report.leaderboard import Site, build_site
+from roleeval.report.leaderboard import Site, build_site, pictures
+from roleeval.report.plots import Plot
+
+PICTURE = (
+    b'<svg xmlns="http://www.w3.org/2000/svg" width="90" height="30" onload="alert(1)">'
+    b'<script>alert(2)</script><style>rect {fill: red}</style><rect width="90" height="30"/></svg>'
+)
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +38,10 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def built(results: Path) -> Site:
-    return build_site([results], results.parent / "site")
+    """The site, with one plot that would like to be more than a picture."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pictures, "plots", lambda found: [Plot("means", "Means <b>of all</b>.", {"svg": PICTURE})])
+        return build_site([results], results.parent / "site", plots=True)
 
 
 @pytest.fixture(scope="module")

@@ -167,6 +167,33 @@ def test_thoughts_are_folded_away(opened: Open) -> None:
     page.get_by_text("not used: no JSON").wait_for()
 
 
+def test_quotations_are_found_as_judges_give_them(opened: Open) -> None:
+    """What `judging.verbatim` and `quoted` accept is found at its place, and nothing else is."""
+    cases = [
+        ("the sea is", "Upon my word, the sea is here.", "the sea is"),
+        ("the sea\nis here", "Upon my word, the  sea is here.", "the  sea is here"),
+        ('"No," she said', "He waited. “No,” she said.", "No,” she said"),
+        ("it's 5 pm", "He says it’s ５ ｐｍ now.", "it’s ５ ｐｍ"),
+        ("THE LAMP", "Mind the lamp.", "the lamp"),
+        ("the lamp ... the sea", "Mind the lamp, and then the sea.", "the lamp|the sea"),
+        # what a limit cut off is looked for by its first four fifths
+        ("the lamp turns and the sea ansXX", "So the lamp turns and the sea answers.", "the lamp turns and the se"),
+        ("nobody said this", "Mind the lamp.", ""),
+        ("我是林黛玉", "她说：我是林黛玉。", "我是林黛玉"),
+    ]
+    page = opened("#/about")
+    for quoted, text, expected in cases:
+        found = page.evaluate(
+            """([quote, text]) => {
+              const sample = {turns: [{text}], judgements: [{judge: 0, parts: [{quote}]}]};
+              const [finding] = RE.findings(sample, {judges: ['x']}, [0]);
+              return finding.spans.map(([from, to]) => text.slice(from, to)).join('|');
+            }""",
+            [quoted, text],
+        )
+        assert found.strip() == expected, quoted
+
+
 def test_scenes_and_sessions_read_as_conversations(opened: Open) -> None:
     page = opened("#/sample/scenes/alpha/seed1-0123abcd/scene-1")
     assert page.locator("article.turn.own").count() == 8
@@ -188,6 +215,10 @@ def test_two_models_side_by_side_aligned_by_turn(opened: Open) -> None:
     assert "of alpha" in rows.nth(40).locator(".cell").nth(0).inner_text()
     assert "of beta" in rows.nth(40).locator(".cell").nth(1).inner_text()
     assert rows.nth(40).locator("mark").count() == 2
+    with page.expect_download() as both:
+        page.get_by_role("button", name="Download").click()
+    saved = [json.loads(line) for line in Path(both.value.path()).read_text(encoding="utf-8").splitlines()]
+    assert [row["run"] for row in saved] == ["alpha/seed1-0123abcd", "beta/seed1-0123abcd"]
 
 
 def test_differences_are_a_list_for_the_keyboard(opened: Open) -> None:
@@ -306,6 +337,15 @@ def test_an_answer_of_5_mb_is_shown_in_parts(opened: Open) -> None:
     page.get_by_role("button", name="more").click()
     assert len(text.inner_text()) > 100_000
     assert page.locator("mark").first.inner_text() == "it is true"
+
+
+def test_plots_are_pictures_with_captions(opened: Open) -> None:
+    page = opened("#/")
+    page.get_by_role("link", name="Plots").click()
+    picture = page.locator("figure.plot img")
+    picture.wait_for()
+    assert picture.evaluate("async node => { await node.decode(); return node.naturalWidth }") == 90
+    assert page.locator("figcaption").inner_text() == "Means <b>of all</b>."
 
 
 def test_a_damaged_run_says_so_and_keeps_its_numbers(opened: Open) -> None:

@@ -134,6 +134,16 @@
               { class: "plain", href: RE.link(["differ", key], { a: keys[0], b: keys[1] }) },
               "Where do these differ most?",
             ),
+          RE.button(
+            "Download",
+            () =>
+              RE.download(
+                `${id.replace(/[^\w-]+/g, "_")}.jsonl`,
+                RE.jsonl(all.map(({ run, sample }) => ({ run: run.run, ...sample }))),
+                "application/jsonl",
+              ),
+            "What is shown, a line for each model",
+          ),
           RE.button("Copy the link", () => RE.copyDialog("Link to this comparison", location.href)),
         ),
         lacking.length > 0 &&

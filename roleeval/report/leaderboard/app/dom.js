@@ -96,6 +96,16 @@ const RE = {};
     return fill(node, kids);
   };
 
+  // A picture of this folder's.
+  RE.picture = (file, words) => {
+    if (!/^plots\/p[0-9]+\.svg$/.test(file)) throw new Error(`not a picture of this folder: ${file}`);
+    const image = RE.el("img", {});
+    image.alt = RE.visible(words);
+    image.loading = "lazy";
+    image.src = file;
+    return image;
+  };
+
   // A link to a view: RE.link(["run", "coser", "base"], {metric: "x"}) is "#/run/coser/base?metric=x".
   RE.link = (path, query) => {
     const parts = path.map((part) => encodeURIComponent(part));

@@ -14,6 +14,7 @@
     compare: RE.comparePage,
     differ: RE.differPage,
     label: RE.labelPage,
+    plots: () => RE.plotsPage(),
     about: RE.aboutPage,
   };
   const draw = async () => {
@@ -121,6 +122,7 @@
       RE.replace(
         document.getElementById("nav"),
         RE.index.sets.map((set) => el("a", { href: RE.link(["board", set.key]), data: { key: set.key } }, set.title)),
+        RE.index.plots.length > 0 && el("a", { href: "#/plots" }, "Plots"),
       );
       return draw();
     })
