@@ -34,7 +34,7 @@ def _print_scores(found: Standings, console: "Console") -> None:
     from rich.text import Text
 
     names = [plain(line.row.label) for line in found.lines]
-    name_width = min(max(map(cell_len, names)), console.width // 3)
+    name_width = min(max(map(cell_len, ("model", *names))), console.width // 3)
     room = console.width - name_width - _GAP
     flat = [[_value(line.scores[place], " ") for line in found.lines] for place in range(len(found.heads))]
     if sum(_width(column) + _GAP for column in flat) > room:
