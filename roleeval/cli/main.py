@@ -92,7 +92,7 @@ class TableFormat(StrEnum):
 @app.command()
 def report(
     paths: Annotated[list[Path], typer.Argument(help="Result folders, or folders above them, such as results/.")],
-    out: Annotated[Path | None, typer.Option(help="Also write report.md and report.csv into this folder.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write the report's files into this folder.")] = None,
     reference: Annotated[
         str | None,
         typer.Option(
@@ -105,6 +105,9 @@ def report(
     ] = "",
     models: Annotated[str, typer.Option(help="Rows of the headline tables, by commas.")] = "",
     diagnostics: Annotated[bool, typer.Option("--diagnostics", help="Also print tables of all metrics.")] = False,
+    plots: Annotated[
+        bool, typer.Option("--plots", help="With --out: also all plots that the data allow (SVG, PDF, PNG).")
+    ] = False,
     kind: Annotated[
         TableFormat | None,
         typer.Option("--format", help="Print only the headline tables, in this format, and no hints."),
@@ -124,8 +127,10 @@ def report(
         found.show(diagnostics=diagnostics)
     else:
         show(found.text(kind.value).rstrip("\n"))
+    if plots and out is None:
+        raise ResultError("--plots needs a folder to write into: add --out DIR")
     if out is not None:
-        for file in found.write(out):
+        for file in (*found.write(out), *(found.write_plots(out) if plots else ())):
             say(f"written: {file}")
 
 

@@ -38,6 +38,8 @@ class MetricInfo:
         caution: what a reader must know wherever it is shown, as a sentence that follows its name.
         judged: a judge's opinion; where verdicts are missing, a summary has bounds. The judge stage sets it.
         habit: about the judge itself (flips): n counts what was asked (or found) and not answers, no bounds.
+        series: what it is one point of, with others of its maker ("rounds of a session"); plots draw them as a line.
+        place: of that point.
     """
 
     name: str
@@ -57,6 +59,8 @@ class MetricInfo:
     caution: str = ""
     judged: bool = False
     habit: bool = False
+    series: str = ""
+    place: int = 0
 
     def __post_init__(self) -> None:
         for key, value, allowed in (("unit", self.unit, get_args(Unit)), ("per", self.per, get_args(Per))):
@@ -89,7 +93,8 @@ class MetricInfo:
 
     def to_json(self) -> dict[str, Any]:
         """The value under its name in summary.json's "info"."""
-        return asdict(self)
+        node = asdict(self)
+        return node if self.series else {key: value for key, value in node.items() if key not in ("series", "place")}
 
     @classmethod
     def from_json(cls, node: Mapping[str, Any]) -> "MetricInfo":

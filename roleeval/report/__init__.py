@@ -5,14 +5,16 @@ DIR/
   report.csv        one line per run, metric and group
   report.html       the headline tables as a page
   report.tex        the headline tables as a document that compiles as it is
-  report.png        the headline groups as dots with their intervals
+  report.png        what represents the largest set, as dots with intervals
   differences.csv   with a reference: one line per other model, metric and group
   ratings.csv       with pairwise judges: one line per judge, criterion and model
+  plots/            with `write_plots`: every plot as SVG, PDF and PNG, and captions.md
 """
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import quote
 
 from roleeval.report.found.collect import Collection, NotShown, RunResult, collect
 from roleeval.report.render.markdown import table_lines
@@ -148,11 +150,41 @@ class Report:
 
         return {"markdown": headlines, "csv": tidy, "latex": latex, "html": html}[kind](self._contents)
 
+    def write_plots(self, out: Path) -> list[Path]:
+        """Writes all plots that the data allow, with their captions.
+
+        Args:
+            out: the report's folder; they are in plots/ below it.
+
+        Returns:
+            The files; [] where there is nothing to draw.
+
+        Raises:
+            ResultError: a file could not be written.
+        """
+        from roleeval.report.plots import plots
+        from roleeval.report.render.markdown import escape
+        from roleeval.results import write_atomically
+
+        drawn, folder = plots(self._contents), out / "plots"
+        lines = ["# Plots", ""]
+        for plot in drawn:
+            lines += [f"![]({quote(plot.name)}.svg)", "", escape(plot.caption), ""]
+        files = {folder / f"{plot.name}.{kind}": data for plot in drawn for kind, data in plot.files.items()}
+        if drawn:
+            files[folder / "captions.md"] = "\n".join(lines).encode(errors="backslashreplace")
+        for file, content in files.items():
+            write_atomically(file, content)
+        for old in folder.glob("*"):
+            if old not in files and old.suffix in (".svg", ".pdf", ".png"):
+                old.unlink()  # of an earlier report, about other runs
+        return list(files)
+
     def write(self, out: Path) -> list[Path]:
         """See `write_report`."""
+        from roleeval.report.plots import headline_picture
         from roleeval.report.render.csv import csv_text
         from roleeval.report.render.markdown import markdown
-        from roleeval.report.render.plot import png
         from roleeval.report.tables.differences import differences_csv
         from roleeval.report.tables.ratings import ratings_csv
         from roleeval.results import write_atomically
@@ -166,7 +198,7 @@ class Report:
             "differences.csv": differences_csv(found.compared) if found.compared else "",
             "ratings.csv": ratings_csv(found.ratings) if found.ratings else "",
         }
-        contents = {"report.png": png(found.collection)}
+        contents = {"report.png": headline_picture(found)}
         contents |= {name: text.encode(errors="backslashreplace") for name, text in texts.items()}
         contents = {name: contents[name] for name in _FILES}
         for name, content in contents.items():

@@ -89,7 +89,10 @@ def older_cluster(benchmark: str) -> tuple[str, str]:
 
 
 def _of(name: str, node: Mapping[str, Any]) -> MetricInfo:
-    return MetricInfo.from_json({"name": name, "label": name, "unit": "number", "recipe": "", **node})
+    criterion = name.partition("/")[0].replace("_", " ").capitalize()
+    label = str(node.get("label", name)).replace("{criterion}", criterion)
+    label = label.replace("{opponent}", name.partition("/win_against/")[2])
+    return MetricInfo.from_json({"name": name, "unit": "number", "recipe": "", **node, "label": label})
 
 
 def _matching(kind: str, name: str) -> dict[str, Any]:

@@ -32,16 +32,16 @@ def report(tmp_path: Path, make_run: MakeRun) -> Report:
 def test_a_table_in_latex_compiles_as_it_is(report: Report, tmp_path: Path) -> None:
     if not shutil.which("pdflatex"):
         pytest.skip("pdflatex is not installed")
-    (tmp_path / "t.tex").write_text(report.text("latex"), encoding="ascii")
+    (tmp_path / "t.tex").write_text(report.text("latex"), encoding="utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=50, check=False)
     assert done.returncode == 0, done.stdout[-2000:]
     assert b"Missing character" not in done.stdout and (tmp_path / "t.pdf").is_file()
 
 
-def test_latex_is_ascii_balanced_and_aligned(report: Report) -> None:
+def test_latex_is_balanced_aligned_and_in_letters_of_its_font(report: Report) -> None:
     text = report.text("latex")
-    assert text.isascii() and r"\input{x}" not in text
+    assert "孙" not in text and "naïve" in text and r"\input{x}" not in text
     body = re.sub(r"\\.", "", text)
     assert body.count("{") == body.count("}") and text.count(r"\begin{") == text.count(r"\end{")
     rows = [line for line in text.splitlines() if line.startswith(r"\quad")]

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import site_results as made
 
+from roleeval.types import Persona, Sample, Score, Transcript
+
 HOSTILE = (
     "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">",
     "[a link](javascript:document.title='owned') javascript:alert(1) <a href='javascript:alert(1)'>x</a>",
@@ -34,6 +36,21 @@ def singles(model: str) -> Iterator[made.Episode]:
         yield made.single(number, text, question=text, likeness=0.1, errors=[made.error(text[:40], 2, why=text)])
     yield made.single(65, LONG, likeness=0.9, errors=[made.error("it is true", 1)])
     yield made.single(66, "我是林黛玉。", persona=made.DAIYU, likeness=0.4, split="zh")
+
+
+ODD = "<img src=x onerror=alert(1)> \u202e% ? # & + 名"
+
+
+def odd() -> Iterator[made.Episode]:
+    """Names that would like to be more than names: of ids, splits, roles and clusters."""
+    persona = Persona(ODD, f"{ODD} is played.", "en")
+    for number in range(3):
+        sample = Sample(f"{ODD}/../{number}", number, "a b&c", ODD, persona, ODD, {ODD: (ODD,)}, {ODD: ODD}, {ODD: ODD})
+        said = made.turn(f"{ODD} {number}", speaker=ODD)
+        scores = [Score("words", float(number))]
+        yield made.Episode(
+            sample, Transcript(sample.id, "ok", (said,)), scores, [made.error(ODD, 2, kind=ODD, why=ODD)]
+        )
 
 
 def scenes(model: str) -> Iterator[made.Episode]:

@@ -32,7 +32,8 @@ def point_infos(briefs: Mapping[str, str], *, messages: int, calibrated: Mapping
     for number in range(1, -(-messages // CHUNK) + 1):
         first = FIRST + (number - 1) * CHUNK
         last = min(first + CHUNK, FIRST + messages) - 1
-        infos.append(_points(f"chunk_{number}", f"Overall ({RULES[-1]}) of rounds {first} to {last}."))
+        chunk = _points(f"chunk_{number}", f"Overall ({RULES[-1]}) of rounds {first} to {last}.")
+        infos.append(replace(chunk, series=f"chunk of {CHUNK} messages", place=number))
     infos += [_points(name, text, headline=name == list(calibrated)[-1]) for name, text in calibrated.items()]
     return [*infos, _points("worst_chunk", f"The lowest chunk's overall ({RULES[-1]}).")]
 

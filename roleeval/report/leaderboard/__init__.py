@@ -3,6 +3,7 @@
 DIR/
   index.html        the page
   app/              its scripts and its style
+  plots/            the report's plots
   data/             results as scripts, loaded when they are looked at (shards, runs, sets)
 
 Everything is in the folder: the page asks for nothing from anywhere else, and its Content-Security-Policy forbids it.
@@ -10,17 +11,24 @@ Everything is in the folder: the page asks for nothing from anywhere else, and i
 
 import os
 import shutil
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from roleeval import __version__
 from roleeval.errors import ResultError
-from roleeval.report.found.collect import Collection, NotShown, RunResult
+from roleeval.report.found.collect import Collection, NotShown, RunResult, collect
+from roleeval.report.found.compare import run_sets
+from roleeval.report.found.names import with_names
+from roleeval.report.found.seeds import with_rows
+from roleeval.report.leaderboard.pictures import write_plots
 from roleeval.report.leaderboard.runs import run_paths, write_run
 from roleeval.report.leaderboard.sets import entries_data, run_data, set_data, table_data
 from roleeval.report.leaderboard.shards import ShardWriter
+from roleeval.report.tables.ratings import rated, ratings_table
+from roleeval.results import ResultFolder
 
 _APP = Path(__file__).parent / "app"
 _INDEX = Path("data") / "index.js"
@@ -43,21 +51,18 @@ class Site:
     not_shown: tuple[NotShown, ...]
 
 
-def build_site(paths: Iterable[str | Path], out: Path) -> Site:
+def build_site(paths: Iterable[str | Path], out: Path, *, plots: bool = False) -> Site:
     """Writes the site of all finished runs at or below the paths.
 
     Args:
         paths: result folders, or folders above them.
         out: a new folder, an empty one, or an earlier site, which is replaced when the new one is complete.
+        plots: draw the report's plots as well, a second or two each.
 
     Raises:
         ResultError: a path is no folder, there is no finished run, `out` holds something else, or a file could not be
             written.
     """
-    from roleeval.report.found.collect import collect
-    from roleeval.report.found.names import with_names
-    from roleeval.report.found.seeds import with_rows
-
     _check_out(out)
     paths = list(paths)
     collection = with_names(with_rows(collect(paths)))
@@ -71,7 +76,8 @@ def build_site(paths: Iterable[str | Path], out: Path) -> Site:
         shutil.copytree(_APP, part / "app", ignore=shutil.ignore_patterns("index.html", "__pycache__"))
         shutil.copy(_APP / "index.html", part / "index.html")
         shards = ShardWriter(part / "data")
-        not_shown = _write(collection, shards)
+        pictures = write_plots(collection, part) if plots else []
+        not_shown = _write(collection, shards, pictures)
         _put(part, out)
     except OSError as error:
         raise ResultError(f"{out}: the site could not be written ({error})") from error
@@ -98,15 +104,16 @@ def _put(part: Path, out: Path) -> None:
         os.replace(part, out)
 
 
-def _write(collection: Collection, shards: ShardWriter) -> tuple[NotShown, ...]:
-    from roleeval.report.found.compare import run_sets
-
+def _write(collection: Collection, shards: ShardWriter, pictures: Sequence[Mapping[str, str]]) -> tuple[NotShown, ...]:
     numbers = {run.path: number for number, run in enumerate(collection.runs)}
     languages: dict[str, dict[str, set[str]]] = {}
     not_shown = list(collection.not_shown)
-    runs = []
+    runs, keys = [], Counter[str]()
     for number, run in enumerate(collection.runs):
         data = run_data(run)
+        keys[data["key"]] += 1
+        if keys[data["key"]] > 1:  # the same run below two of the paths
+            data["key"] += f"~{keys[data['key']]}"
         try:
             told = write_run(run, f"r{number}", shards)
             data |= {"samples": told["samples"]}
@@ -130,6 +137,7 @@ def _write(collection: Collection, shards: ShardWriter) -> tuple[NotShown, ...]:
             "roleeval": __version__,
             "sets": sets,
             "runs": runs,
+            "plots": pictures,
             "notShown": [{"path": run_paths(each.path), "reason": _told(each.reason, each.path)} for each in not_shown],
         },
     )
@@ -143,11 +151,6 @@ def _told(error: object, path: Path) -> str:
 
 def _ratings(collection: Collection, runs: Sequence[RunResult]) -> list[dict[str, Any]]:
     """Tables of ratings by pairwise judges, where there are such: only then all judgements are read at once."""
-    from dataclasses import replace
-
-    from roleeval.report.tables.ratings import rated, ratings_table
-    from roleeval.results import ResultFolder
-
     manifests = [manifest for run in runs if (manifest := ResultFolder(run.path).manifest())]
     if not any(record.form == "pairs" for manifest in manifests for record in manifest.judge_records.values()):
         return []

@@ -11,10 +11,12 @@ from typing import Any
 
 from roleeval.report.found.collect import Entry, RunResult
 from roleeval.report.found.compare import RunSet, caption, data_name, decoding, interval_words
+from roleeval.report.found.frames import Frames
 from roleeval.report.found.groups import headline_groups, parts_of, splits_of, table_groups
 from roleeval.report.leaderboard.runs import run_key
-from roleeval.report.leaderboard.separable import readable_standings
+from roleeval.report.tables.best import marks
 from roleeval.report.tables.columns import headline, ordered
+from roleeval.report.tables.heads import labels
 from roleeval.report.tables.published import published_tables
 from roleeval.report.tables.tables import Table
 from roleeval.resources import resource
@@ -45,12 +47,23 @@ def set_data(run_set: RunSet, numbers: Mapping[Path, int], languages: Mapping[st
         "judges": words,
         "groups": [_group(run_set, group, languages, group in groups) for group in table_groups(run_set.rows)],
         "metrics": [asdict(infos[metric]) for metric in metrics],
+        "labels": labels(metrics, infos),
         "headline": shown,
         "rows": [_row(row, numbers) for row in run_set.rows],
-        "standings": readable_standings(run_set, shown, groups),
-        "papers": _papers(run_set.benchmark),
+        "standings": _standings(run_set, shown, groups),
         "published": [table_data(table) for table in published_tables([run_set.benchmark])],
+        "papers": _papers(run_set.benchmark),
     }
+
+
+def _standings(run_set: RunSet, metrics: Sequence[str], groups: Sequence[str]) -> dict[str, list[str]]:
+    """Metric and group, with a space between them -> the mark of each row, as in a report's tables (tables/best.py)."""
+    frames, found = Frames(metrics), dict[str, list[str]]()
+    for metric in metrics:
+        for group in groups:
+            cells = [(row, row.entries.get(metric, {}).get(group)) for row in run_set.rows]
+            found[f"{metric} {group}"] = list(marks(run_set.infos[metric], cells, frames))
+    return {key: row for key, row in found.items() if any(row)}
 
 
 def _papers(benchmark: str) -> list[dict[str, str]]:
@@ -84,7 +97,6 @@ def _row(row: RunResult, numbers: Mapping[Path, int]) -> dict[str, Any]:
         "model": row.model,
         "family": row.family,
         "name": row.name,
-        "key": run_key(row),
         "runs": [numbers[run.path] for run in row.members or (row,)],
         "parameters": asdict(facts.parameters),
         "planned": facts.planned,

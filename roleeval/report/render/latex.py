@@ -1,7 +1,7 @@
 r"""report.tex: a document that pdflatex, xelatex and lualatex compile as it is; its tables may be copied into a paper.
 
-Columns of values are aligned by siunitx; rules are booktabs'. The file is ASCII: other letters are commands that its
-first lines define.
+Columns of values are aligned by siunitx; rules are booktabs'. Letters that the fonts of pdflatex lack are commands that
+the first lines define.
 """
 
 from collections.abc import Sequence
@@ -12,9 +12,8 @@ from roleeval.report.tables.facts import FactColumn, fact_columns
 from roleeval.report.tables.standings import Line, Score, Standings
 
 _PREAMBLE = r"""\documentclass{article}
-\usepackage[T1]{fontenc}
-\IfFileExists{lmodern.sty}{\usepackage{lmodern}}{}
 \usepackage{iftex,graphicx,booktabs,siunitx}
+\ifPDFTeX\usepackage[T1]{fontenc}\IfFileExists{lmodern.sty}{\usepackage{lmodern}}{}\fi
 \usepackage[margin=2cm]{geometry}
 \sisetup{separate-uncertainty=true,detect-weight=true,table-align-text-post=false}
 % A letter that the font of pdflatex may lack: its number there, the letter itself in xelatex and lualatex.
@@ -30,7 +29,7 @@ _ESCAPED = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
-    '"': r"\textquotedbl{}",
+    '"': r"\symbol{34}",
     "'": r"\textquotesingle{}",
     "`": r"\textasciigrave{}",
     "<": r"\textless{}",
@@ -44,6 +43,9 @@ _ESCAPED = {
     "≠": r"$\neq$",
     "–": "--",
     "’": "'",
+    "‘": "`",
+    "“": "``",
+    "”": "''",
 } | {letter: f"\\{letter}" for letter in "&%$#_{}"}
 
 
@@ -53,12 +55,12 @@ def latex(found: Contents) -> str:
 
 
 def escape(text: str) -> str:
-    """Text that LaTeX sets as it is, in ASCII."""
+    """Text that LaTeX sets as it is."""
     return "".join(_ESCAPED.get(letter) or _letter(letter) for letter in plain(text))
 
 
 def _letter(letter: str) -> str:
-    return letter if letter.isascii() else f"\\U{{{ord(letter):X}}}"
+    return letter if letter.isascii() or "À" <= letter <= "ÿ" else f"\\U{{{ord(letter):X}}}"
 
 
 def _table(found: Standings) -> str:

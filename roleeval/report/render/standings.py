@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from roleeval.plain import plain
 from roleeval.report.tables.facts import PER_GROUP, counted, fact_columns, share
-from roleeval.report.tables.standings import Score, Standings
+from roleeval.report.tables.standings import Line, Score, Standings
 from roleeval.report.tables.tables import NOTHING
 
 if TYPE_CHECKING:
@@ -34,13 +34,14 @@ def _print_scores(found: Standings, console: "Console") -> None:
     from rich.text import Text
 
     names = [plain(line.row.label) for line in found.lines]
-    name_width = min(max(map(cell_len, names)), console.width // 3)
+    name_width = min(max(map(cell_len, ("model", *names))), console.width // 3)
     room = console.width - name_width - _GAP
     flat = [[_value(line.scores[place], " ") for line in found.lines] for place in range(len(found.heads))]
     if sum(_width(column) + _GAP for column in flat) > room:
         flat = [[_value(line.scores[place], "\n") for line in found.lines] for place in range(len(found.heads))]
     widths = _widths([plain(head) for head in found.heads], [_width(column) for column in flat], room)
-    table = _table(Text(plain(found.title), style="bold"))
+    console.print(Text(plain(found.title), style="bold"))
+    table = _table()
     table.add_column("model", width=name_width, overflow="fold")
     for head, width in zip(found.heads, widths, strict=True):
         table.add_column(Text(plain(head)), justify="right", width=width, overflow="fold")
@@ -53,7 +54,7 @@ def _print_facts(found: Sequence[Standings], console: "Console") -> None:
     """What does not depend on the group once; n and coverage of each group."""
     from rich.text import Text
 
-    table = _table(None)
+    table = _table()
     table.add_column("model", max_width=console.width // 3, overflow="fold")
     table.add_column("family", overflow="fold")
     for column in fact_columns(found[0]):
@@ -61,25 +62,24 @@ def _print_facts(found: Sequence[Standings], console: "Console") -> None:
             table.add_column(plain(column.head), justify="right" if column.number else "left", overflow="fold")
     for each in found:
         group = f" {each.group}" if len(found) > 1 else ""
-        table.add_column(Text(plain(f"n{group} (coverage)")), justify="right")
+        counts = [_counts(line) for line in each.lines]
+        width = max(len(text) for text in counts)
+        table.add_column(Text(plain(f"n{group} (coverage)")), justify="right", width=width, overflow="fold")
     for place, line in enumerate(found[0].lines):
         columns = [column.texts[place] for column in fact_columns(found[0]) if column.head not in PER_GROUP]
-        counts = [f"{counted(each.lines[place].n)} ({share(each.lines[place].coverage)})" for each in found]
+        counts = [_counts(each.lines[place]) for each in found]
         table.add_row(*(Text(plain(text)) for text in (line.row.label, line.row.family, *columns, *counts)))
     console.print(table)
 
 
-def _table(title: "Text | None") -> "RichTable":
+def _counts(line: Line) -> str:
+    return f"{counted(line.n)} ({share(line.coverage)})"
+
+
+def _table() -> "RichTable":
     from rich.table import Table
 
-    return Table(
-        title=title,
-        title_justify="left",
-        box=None,
-        pad_edge=False,
-        padding=(0, _GAP, 0, 0),
-        header_style="bold",
-    )
+    return Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
 
 
 def _value(score: Score | None, between: str) -> "Text":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from roleeval.plain import plain
 from roleeval.report.render.standings import print_standings
-from roleeval.report.tables.contents import Contents, Section
+from roleeval.report.tables.contents import Contents
 from roleeval.report.tables.published import published_tables
 from roleeval.report.tables.ratings import ratings_table
 from roleeval.report.tables.tables import Table
@@ -42,8 +42,10 @@ def print_report(found: Contents, console: "Console", *, published: bool = True,
         for each in section.ratings:
             if each.criterion == "overall":
                 _print_whole(ratings_table(each), console)
-        if section.compared is not None:
-            _print_differences(section, console)
+        if differences := section.changes():
+            print_standings(differences, console, facts=False)
+        for table in section.differences() if diagnostics else ():
+            _print_whole(table, console)
     if found.overall is not None:
         print_standings([found.overall], console, facts=False)
     for table in published_tables(section.run_set.benchmark for section in found.sections) if published else ():
@@ -79,14 +81,6 @@ def _print_notes(lines: Sequence[str], console: "Console") -> None:
     for line in dict.fromkeys(lines):
         console.print(Text(plain(line), style="dim"))
     console.print()
-
-
-def _print_differences(section: Section, console: "Console") -> None:
-    said: list[str] = []
-    for table in section.differences(short=True):
-        print_table(table, console)
-        said += [table.caption, *table.notes]
-    _print_notes(said, console)
 
 
 def print_table(table: Table, console: "Console") -> None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from roleeval.report.found.collect import Collection, NotShown
 from roleeval.report.found.compare import RunSet, run_sets
 from roleeval.report.found.frames import Frames
-from roleeval.report.found.groups import headline_groups, table_groups
+from roleeval.report.found.groups import table_groups
+from roleeval.report.tables.changes import changes
 from roleeval.report.tables.chosen import Choice, check
 from roleeval.report.tables.columns import headline
 from roleeval.report.tables.differences import Comparison, comparisons, difference_table
@@ -30,22 +31,17 @@ class Section:
         groups = table_groups(self.run_set.runs)
         return [group_table(self.run_set, group, title=f"All metrics: {group}") for group in groups]
 
-    def differences(self, *, short: bool = False) -> list[Table]:
-        """Tables of differences from the reference; `short`: of the headline's groups, metrics and models."""
+    def differences(self) -> list[Table]:
+        """Tables of all differences from the reference, one for each group."""
         if self.compared is None or not self.compared.others:
             return []
-        compared, words = self.compared, f"ifferences from {self.compared.reference.label}"
-        if short:
-            groups = headline_groups(self.run_set.runs)
-            titles = [f"{self.run_set.title}: {group}, d{words}" for group in groups]
-        else:
-            groups = table_groups(self.run_set.runs)
-            titles = [f"D{words}: {group}" for group in groups]
-        choice = self.choice if short else None
-        return [
-            difference_table(compared, group, title=title, choice=choice)
-            for group, title in zip(groups, titles, strict=True)
-        ]
+        words = f"Differences from {self.compared.reference.label}"
+        groups = table_groups(self.run_set.runs)
+        return [difference_table(self.compared, group, title=f"{words}: {group}") for group in groups]
+
+    def changes(self) -> list[Standings]:
+        """The headline's differences from the reference, one table for each headline group."""
+        return changes(self.compared, self.choice) if self.compared else []
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,6 @@ from roleeval.report.found.groups import cell_entries, splits_of
 from roleeval.report.found.paired import paired
 from roleeval.report.found.rows import MetricFrames
 from roleeval.report.found.seeds import member_rows
-from roleeval.report.tables.chosen import Choice
 from roleeval.report.tables.columns import lower_is_better, ordered, value_text
 from roleeval.report.tables.csv_lines import csv_lines
 from roleeval.report.tables.heads import head_notes, heads, labels
@@ -150,23 +149,21 @@ def _entry(estimate: Estimate, of: Entry, test: Test) -> Entry:
     )
 
 
-def difference_table(comparison: Comparison, group: str, *, title: str, choice: Choice | None = None) -> Table:
-    """The differences of a set's rows in one group: of the chosen metrics and models, None for all."""
+def difference_table(comparison: Comparison, group: str, *, title: str) -> Table:
+    """The differences of a set's rows in one group, of all metrics."""
     splits = splits_of(comparison.run_set.runs, group)
-    others = choice.rows(comparison.others) if choice else comparison.others
     cells_of = [
         {metric: found for metric in row.entries if (found := cell_entries(row, metric, group, splits))}
-        for row in others
+        for row in comparison.others
     ]
     infos = comparison.run_set.infos
     metrics = ordered((name for cells in cells_of for name in cells), infos)
-    metrics = choice.metrics(metrics, infos) if choice else metrics
     rows = tuple(
         (
             (row.label, f"{row.family} {row.name}".strip()),
             *(_cell(infos[name].unit, cells.get(name, [])) for name in metrics),
         )
-        for row, cells in zip(others, cells_of, strict=True)
+        for row, cells in zip(comparison.others, cells_of, strict=True)
     )
     entries = [entry for cells in cells_of for found in cells.values() for _, entry in found]
     return Table(
@@ -175,7 +172,6 @@ def difference_table(comparison: Comparison, group: str, *, title: str, choice: 
         columns=("model", *heads(metrics, infos)),
         rows=rows,
         notes=(*_notes(comparison, metrics, entries), *head_notes(metrics, infos)),
-        clusters=frozenset(entry.clusters for entry in entries),
         names=("model", *metrics),
     )
 
@@ -249,14 +245,14 @@ def _notes(comparison: Comparison, metrics: Sequence[str], entries: Sequence[Ent
         )
     if any(entry.missing for entry in entries):
         notes.append("Unpaired samples lack a value in one of the two runs, or in both, and are excluded.")
-    notes += _cut_apart(comparison)
+    notes += cut_apart(comparison)
     notes += few_clusters_note(comparison.run_set, entries)
     if any(row.members for row in (comparison.reference, *comparison.others)):
         notes.append("With several seeds, per-sample means are compared.")
     return notes
 
 
-def _cut_apart(comparison: Comparison) -> list[str]:
+def cut_apart(comparison: Comparison) -> list[str]:
     """One sentence where answers of one side were cut off far more often: a difference may be that of two limits."""
     shares = {id(row): share for row in comparison.run_set.rows if (share := _cut_off(row)) is not None}
     there = shares.get(id(comparison.reference))

@@ -187,7 +187,6 @@ def ratings_table(found: Rated) -> Table:
         columns=("model", "rating", "group", "win rate", "average rank", "outcomes"),
         rows=rows,
         notes=(f"The judge: {'; '.join(habits)}.", *_notes(found)),
-        clusters=frozenset({found.ratings.clusters} if found.ratings else ()),
     )
 
 

@@ -30,11 +30,13 @@ class Score:
         entry: mean, interval and counts, as the summary has them.
         info: its metric.
         mark: best of its column; tied: not separable from the best; "": worse, or no direction.
+        signed: it is a difference.
     """
 
     entry: Entry
     info: MetricInfo
     mark: Mark = ""
+    signed: bool = False
 
     @property
     def decimals(self) -> int:
@@ -43,8 +45,11 @@ class Score:
 
     @property
     def mean(self) -> str:
-        """The mean, in its unit's decimals."""
-        return f"{self.entry.mean or 0.0:.{self.decimals}f}"
+        """The mean, in its unit's decimals; a difference with its sign, unless it is zero."""
+        text = f"{self.entry.mean or 0.0:.{self.decimals}f}"
+        if float(text) == 0:
+            return text.removeprefix("-")
+        return f"+{text}" if self.signed and not text.startswith("-") else text
 
     @property
     def half(self) -> str:
@@ -102,7 +107,7 @@ def standings(run_set: RunSet, frames: Frames, choice: Choice) -> list[Standings
     rows = _by_family(choice.rows(run_set.rows))
     found = []
     for group in headline_groups(run_set.runs) if rows else ():
-        cells = [_cells(row, group, splits_of(run_set.runs, group)) for row in rows]
+        cells = [single_entries(row, group, splits_of(run_set.runs, group)) for row in rows]
         names = choice.metrics({name for each in cells for name in each}, run_set.infos)
         if names:
             found.append(_table(run_set, group, rows, names, frames))
@@ -154,7 +159,7 @@ def _columns(run_set: RunSet, choice: Choice) -> list[tuple[RunSet, str, str, in
     found = []
     for group in headline_groups(run_set.runs):
         splits = splits_of(run_set.runs, group)
-        there = {name for row in run_set.rows for name in _cells(row, group, splits)}
+        there = {name for row in run_set.rows for name in single_entries(row, group, splits)}
         representing = choice.representing(there, run_set.infos)
         found += [(run_set, group, name, place) for place, name in enumerate(representing)]
     return found
@@ -172,7 +177,7 @@ def _by_family(rows: Iterable[RunResult]) -> list[RunResult]:
     return [row for family in found.values() for row in family]
 
 
-def _cells(row: RunResult, group: str, splits: Sequence[str]) -> dict[str, Entry]:
+def single_entries(row: RunResult, group: str, splits: Sequence[str]) -> dict[str, Entry]:
     """Metric -> the one entry that a cell of this group has; metrics with several parts and no mean have none."""
     cells = {name: cell_entries(row, name, group, splits) for name in row.entries}
     return {name: found[0][1] for name, found in cells.items() if len(found) == 1 and found[0][1].mean is not None}
@@ -237,7 +242,7 @@ def _judges(run_set: RunSet, names: Sequence[str]) -> list[tuple[str, str]]:
 def _marked(run_set: RunSet, group: str, name: str, rows: Sequence[RunResult], frames: Frames) -> list[Score | None]:
     """A column: the best mean is marked, and what is not separable from it."""
     info, splits = run_set.infos[name], splits_of(run_set.runs, group)
-    entries = [_cells(row, group, splits).get(name) for row in rows]
+    entries = [single_entries(row, group, splits).get(name) for row in rows]
     marked = marks(info, list(zip(rows, entries, strict=True)), frames)
     return [None if entry is None else Score(entry, info, mark) for entry, mark in zip(entries, marked, strict=True)]
 

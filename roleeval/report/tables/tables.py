@@ -29,7 +29,6 @@ class Table:
         columns: headings; the first is of the column that names the row.
         rows: one cell per column.
         notes: footnotes; those that cells refer to begin with their mark.
-        clusters: numbers of clusters that its intervals rest on.
         names: of the columns, as files and command lines have them; () where the headings are the names.
     """
 
@@ -38,7 +37,6 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...]
-    clusters: frozenset[int] = frozenset()
     names: tuple[str, ...] = ()
 
 
@@ -94,7 +92,6 @@ def group_table(run_set: RunSet, group: str, *, title: str) -> Table:
         columns=(*columns, *heads(metrics, infos)),
         rows=tuple(rows),
         notes=(*notes.lines(), *general),
-        clusters=clusters,
         names=(*columns, *metrics),
     )
 

@@ -374,4 +374,4 @@ def test_its_metrics_have_lm_evals_directions_and_values_of_a_whole_task_count_a
         "bits_per_byte": (False, "cluster"),
     }
     text = write_report([chat_run.path], tmp_path)[0].read_text(encoding="utf-8")
-    assert "≠" not in text and "not per answer: bits_per_byte, word_perplexity" in text.replace("&#95;", "_")
+    assert "≠" not in text and "not per answer: bits per byte, word perplexity" in text

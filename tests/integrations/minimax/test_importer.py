@@ -16,6 +16,8 @@ from roleeval.report import collect
 from roleeval.report.found.compare import run_sets
 from roleeval.report.found.seeds import with_rows
 from roleeval.report.render.markdown import markdown
+from roleeval.report.tables.chosen import Choice
+from roleeval.report.tables.contents import contents
 from roleeval.results import ResultFolder, read_transcripts
 from tests.support.minimax_tables import dialogue_row, evaluation_row, rounds, seed_row, write_table, write_tables
 
@@ -77,7 +79,7 @@ def test_reports_show_the_models_side_by_side_and_the_languages_apart(tmp_path: 
     imported(tmp_path, "zh")
     found = with_rows(collect([tmp_path / "results"]))
     assert [len(each.runs) for each in run_sets(found.runs)] == [2, 2]
-    report = markdown(found)
+    report = markdown(contents(found, reference=None, choice=Choice()))
     assert "model-a" in report and "MiniMax's own judge, which is not published" in report
     assert "Reported elsewhere: MiniMax Role-play Bench" in report
 

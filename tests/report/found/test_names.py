@@ -12,7 +12,7 @@ from roleeval.errors import ResultError
 from roleeval.report import RunResult, collect, write_report
 from roleeval.report.found.names import with_names
 from roleeval.report.found.seeds import with_rows
-from roleeval.report.render import plot
+from roleeval.report.plots import canvas
 from roleeval.report.tables.differences import comparisons
 
 MakeRun = Callable[..., Path]
@@ -106,8 +106,8 @@ def test_every_file_of_a_report_uses_the_same_names(
     run("b", source="/m/one-with-a-name-that-is-long-enough-to-be-cut-too")
     expected = {f"base (one-with-a-name-that-is-long-enough-to-be-cut{end})" for end in ("", "-too")}
     drawn: list[list[str]] = []
-    short = plot._short
-    monkeypatch.setattr(plot, "_short", lambda labels: drawn.append(short(labels)) or drawn[-1])
+    short = canvas.names
+    monkeypatch.setattr(canvas, "names", lambda rows: drawn.append(short(rows)) or drawn[-1])
     reference = "base (one-with-a-name-that-is-long-enough-to-be-cut)"
     write_report([tmp_path], tmp_path / "out", reference=reference)
     assert set(pd.read_csv(tmp_path / "out" / "report.csv")["model"]) == expected

@@ -7,9 +7,15 @@ from typing import Any
 
 import pytest
 import site_results as made
-from site_texts import scenes, sessions, singles
+from site_texts import ODD, odd, scenes, sessions, singles
 
-from roleeval.report.leaderboard import Site, build_site
+from roleeval.report.leaderboard import Site, build_site, pictures
+from roleeval.report.plots import Plot
+
+PICTURE = (
+    b'<svg xmlns="http://www.w3.org/2000/svg" width="90" height="30" onload="alert(1)">'
+    b'<script>alert(2)</script><style>rect {fill: red}</style><rect width="90" height="30"/></svg>'
+)
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +28,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         made.write(folder, made.Run("answers", model, singles(model), family=family, splits=splits))
         made.write(folder, made.Run("scenes", model, scenes(model), family=family, cluster=("book", "books")))
         made.write(folder, made.Run("sessions", model, sessions(model), family=family))
+    made.write(folder, made.Run("odd", ODD, odd(), family=ODD, splits={"a b&c": 3}))
     made.write(folder, made.Run("scenes", "damaged", scenes("damaged"), cluster=("book", "books")))
     broken = folder / "scenes" / "damaged" / "seed1-0123abcd" / "transcripts.jsonl"
     content = broken.read_bytes()
@@ -31,7 +38,10 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def built(results: Path) -> Site:
-    return build_site([results], results.parent / "site")
+    """The site, with one plot that would like to be more than a picture."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pictures, "plots", lambda found: [Plot("means", "Means <b>of all</b>.", {"svg": PICTURE})])
+        return build_site([results], results.parent / "site", plots=True)
 
 
 @pytest.fixture(scope="module")

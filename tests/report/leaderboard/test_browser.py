@@ -12,6 +12,8 @@ import pytest
 from roleeval.report.judge_card import read_human_labels
 from roleeval.report.leaderboard import Site
 
+pytestmark = pytest.mark.slow  # a second each, and a browser
+
 Open = Callable[..., Any]
 ALPHA, BETA = "answers/alpha/seed1-0123abcd", "answers/beta/seed1-0123abcd"
 
@@ -165,6 +167,33 @@ def test_thoughts_are_folded_away(opened: Open) -> None:
     page.get_by_text("not used: no JSON").wait_for()
 
 
+def test_quotations_are_found_as_judges_give_them(opened: Open) -> None:
+    """What `judging.verbatim` and `quoted` accept is found at its place, and nothing else is."""
+    cases = [
+        ("the sea is", "Upon my word, the sea is here.", "the sea is"),
+        ("the sea\nis here", "Upon my word, the  sea is here.", "the  sea is here"),
+        ('"No," she said', "He waited. “No,” she said.", "No,” she said"),
+        ("it's 5 pm", "He says it’s ５ ｐｍ now.", "it’s ５ ｐｍ"),
+        ("THE LAMP", "Mind the lamp.", "the lamp"),
+        ("the lamp ... the sea", "Mind the lamp, and then the sea.", "the lamp|the sea"),
+        # what a limit cut off is looked for by its first four fifths
+        ("the lamp turns and the sea ansXX", "So the lamp turns and the sea answers.", "the lamp turns and the se"),
+        ("nobody said this", "Mind the lamp.", ""),
+        ("我是林黛玉", "她说：我是林黛玉。", "我是林黛玉"),
+    ]
+    page = opened("#/about")
+    for quoted, text, expected in cases:
+        found = page.evaluate(
+            """([quote, text]) => {
+              const sample = {turns: [{text}], judgements: [{judge: 0, parts: [{quote}]}]};
+              const [finding] = RE.findings(sample, {judges: ['x']}, [0]);
+              return finding.spans.map(([from, to]) => text.slice(from, to)).join('|');
+            }""",
+            [quoted, text],
+        )
+        assert found.strip() == expected, quoted
+
+
 def test_scenes_and_sessions_read_as_conversations(opened: Open) -> None:
     page = opened("#/sample/scenes/alpha/seed1-0123abcd/scene-1")
     assert page.locator("article.turn.own").count() == 8
@@ -186,6 +215,10 @@ def test_two_models_side_by_side_aligned_by_turn(opened: Open) -> None:
     assert "of alpha" in rows.nth(40).locator(".cell").nth(0).inner_text()
     assert "of beta" in rows.nth(40).locator(".cell").nth(1).inner_text()
     assert rows.nth(40).locator("mark").count() == 2
+    with page.expect_download() as both:
+        page.get_by_role("button", name="Download").click()
+    saved = [json.loads(line) for line in Path(both.value.path()).read_text(encoding="utf-8").splitlines()]
+    assert [row["run"] for row in saved] == ["alpha/seed1-0123abcd", "beta/seed1-0123abcd"]
 
 
 def test_differences_are_a_list_for_the_keyboard(opened: Open) -> None:
@@ -281,6 +314,22 @@ def test_hostile_text_is_only_text(opened: Open, number: int) -> None:
         assert "⟨U+0000⟩⟨U+0007⟩⟨U+001B⟩[31m" in text
 
 
+def test_hostile_names_are_only_names(opened: Open) -> None:
+    page = opened("#/board/odd")
+    page.locator("a.value").first.click()
+    page.locator(".list").wait_for()
+    page.locator(".side tbody th a").first.click()  # the role's page
+    page.get_by_text("is played.").first.wait_for()
+    page.locator(".item a").first.click()
+    page.locator(".talk").wait_for()
+    assert "⟨U+202E⟩" in page.locator("h1").inner_text() + page.locator(".crumbs").inner_text()
+    assert page.locator("#page img").count() == 0
+    page.locator("mark").first.click()
+    page.reload()
+    ready(page)
+    assert page.locator("mark.is-current").count() == 1  # the address holds the quotation
+
+
 def test_an_answer_of_5_mb_is_shown_in_parts(opened: Open) -> None:
     page = opened(f"#/sample/{ALPHA}/eng%2F00065")
     text = page.locator("article.own > .text")
@@ -288,6 +337,15 @@ def test_an_answer_of_5_mb_is_shown_in_parts(opened: Open) -> None:
     page.get_by_role("button", name="more").click()
     assert len(text.inner_text()) > 100_000
     assert page.locator("mark").first.inner_text() == "it is true"
+
+
+def test_plots_are_pictures_with_captions(opened: Open) -> None:
+    page = opened("#/")
+    page.get_by_role("link", name="Plots").click()
+    picture = page.locator("figure.plot img")
+    picture.wait_for()
+    assert picture.evaluate("async node => { await node.decode(); return node.naturalWidth }") == 90
+    assert page.locator("figcaption").inner_text() == "Means <b>of all</b>."
 
 
 def test_a_damaged_run_says_so_and_keeps_its_numbers(opened: Open) -> None:

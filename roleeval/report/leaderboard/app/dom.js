@@ -5,7 +5,8 @@ const RE = {};
 (() => {
   // Characters that turn text around, take no place or drive terminals are shown by their number.
   // U+200C and U+200D stay: Persian and emoji need them.
-  const HIDDEN = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff]|\udb40[\udc00-\udc7f]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
+  const HIDDEN =
+    /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff]|\udb40[\udc00-\udc7f]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
   const code = (c) => `⟨U+${c.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`;
   RE.visible = (text) => {
     const string = String(text);
@@ -14,9 +15,46 @@ const RE = {};
   };
 
   const ATTRIBUTES = new Set([
-    "class", "id", "title", "type", "name", "value", "for", "role", "tabindex", "dir", "lang", "colspan", "scope",
-    "placeholder", "min", "max", "step", "rows", "open", "hidden", "disabled", "checked", "selected", "readonly", "href",
-    "download", "x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "r", "width", "height", "viewBox", "autocomplete", "multiple",
+    "class",
+    "id",
+    "title",
+    "type",
+    "name",
+    "value",
+    "for",
+    "role",
+    "tabindex",
+    "dir",
+    "lang",
+    "colspan",
+    "scope",
+    "placeholder",
+    "min",
+    "max",
+    "step",
+    "rows",
+    "open",
+    "hidden",
+    "disabled",
+    "checked",
+    "selected",
+    "readonly",
+    "href",
+    "download",
+    "x",
+    "y",
+    "x1",
+    "x2",
+    "y1",
+    "y2",
+    "cx",
+    "cy",
+    "r",
+    "width",
+    "height",
+    "viewBox",
+    "autocomplete",
+    "multiple",
   ]);
   const NAMESPACE = "http://www.w3.org/2000/svg";
 
@@ -42,11 +80,13 @@ const RE = {};
     }
     return node;
   };
-  const make = (create) => (tag, attributes, ...kids) => {
-    const node = create(tag);
-    for (const [name, value] of Object.entries(attributes || {})) set(node, name, value);
-    return fill(node, kids);
-  };
+  const make =
+    (create) =>
+    (tag, attributes, ...kids) => {
+      const node = create(tag);
+      for (const [name, value] of Object.entries(attributes || {})) set(node, name, value);
+      return fill(node, kids);
+    };
 
   // An element: RE.el("a", {href: "#/"}, "text", child, [more]).
   RE.el = make((tag) => document.createElement(tag));
@@ -54,6 +94,16 @@ const RE = {};
   RE.replace = (node, ...kids) => {
     node.replaceChildren();
     return fill(node, kids);
+  };
+
+  // A picture of this folder's.
+  RE.picture = (file, words) => {
+    if (!/^plots\/p[0-9]+\.svg$/.test(file)) throw new Error(`not a picture of this folder: ${file}`);
+    const image = RE.el("img", {});
+    image.alt = RE.visible(words);
+    image.loading = "lazy";
+    image.src = file;
+    return image;
   };
 
   // A link to a view: RE.link(["run", "coser", "base"], {metric: "x"}) is "#/run/coser/base?metric=x".
@@ -74,7 +124,10 @@ const RE = {};
       }
     };
     return {
-      path: path.split("/").filter((part) => part !== "").map(decode),
+      path: path
+        .split("/")
+        .filter((part) => part !== "")
+        .map(decode),
       query: Object.fromEntries(new URLSearchParams(search || "")),
     };
   };

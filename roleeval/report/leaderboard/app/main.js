@@ -14,6 +14,7 @@
     compare: RE.comparePage,
     differ: RE.differPage,
     label: RE.labelPage,
+    plots: () => RE.plotsPage(),
     about: RE.aboutPage,
   };
   const draw = async () => {
@@ -24,13 +25,25 @@
     RE.keys = {};
     let made;
     try {
-      made = path.length === 0 ? await RE.homePage(query) : PAGES[path[0]] ? await PAGES[path[0]](path.slice(1), query) : [el("h1", {}, "No such page"), el("p", {}, el("a", { href: "#/" }, "To the leaderboard"))];
+      made =
+        path.length === 0
+          ? await RE.homePage(query)
+          : PAGES[path[0]]
+            ? await PAGES[path[0]](path.slice(1), query)
+            : [el("h1", {}, "No such page"), el("p", {}, el("a", { href: "#/" }, "To the leaderboard"))];
     } catch (error) {
-      made = [el("h1", {}, "This cannot be shown"), el("p", { class: "warn" }, error.message), el("p", {}, el("a", { href: "#/" }, "To the leaderboard"))];
+      made = [
+        el("h1", {}, "This cannot be shown"),
+        el("p", { class: "warn" }, error.message),
+        el("p", {}, el("a", { href: "#/" }, "To the leaderboard")),
+      ];
     }
     if (mine !== turn) return; // the reader has gone on
     const isSameView = page.dataset.view === path.join("/");
-    const focused = document.activeElement && page.contains(document.activeElement) && isSameView ? focusOf(document.activeElement) : null;
+    const focused =
+      document.activeElement && page.contains(document.activeElement) && isSameView
+        ? focusOf(document.activeElement)
+        : null;
     RE.replace(page, Array.isArray(made) ? made : made.nodes);
     page.dataset.view = path.join("/");
     const title = page.querySelector("h1");
@@ -40,7 +53,8 @@
       page.focus({ preventScroll: true });
     } else if (focused) focused();
     if (!Array.isArray(made) && made.after) made.after();
-    for (const link of document.querySelectorAll("#nav a")) link.classList.toggle("here", path[0] !== undefined && path[1] === link.dataset.key);
+    for (const link of document.querySelectorAll("#nav a"))
+      link.classList.toggle("here", path[0] !== undefined && path[1] === link.dataset.key);
     if (mine === 1) performance.mark("usable");
     page.dataset.ready = String(mine);
     page.dataset.took = String(Math.round(performance.now() - started));
@@ -103,8 +117,14 @@
     page.focus();
   });
   addEventListener("hashchange", draw);
-  RE.open().then(() => {
-    RE.replace(document.getElementById("nav"), RE.index.sets.map((set) => el("a", { href: RE.link(["board", set.key]), data: { key: set.key } }, set.title)));
-    return draw();
-  }).catch((error) => RE.replace(page, el("p", { class: "warn" }, error.message)));
+  RE.open()
+    .then(() => {
+      RE.replace(
+        document.getElementById("nav"),
+        RE.index.sets.map((set) => el("a", { href: RE.link(["board", set.key]), data: { key: set.key } }, set.title)),
+        RE.index.plots.length > 0 && el("a", { href: "#/plots" }, "Plots"),
+      );
+      return draw();
+    })
+    .catch((error) => RE.replace(page, el("p", { class: "warn" }, error.message)));
 })();

@@ -3,7 +3,20 @@
 
 (() => {
   const { el } = RE;
-  const MARKS = { "“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "「": '"', "」": '"', "『": '"', "』": '"', "‘": "'", "’": "'", "‚": "'" };
+  const MARKS = {
+    "“": '"',
+    "”": '"',
+    "„": '"',
+    "«": '"',
+    "»": '"',
+    "「": '"',
+    "」": '"',
+    "『": '"',
+    "』": '"',
+    "‘": "'",
+    "’": "'",
+    "‚": "'",
+  };
 
   const PLAIN = /^[\x21-\x7e]$/;
   // A text without differences that a quotation may have (white space, marks, full-width forms, case), and for each of
@@ -41,7 +54,14 @@
     if (exact >= 0) return [[exact, exact + bare.length]];
     const known = evened();
     const whole = trimmed(quote);
-    const tries = [[whole], quote.split(/\.{3,}|…/).map(trimmed).filter(Boolean), [whole.slice(0, Math.floor(whole.length * 0.8))]];
+    const tries = [
+      [whole],
+      quote
+        .split(/\.{3,}|…/)
+        .map(trimmed)
+        .filter(Boolean),
+      [whole.slice(0, Math.floor(whole.length * 0.8))],
+    ];
     for (const parts of tries) {
       const found = [];
       let from = 0;
@@ -66,7 +86,16 @@
     };
     for (const [place, judgement] of (sample.judgements || []).entries()) {
       for (const part of judgement.parts || []) {
-        const finding = { ...part, judge: about.judges[judgement.judge], judgement: place, item: judgement.item, repeat: judgement.repeat || 0, slots: judgement.slots || [], turnPlace: null, spans: [] };
+        const finding = {
+          ...part,
+          judge: about.judges[judgement.judge],
+          judgement: place,
+          item: judgement.item,
+          repeat: judgement.repeat || 0,
+          slots: judgement.slots || [],
+          turnPlace: null,
+          spans: [],
+        };
         if (part.quote) {
           const first = Number.isInteger(part.turn) && sample.turns[part.turn] ? [part.turn] : [];
           for (const number of [...first, ...judgedTurns.filter((each) => each !== part.turn)]) {
@@ -78,10 +107,14 @@
             }
           }
         }
-        if (part.quote || part.why || part.score !== undefined || part.winner !== undefined || part.ranking) found.push(finding);
+        if (part.quote || part.why || part.score !== undefined || part.winner !== undefined || part.ranking)
+          found.push(finding);
       }
     }
-    const rank = (finding) => [finding.quote && finding.turnPlace !== null ? 0 : finding.quote ? 1 : 2, -(finding.severity || 0)];
+    const rank = (finding) => [
+      finding.quote && finding.turnPlace !== null ? 0 : finding.quote ? 1 : 2,
+      -(finding.severity || 0),
+    ];
     found.sort((a, b) => rank(a)[0] - rank(b)[0] || rank(a)[1] - rank(b)[1]);
     found.forEach((finding, number) => {
       finding.number = number;
@@ -100,7 +133,9 @@
     const box = el("div", { class: "text", dir: "auto" });
     const draw = (limit) => {
       const shown = text.slice(0, limit);
-      const edges = [...new Set([0, shown.length, ...marks.flatMap(({ span }) => span.filter((at) => at < shown.length))])].sort((a, b) => a - b);
+      const edges = [
+        ...new Set([0, shown.length, ...marks.flatMap(({ span }) => span.filter((at) => at < shown.length))]),
+      ].sort((a, b) => a - b);
       const pieces = [];
       for (let i = 0; i + 1 < edges.length; i += 1) {
         const [from, to] = [edges[i], edges[i + 1]];
@@ -109,16 +144,43 @@
         if (!over.length) pieces.push(piece);
         else {
           const first = over[0].finding;
-          pieces.push(el("mark", { class: classOf(first), data: { finding: String(first.number) }, tabindex: "0", role: "button",
-            title: over.map(({ finding }) => RE.findingTitle(finding)).join("\n"),
-            on: { click: () => onMark(first), keydown: (event) => { if (event.key === "Enter") { event.stopPropagation(); onMark(first); } } } }, piece));
+          pieces.push(
+            el(
+              "mark",
+              {
+                class: classOf(first),
+                data: { finding: String(first.number) },
+                tabindex: "0",
+                role: "button",
+                title: over.map(({ finding }) => RE.findingTitle(finding)).join("\n"),
+                on: {
+                  click: () => onMark(first),
+                  keydown: (event) => {
+                    if (event.key === "Enter") {
+                      event.stopPropagation();
+                      onMark(first);
+                    }
+                  },
+                },
+              },
+              piece,
+            ),
+          );
         }
       }
       RE.replace(box, pieces);
       if (text.length > limit) {
         const more = Math.min(text.length, limit * 10);
-        box.append(el("p", { class: "more" }, `… ${RE.count(text.length - limit, "character", "characters")} more. `,
-          RE.button(more === text.length ? "Show all" : `Show ${RE.count(more - limit, "more", "more")}`, () => draw(more))));
+        box.append(
+          el(
+            "p",
+            { class: "more" },
+            `… ${RE.count(text.length - limit, "character", "characters")} more. `,
+            RE.button(more === text.length ? "Show all" : `Show ${RE.count(more - limit, "more", "more")}`, () =>
+              draw(more),
+            ),
+          ),
+        );
       }
     };
     draw(Math.max(LIMIT, ...marks.map(({ span }) => span[1] + 2000)));
@@ -130,11 +192,18 @@
     return run ? `${run} (shown as ${letter})` : letter;
   };
   RE.findingTitle = (finding) => {
-    const what = [finding.kind || finding.about, finding.dimension && finding.dimension !== finding.kind && `(${finding.dimension})`].filter(Boolean).join(" ").replace(/_/g, " ");
+    const what = [
+      finding.kind || finding.about,
+      finding.dimension && finding.dimension !== finding.kind && `(${finding.dimension})`,
+    ]
+      .filter(Boolean)
+      .join(" ")
+      .replace(/_/g, " ");
     const words = [what || RE.judgeName(finding.judge)];
     if (finding.severity !== undefined) words.push(`severity ${finding.severity}`);
     if (finding.score !== undefined) words.push(`score ${finding.score}`);
-    if (finding.winner !== undefined) words.push(finding.winner === "tie" ? "a tie" : `winner ${slotName(finding, finding.winner)}`);
+    if (finding.winner !== undefined)
+      words.push(finding.winner === "tie" ? "a tie" : `winner ${slotName(finding, finding.winner)}`);
     if (finding.ranking) words.push(`order ${finding.ranking.map((letter) => slotName(finding, letter)).join(" > ")}`);
     return words.join(", ");
   };

@@ -41,8 +41,9 @@
   RE.setOf = (key) => RE.index.sets.find((set) => set.key === key);
   RE.runOf = (benchmark, model, name) => RE.index.runs.find((run) => run.key === `${benchmark}/${model}/${name}`);
   RE.runPath = (run) => {
-    const [model, name] = [run.run.slice(0, run.run.lastIndexOf("/")), run.run.slice(run.run.lastIndexOf("/") + 1)];
-    return [run.benchmark, model, name];
+    const rest = run.key.slice(run.benchmark.length + 1);
+    const cut = rest.lastIndexOf("/");
+    return [run.benchmark, rest.slice(0, cut), rest.slice(cut + 1)];
   };
   RE.runLabel = (run) => {
     const row = run.set && run.set.rows.find((each) => each.runs.includes(run.number));
@@ -57,12 +58,12 @@
     return Number(text) === 0 ? text.replace("-", "") : text.replace("-", "−");
   };
   RE.signed = (info, value) => (value > 0 ? `+${RE.number(info, value)}` : RE.number(info, value));
-  RE.unitWords = (info) =>
-    info.unit === "fraction" ? "share, 0 to 1" : info.unit === "number" ? "" : info.unit;
+  RE.unitWords = (info) => (info.unit === "fraction" ? "share, 0 to 1" : info.unit === "number" ? "" : info.unit);
   RE.better = (info) =>
     info.higher_is_better === true ? "higher is better" : info.higher_is_better === false ? "lower is better" : "";
   RE.arrow = (info) => (info.higher_is_better === true ? "↑" : info.higher_is_better === false ? "↓" : "");
-  RE.count = (number, one, several) => `${number.toLocaleString("en").replace(/,/g, " ")} ${number === 1 ? one : several}`;
+  RE.count = (number, one, several) =>
+    `${number.toLocaleString("en").replace(/,/g, " ")} ${number === 1 ? one : several}`;
   RE.millions = (value) => {
     if (value === null || value === undefined) return "–";
     if (value >= 1e9) return `${(value / 1e9).toFixed(1)} B`;
@@ -77,13 +78,11 @@
   };
   RE.judgeName = (column) => column.replace(/^judge\//, "").replace(/@.*$/, "");
   RE.judges = (set) => [...new Set(set.metrics.map((info) => RE.judgeOf(info.name)[0]).filter(Boolean))];
-  // A metric's label, with its judge's name, and the whole column where two judges of a set have the same name.
+  // A metric's label as in a report's tables, with its judge's name.
   RE.metricLabel = (set, name) => {
-    const info = set.info.get(name);
+    const label = set.labels[name] || name;
     const [judge] = RE.judgeOf(name);
-    if (!judge) return info ? info.label : name;
-    const same = RE.judges(set).filter((other) => RE.judgeName(other) === RE.judgeName(judge));
-    return `${info ? info.label : name} · ${same.length > 1 ? judge.replace(/^judge\//, "") : RE.judgeName(judge)}`;
+    return judge && !label.includes(judge) ? `${label} · ${RE.judgeName(judge)}` : label;
   };
   RE.groupLabel = (set, name) => {
     const group = set.groups.find((each) => each.name === name);
@@ -103,12 +102,25 @@
     if (!groups) return null;
     if (groups[groupName]) return RE.readEntry(groups[groupName]);
     const group = set.groups.find((each) => each.name === groupName);
-    if (!group || Object.keys(groups).some((name) => name.includes("/") && group.splits.some((s) => name.startsWith(`${s}/`)))) return null;
+    if (
+      !group ||
+      Object.keys(groups).some((name) => name.includes("/") && group.splits.some((s) => name.startsWith(`${s}/`)))
+    )
+      return null;
     if (group.splits.length === 1 && groups[group.splits[0]]) return RE.readEntry(groups[group.splits[0]]);
     return null;
   };
   RE.readEntry = ([mean, low, high, n, missing, clusters, method, bounds, spread, statuses]) => ({
-    mean, low, high, n, missing, clusters, method, bounds, spread, statuses: statuses || {},
+    mean,
+    low,
+    high,
+    n,
+    missing,
+    clusters,
+    method,
+    bounds,
+    spread,
+    statuses: statuses || {},
   });
   RE.entryWords = (set, info, entry) => {
     if (!entry || entry.mean === null || entry.mean === undefined) return "no value";
@@ -116,7 +128,13 @@
     if (entry.low !== null && entry.low !== undefined) {
       words.push(`95 % interval ${RE.number(info, entry.low)} to ${RE.number(info, entry.high)}`);
     } else words.push("no interval");
-    words.push(RE.count(entry.n, info.per === "cluster" ? set.cluster[0] : "value", info.per === "cluster" ? set.cluster[1] : "values"));
+    words.push(
+      RE.count(
+        entry.n,
+        info.per === "cluster" ? set.cluster[0] : "value",
+        info.per === "cluster" ? set.cluster[1] : "values",
+      ),
+    );
     if (entry.missing) words.push(`${entry.missing} missing`);
     if (info.per !== "cluster") words.push(RE.count(entry.clusters, ...set.cluster));
     if (entry.method) words.push(entry.method);
@@ -130,13 +148,7 @@
     const words = set.standings[`${metric} ${group}`];
     return words ? words[row] : "";
   };
-  RE.STANDING_WORDS = {
-    best: "best",
-    "not separable": "not separable from the best (paired test, Holm-corrected)",
-    "too few clusters": "the test cannot tell it from the best: too few clusters",
-    higher: "differs from the best",
-    lower: "differs from the best",
-  };
+  RE.STANDING_WORDS = { best: "best", tied: "not separable from the best (paired test, Holm-corrected)" };
 
   // The list of a run's samples, as columns, and its run.js.
   RE.samples = async (run) => {
@@ -162,10 +174,17 @@
     const { about, rows, place } = await RE.samples(run);
     const group = set.groups.find((each) => each.name === groupName);
     const parts = group ? (group.parts.length ? group.parts : [group.name]) : about.splits;
-    const found = { values: new Array(rows.length).fill(null), counts: new Uint8Array(rows.length), odd: {}, inGroup: new Array(rows.length).fill(false) };
+    const found = {
+      values: new Array(rows.length).fill(null),
+      counts: new Uint8Array(rows.length),
+      odd: {},
+      inGroup: new Array(rows.length).fill(false),
+    };
     const read = new Set();
     for (const part of parts) {
-      const split = about.splits.filter((name) => part === name || part.startsWith(`${name}/`)).sort((a, b) => b.length - a.length)[0];
+      const split = about.splits
+        .filter((name) => part === name || part.startsWith(`${name}/`))
+        .sort((a, b) => b.length - a.length)[0];
       if (split === undefined) continue;
       const code = about.splits.indexOf(split);
       const protocol = part.slice(split.length + 1);
@@ -181,7 +200,10 @@
         const value = column.values[index];
         if (value !== null) {
           found.counts[index] += 1;
-          found.values[index] = found.values[index] === null ? value : found.values[index] + (value - found.values[index]) / found.counts[index];
+          found.values[index] =
+            found.values[index] === null
+              ? value
+              : found.values[index] + (value - found.values[index]) / found.counts[index];
         }
         if (column.odd[index]) found.odd[index] = column.odd[index];
       });
@@ -191,7 +213,9 @@
   RE.defaultGroup = (set) => (set.groups.find((group) => group.headline) || set.groups[0] || { name: "" }).name;
   RE.mainMetric = (set) => {
     const shown = set.headline.map((name) => set.info.get(name));
-    const choice = shown.find((info) => info.primary && info.higher_is_better !== null) || shown.find((info) => info.higher_is_better !== null);
+    const choice =
+      shown.find((info) => info.primary && info.higher_is_better !== null) ||
+      shown.find((info) => info.higher_is_better !== null);
     return (choice || shown[0] || set.metrics[0]).name;
   };
 })();

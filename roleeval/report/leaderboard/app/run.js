@@ -13,43 +13,143 @@
     const entries = (await RE.load(`s${set.number}`))[rowPlace];
     const group = set.groups.some((each) => each.name === query.group) ? query.group : RE.defaultGroup(set);
     const usable = set.metrics.map((info) => info.name).filter((each) => RE.entry(set, entries, each, group));
-    const metric = usable.includes(query.metric) ? query.metric : usable.includes(RE.mainMetric(set)) ? RE.mainMetric(set) : usable[0];
+    const metric = usable.includes(query.metric)
+      ? query.metric
+      : usable.includes(RE.mainMetric(set))
+        ? RE.mainMetric(set)
+        : usable[0];
     const head = [
-      RE.crumbs(["Leaderboard", "#/"], [set.title, RE.link(["board", set.key])], query.role ? [RE.runLabel(run), RE.link(["run", ...RE.runPath(run)], { metric, group })] : [RE.runLabel(run)], ...(query.role ? [[query.role]] : [])),
-      el("h1", {}, query.role ? [query.role, el("span", { class: "label" }, `played by ${RE.runLabel(run)}`)] : RE.runLabel(run), !query.role && el("span", { class: "label" }, run.family)),
+      RE.crumbs(
+        ["Leaderboard", "#/"],
+        [set.title, RE.link(["board", set.key])],
+        query.role ? [RE.runLabel(run), RE.link(["run", ...RE.runPath(run)], { metric, group })] : [RE.runLabel(run)],
+        ...(query.role ? [[query.role]] : []),
+      ),
+      el(
+        "h1",
+        {},
+        query.role ? [query.role, el("span", { class: "label" }, `played by ${RE.runLabel(run)}`)] : RE.runLabel(run),
+        !query.role && el("span", { class: "label" }, run.family),
+      ),
     ];
-    if (run.trouble) return [...head, el("p", { class: "warn" }, `The answers of this run are not shown: ${run.trouble}`), metricTable(run, row, rowPlace, entries, group, metric, usable)];
+    if (run.trouble)
+      return [
+        ...head,
+        el("p", { class: "warn" }, `The answers of this run are not shown: ${run.trouble}`),
+        metricTable(run, row, rowPlace, entries, group, metric, usable),
+      ];
     const info = set.info.get(metric);
     const { about, rows, place } = await RE.samples(run);
-    const found = metric ? await RE.values(run, set, metric, group) : { values: [], odd: {}, inGroup: rows.map(() => true) };
+    const found = metric
+      ? await RE.values(run, set, metric, group)
+      : { values: [], odd: {}, inGroup: rows.map(() => true) };
     const persona = query.role && about.roles.find((each) => each.name === query.role);
     return [
       ...head,
-      persona && persona.description && el("section", { class: "persona" }, el("h2", {}, persona.role || persona.name), RE.marked(persona.description, [])),
-      el("div", { class: "filters" },
-        RE.select({ label: "Samples", value: group, options: set.groups.map((each) => [each.name, RE.groupLabel(set, each.name)]), onChange: (value) => RE.here({ group: value }) }),
-        RE.select({ label: "Metric", value: metric, options: usable.map((each) => [each, RE.metricLabel(set, each)]), onChange: (value) => RE.here({ metric: value }) }),
-        row.runs.length > 1 && RE.select({ label: "Seed", value: run.key, options: row.runs.map((number) => [RE.index.runs[number].key, String(RE.index.runs[number].seed)]), onChange: (value) => {
-          location.hash = RE.link(["run", ...RE.runPath(RE.index.runs.find((each) => each.key === value))], query);
-        } })),
-      metric && el("p", { class: "lead" }, el("b", {}, RE.metricLabel(set, metric)), row.runs.length > 1 ? `, mean over ${row.runs.length} seeds` : "", `: ${RE.entryWords(set, info, RE.entry(set, entries, metric, group))}. `, info.recipe, RE.better(info) ? ` ${RE.better(info).replace(/^./, (c) => c.toUpperCase())}.` : ""),
-      el("div", { class: "columns" },
-        el("div", { class: "wide" }, sampleList(run, set, { about, rows, place, found, info, metric, group, query })),
-        el("div", { class: "side" }, !query.role && roleTable(run, set, { about, rows, place, found, info, metric, group }))),
-      !query.role && RE.fold("All metrics of this run", () => metricTable(run, row, rowPlace, entries, group, metric, usable)),
+      persona &&
+        persona.description &&
+        el(
+          "section",
+          { class: "persona" },
+          el("h2", {}, persona.role || persona.name),
+          RE.marked(persona.description, []),
+        ),
+      el(
+        "div",
+        { class: "filters" },
+        RE.select({
+          label: "Samples",
+          value: group,
+          options: set.groups.map((each) => [each.name, RE.groupLabel(set, each.name)]),
+          onChange: (value) => RE.here({ group: value }),
+        }),
+        RE.select({
+          label: "Metric",
+          value: metric,
+          options: usable.map((each) => [each, RE.metricLabel(set, each)]),
+          onChange: (value) => RE.here({ metric: value }),
+        }),
+        row.runs.length > 1 &&
+          RE.select({
+            label: "Seed",
+            value: run.key,
+            options: row.runs.map((number) => [RE.index.runs[number].key, String(RE.index.runs[number].seed)]),
+            onChange: (value) => {
+              location.hash = RE.link(["run", ...RE.runPath(RE.index.runs.find((each) => each.key === value))], query);
+            },
+          }),
+      ),
+      metric &&
+        el(
+          "p",
+          { class: "lead" },
+          el("b", {}, RE.metricLabel(set, metric)),
+          row.runs.length > 1 ? `, mean over ${row.runs.length} seeds` : "",
+          `: ${RE.entryWords(set, info, RE.entry(set, entries, metric, group))}. `,
+          info.recipe,
+          RE.better(info) ? ` ${RE.better(info).replace(/^./, (c) => c.toUpperCase())}.` : "",
+        ),
+      el(
+        "div",
+        { class: "columns" },
+        el(
+          "div",
+          { class: "wide" },
+          RE.sampleList(run, set, { about, rows, place, found, info, metric, group, query }),
+        ),
+        el(
+          "div",
+          { class: "side" },
+          !query.role && roleTable(run, set, { about, rows, place, found, info, metric, group }),
+        ),
+      ),
+      !query.role &&
+        RE.fold("All metrics of this run", () => metricTable(run, row, rowPlace, entries, group, metric, usable)),
       !query.role && RE.fold("How it was run", () => facts(run, about)),
-      el("p", { class: "row" }, RE.citeButton(set, [run]), el("a", { class: "plain", href: RE.link(["differ", set.key], { a: run.key, metric, group }) }, "Compare with another model")),
+      el(
+        "p",
+        { class: "row" },
+        RE.citeButton(set, [run]),
+        el(
+          "a",
+          { class: "plain", href: RE.link(["differ", set.key], { a: run.key, metric, group }) },
+          "Compare with another model",
+        ),
+      ),
     ];
   };
 
   const metricTable = (run, row, rowPlace, entries, group, metric, usable) => {
     const { set } = run;
     return RE.table({
-      caption: `Metrics of ${RE.runLabel(run)}`, rows: usable, rowClass: (name) => (name === metric ? "chosen" : undefined),
+      caption: `Metrics of ${RE.runLabel(run)}`,
+      rows: usable,
+      rowClass: (name) => (name === metric ? "chosen" : undefined),
       columns: [
-        { key: "metric", head: "Metric", cell: (name) => el("a", { href: RE.link(["run", ...RE.runPath(run)], { metric: name, group }), title: set.info.get(name).recipe }, RE.metricLabel(set, name)) },
-        { key: "value", head: "Mean", numeric: true, cell: (name) => { const entry = RE.entry(set, entries, name, group); return [RE.number(set.info.get(name), entry.mean), " ", RE.arrow(set.info.get(name))]; } },
-        { key: "interval", head: "In words", cell: (name) => el("small", {}, RE.entryWords(set, set.info.get(name), RE.entry(set, entries, name, group))) },
+        {
+          key: "metric",
+          head: "Metric",
+          cell: (name) =>
+            el(
+              "a",
+              { href: RE.link(["run", ...RE.runPath(run)], { metric: name, group }), title: set.info.get(name).recipe },
+              RE.metricLabel(set, name),
+            ),
+        },
+        {
+          key: "value",
+          head: "Mean",
+          numeric: true,
+          cell: (name) => {
+            const entry = RE.entry(set, entries, name, group);
+            return [RE.number(set.info.get(name), entry.mean), " ", RE.arrow(set.info.get(name))];
+          },
+        },
+        {
+          key: "interval",
+          head: "In words",
+          cell: (name) => el("small", {}, RE.entryWords(set, set.info.get(name), RE.entry(set, entries, name, group))),
+        },
       ],
     });
   };
@@ -69,94 +169,89 @@
     const mean = (one) => (one.n ? one.sum / one.n : null);
     const scale = RE.scaleOf(shown.map((one) => ({ mean: mean(one) })));
     const box = el("section", { "aria-label": "By role" });
-    const paint = (sort) => RE.replace(box, el("h2", {}, `By ${set.cluster[0]}`), RE.table({
-      caption: `${RE.metricLabel(set, metric)} by ${set.cluster[0]}`, rows: shown, sort, onSort: paint,
-      columns: [
-        { key: "role", head: set.cluster[0], value: (one) => one.role.name, cell: (one) => el("a", { href: RE.link(["run", ...RE.runPath(run)], { metric, group, role: one.role.name }) }, one.role.name) },
-        { key: "mean", head: "Mean", numeric: true, lower: info && info.higher_is_better !== false, value: mean, cell: (one) => [RE.number(info, mean(one)), RE.bar({ mean: mean(one) }, scale)] },
-        { key: "n", head: "n", numeric: true, value: (one) => one.n, cell: (one) => (one.n === one.all ? String(one.n) : `${one.n} of ${one.all}`) },
-      ],
-    }));
+    const paint = (sort) =>
+      RE.replace(
+        box,
+        el("h2", {}, `By ${set.cluster[0]}`),
+        RE.table({
+          caption: `${RE.metricLabel(set, metric)} by ${set.cluster[0]}`,
+          rows: shown,
+          sort,
+          onSort: paint,
+          columns: [
+            {
+              key: "role",
+              head: set.cluster[0],
+              value: (one) => one.role.name,
+              cell: (one) =>
+                el(
+                  "a",
+                  { href: RE.link(["run", ...RE.runPath(run)], { metric, group, role: one.role.name }) },
+                  one.role.name,
+                ),
+            },
+            {
+              key: "mean",
+              head: "Mean",
+              numeric: true,
+              lower: info && info.higher_is_better !== false,
+              value: mean,
+              cell: (one) => [RE.number(info, mean(one)), RE.bar({ mean: mean(one) }, scale)],
+            },
+            {
+              key: "n",
+              head: "n",
+              numeric: true,
+              value: (one) => one.n,
+              cell: (one) => (one.n === one.all ? String(one.n) : `${one.n} of ${one.all}`),
+            },
+          ],
+        }),
+      );
     paint(`mean:${info && info.higher_is_better === false ? "desc" : "asc"}`);
     return box;
   };
 
-  const sampleList = (run, set, { about, rows, place, found, info, metric, group, query }) => {
-    const falling = info && info.higher_is_better === false;
-    const box = el("div", {});
-    const state = { q: query.q || "", status: query.status || "", only: query.only || "", sort: query.order || "worst" };
-    const chosen = () => {
-      const needle = state.q.toLowerCase();
-      const role = query.role ? about.roles.findIndex((each) => each.name === query.role) : -1;
-      const list = [];
-      for (let index = 0; index < rows.length; index += 1) {
-        const row = rows[index];
-        if (!found.inGroup[index] || (role >= 0 && row[place.role] !== role)) continue;
-        if (state.status && about.statuses[row[place.status]] !== state.status && found.odd[index] !== state.status) continue;
-        if (state.only === "found" && !row[place.found]) continue;
-        if (state.only === "flips" && !row[place.flips]) continue;
-        if (state.only === "missing" && found.values[index] !== null) continue;
-        if (needle && !`${row[place.id]} ${about.roles[row[place.role]].name} ${row[place.question]} ${row[place.answer]}`.toLowerCase().includes(needle)) continue;
-        list.push(index);
-      }
-      if (state.sort !== "order") {
-        const sign = (state.sort === "worst" ? 1 : -1) * (falling ? -1 : 1);
-        // Where values are equal, what a judge objects to comes first.
-        list.sort((a, b) => {
-          const [x, y] = [found.values[a], found.values[b]];
-          if (x === null || y === null) return (x === null) - (y === null);
-          return sign * (x - y) || rows[b][place.found] - rows[a][place.found] || a - b;
-        });
-      }
-      return list;
-    };
-    const open = (index) => {
-      location.hash = RE.link(["sample", ...RE.runPath(run), rows[index][place.id]], { metric, group });
-    };
-    const head = el("p", { class: "label", role: "status" });
-    const paint = () => {
-      const items = chosen();
-      RE.walk = { run: run.key, ids: items.map((index) => rows[index][place.id]) };
-      head.textContent = `${RE.count(items.length, "sample", "samples")}${query.role ? ` of ${query.role}` : ""}. Keys: j and k move, Enter opens.`;
-      const list = RE.list({
-        items, height: 62, label: "List of samples", onOpen: open,
-        draw: (index) => {
-          const row = rows[index];
-          const status = found.odd[index] || (about.statuses[row[place.status]] !== "ok" ? about.statuses[row[place.status]] : "");
-          return [
-            el("span", { class: "num" }, RE.number(info, found.values[index])),
-            el("span", { class: "what" },
-              el("a", { href: RE.link(["sample", ...RE.runPath(run), row[place.id]], { metric, group }), dir: "auto" }, row[place.answer] || row[place.question] || row[place.id]),
-              el("small", { class: "line", dir: "auto" }, `${about.roles[row[place.role]].name} · ${row[place.question] || row[place.id]}`)),
-            el("span", { class: "flags" }, row[place.found] > 0 && el("span", { class: "flag" }, RE.count(row[place.found], "quote", "quotes")), row[place.flips] > 0 && el("span", { class: "flag" }, "flip"), status && el("span", { class: "flag status", title: RE.statusWords(status) }, status.replace(/_/g, " "))),
-          ];
-        },
-      });
-      RE.replace(box, items.length ? list.node : el("p", { class: "wait" }, "No sample matches."));
-    };
-    const change = (changes) => {
-      Object.assign(state, changes);
-      RE.here({ q: state.q, status: state.status, only: state.only, order: state.sort === "worst" ? "" : state.sort }, { replace: true });
-      paint();
-    };
-    paint();
-    const statuses = [...new Set([...about.statuses, ...Object.values(found.odd)])].filter((each) => each !== "ok");
-    const shownRows = () => chosen().map((index) => ({ benchmark: set.title, run: run.run, sample: rows[index][place.id], split: about.splits[rows[index][place.split]], cluster: about.clusters[rows[index][place.cluster]], role: about.roles[rows[index][place.role]].name, metric, group, value: found.values[index], status: found.odd[index] || about.statuses[rows[index][place.status]] }));
-    return el("section", { "aria-label": "Samples" }, el("h2", {}, "Samples"),
-      el("div", { class: "filters" },
-        RE.searchField({ label: "Find", value: state.q, onInput: (value) => change({ q: value }) }),
-        RE.select({ label: "Order", value: state.sort, options: [["worst", "worst first"], ["best", "best first"], ["order", "as in the data"]], onChange: (value) => change({ sort: value }) }),
-        RE.select({ label: "Show", value: state.only, options: [["", "all"], ["found", "quoted by a judge"], ["flips", "contradictory comparisons"], ["missing", "without a value"]], onChange: (value) => change({ only: value }) }),
-        statuses.length > 0 && RE.select({ label: "Status", value: state.status, options: [["", "all"], ...statuses.map((each) => [each, each.replace(/_/g, " ")])], onChange: (value) => change({ status: value }) })),
-      head, box, el("p", { class: "row" }, RE.saveButtons(run.run.replace(/[^\w-]+/g, "_"), shownRows)));
-  };
-
   const facts = (run, about) => {
-    const statuses = Object.entries(run.statuses).map(([status, count]) => `${count} ${status}`).join(", ");
-    const rows = [["Run", run.run], ["Data", `${run.data}, hash ${run.dataHash.slice(0, 12)}`], ["Prompts", run.packs.map((pack) => `${pack.name} ${pack.version} (${pack.sha256.slice(0, 12)})`).join(", ")],
-      ["Set-up", Object.entries(run.setup).map(([key, value]) => `${key} ${value}`).join(", ")], ["Seed", run.seed], ["Limit", run.limit === null ? "none" : `${run.limit} a split`], ["Decoding", run.decoding], ["Engine", run.engine],
-      ["Parameters", `${RE.millions(run.parameters.base)} base, ${RE.millions(run.parameters.adapters)} in adapters, ${RE.millions(run.parameters.per_added_role)} per added role`],
-      ["Tokens per second", run.tokensPerSecond], ["Episodes", `${run.planned} planned: ${statuses}`], ["roleeval", run.version], ["Judges", about.controls.map((each) => `${each.judge.replace(/^judge\//, "")}${each.measured ? " (measured on injected faults)" : ""}`).join(", ")]];
-    return el("dl", { class: "facts" }, rows.filter(([, value]) => value !== null && value !== undefined && value !== "").map(([name, value]) => [el("dt", {}, name), el("dd", {}, String(value))]));
+    const statuses = Object.entries(run.statuses)
+      .map(([status, count]) => `${count} ${status}`)
+      .join(", ");
+    const rows = [
+      ["Run", run.run],
+      ["Data", `${run.data}, hash ${run.dataHash.slice(0, 12)}`],
+      ["Prompts", run.packs.map((pack) => `${pack.name} ${pack.version} (${pack.sha256.slice(0, 12)})`).join(", ")],
+      [
+        "Set-up",
+        Object.entries(run.setup)
+          .map(([key, value]) => `${key} ${value}`)
+          .join(", "),
+      ],
+      ["Seed", run.seed],
+      ["Limit", run.limit === null ? "none" : `${run.limit} a split`],
+      ["Decoding", run.decoding],
+      ["Engine", run.engine],
+      [
+        "Parameters",
+        `${RE.millions(run.parameters.base)} base, ${RE.millions(run.parameters.adapters)} in adapters, ${RE.millions(run.parameters.per_added_role)} per added role`,
+      ],
+      ["Tokens per second", run.tokensPerSecond],
+      ["Episodes", `${run.planned} planned: ${statuses}`],
+      ["roleeval", run.version],
+      [
+        "Judges",
+        about.controls
+          .map(
+            (each) => `${each.judge.replace(/^judge\//, "")}${each.measured ? " (measured on injected faults)" : ""}`,
+          )
+          .join(", "),
+      ],
+    ];
+    return el(
+      "dl",
+      { class: "facts" },
+      rows
+        .filter(([, value]) => value !== null && value !== undefined && value !== "")
+        .map(([name, value]) => [el("dt", {}, name), el("dd", {}, String(value))]),
+    );
   };
 })();

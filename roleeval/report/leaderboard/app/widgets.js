@@ -8,7 +8,8 @@
   RE.bar = (entry, scale) => {
     const width = 84;
     if (!entry || entry.mean === null || entry.mean === undefined || !(scale[1] > scale[0])) return null;
-    const at = (value) => 3 + ((Math.min(Math.max(value, scale[0]), scale[1]) - scale[0]) / (scale[1] - scale[0])) * (width - 6);
+    const at = (value) =>
+      3 + ((Math.min(Math.max(value, scale[0]), scale[1]) - scale[0]) / (scale[1] - scale[0])) * (width - 6);
     const has = entry.low !== null && entry.low !== undefined;
     return svg(
       "svg",
@@ -19,7 +20,10 @@
     );
   };
   RE.scaleOf = (entries) => {
-    const ends = entries.filter(Boolean).flatMap((e) => [e.mean, e.low, e.high]).filter((v) => typeof v === "number");
+    const ends = entries
+      .filter(Boolean)
+      .flatMap((e) => [e.mean, e.low, e.high])
+      .filter((v) => typeof v === "number");
     return ends.length ? [Math.min(...ends), Math.max(...ends)] : [0, 0];
   };
 
@@ -34,7 +38,9 @@
         const [x, y] = [chosen.value(a), chosen.value(b)];
         const [noX, noY] = [x === null || x === undefined, y === null || y === undefined];
         if (noX || noY) return noX - noY;
-        return typeof x === "number" && typeof y === "number" ? sign * (x - y) : sign * String(x).localeCompare(String(y));
+        return typeof x === "number" && typeof y === "number"
+          ? sign * (x - y)
+          : sign * String(x).localeCompare(String(y));
       });
     }
     const head = columns.map((column, place) => {
@@ -48,48 +54,145 @@
           "aria-sort": isChosen ? (direction === "asc" ? "ascending" : "descending") : undefined,
         },
         column.value && onSort
-          ? el("button", { type: "button", title: column.title, on: { click: () => onSort(`${column.key}:${next}`) } },
-              el("span", { class: "order", "aria-hidden": "true" }, isChosen ? (direction === "asc" ? "▲ " : "▼ ") : ""), column.head)
+          ? el(
+              "button",
+              { type: "button", title: column.title, on: { click: () => onSort(`${column.key}:${next}`) } },
+              el(
+                "span",
+                { class: "order", "aria-hidden": "true" },
+                isChosen ? (direction === "asc" ? "▲ " : "▼ ") : "",
+              ),
+              column.head,
+            )
           : el("span", { title: column.title }, column.head),
       );
     });
     const body = order.map((row) =>
-      el("tr", { class: rowClass && rowClass(row) },
+      el(
+        "tr",
+        { class: rowClass && rowClass(row) },
         columns.map((column, place) =>
-          el(place === 0 ? "th" : "td", { scope: place === 0 ? "row" : undefined,
-            class: [column.numeric ? "num" : "", place === 0 ? "first" : "", (column.mark && column.mark(row)) || ""].join(" ").trim() || undefined },
-            column.cell(row)))));
-    return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
-      el("table", { class: className || "results" }, el("caption", { class: "hide" }, caption), el("thead", {}, el("tr", {}, head)), el("tbody", {}, body)));
+          el(
+            place === 0 ? "th" : "td",
+            {
+              scope: place === 0 ? "row" : undefined,
+              class:
+                [column.numeric ? "num" : "", place === 0 ? "first" : "", (column.mark && column.mark(row)) || ""]
+                  .join(" ")
+                  .trim() || undefined,
+            },
+            column.cell(row),
+          ),
+        ),
+      ),
+    );
+    return el(
+      "div",
+      { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
+      el(
+        "table",
+        { class: className || "results" },
+        el("caption", { class: "hide" }, caption),
+        el("thead", {}, el("tr", {}, head)),
+        el("tbody", {}, body),
+      ),
+    );
   };
 
   // A report's own table: every cell is its lines.
   RE.plainTable = (table) =>
-    el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": table.title },
-      el("table", { class: "results" }, el("caption", { class: "hide" }, table.title),
-        el("thead", {}, el("tr", {}, table.columns.map((name, place) => el("th", { scope: "col", class: place ? "num" : "first" }, name)))),
-        el("tbody", {}, table.rows.map((row) =>
-          el("tr", {}, row.map((lines, place) =>
-            el(place ? "td" : "th", { scope: place ? undefined : "row", class: place ? "num" : "first" },
-              lines.map((line, number) => el(number ? "small" : "span", { class: "line" }, line)))))))));
+    el(
+      "div",
+      { class: "scroll", tabindex: "0", role: "region", "aria-label": table.title },
+      el(
+        "table",
+        { class: "results" },
+        el("caption", { class: "hide" }, table.title),
+        el(
+          "thead",
+          {},
+          el(
+            "tr",
+            {},
+            table.columns.map((name, place) => el("th", { scope: "col", class: place ? "num" : "first" }, name)),
+          ),
+        ),
+        el(
+          "tbody",
+          {},
+          table.rows.map((row) =>
+            el(
+              "tr",
+              {},
+              row.map((lines, place) =>
+                el(
+                  place ? "td" : "th",
+                  { scope: place ? undefined : "row", class: place ? "num" : "first" },
+                  lines.map((line, number) => el(number ? "small" : "span", { class: "line" }, line)),
+                ),
+              ),
+            ),
+          ),
+        ),
+      ),
+    );
 
   RE.select = ({ label, value, options, onChange }) => {
-    const box = el("select", { on: { change: (event) => onChange(event.target.value) } },
-      options.map(([key, text]) => el("option", { value: key, selected: key === value }, text)));
+    const box = el(
+      "select",
+      { on: { change: (event) => onChange(event.target.value) } },
+      options.map(([key, text]) => el("option", { value: key, selected: key === value }, text)),
+    );
     return el("label", { class: "field" }, el("span", {}, label), box);
   };
   RE.checks = ({ label, chosen, options, onChange }) =>
-    el("details", { class: "menu" }, el("summary", {}, label),
-      el("div", { class: "sheet" }, options.map(([key, text, title]) =>
-        el("label", { title }, el("input", { type: "checkbox", value: key, checked: chosen.includes(key),
-          on: { change: (event) => onChange(event.target.checked ? [...chosen, key] : chosen.filter((each) => each !== key)) } }), " ", text))));
+    el(
+      "details",
+      { class: "menu" },
+      el("summary", {}, label),
+      el(
+        "div",
+        { class: "sheet" },
+        options.map(([key, text, title]) =>
+          el(
+            "label",
+            { title },
+            el("input", {
+              type: "checkbox",
+              value: key,
+              checked: chosen.includes(key),
+              on: {
+                change: (event) =>
+                  onChange(event.target.checked ? [...chosen, key] : chosen.filter((each) => each !== key)),
+              },
+            }),
+            " ",
+            text,
+          ),
+        ),
+      ),
+    );
   RE.searchField = ({ label, value, onInput }) => {
     let timer = 0;
-    return el("label", { class: "field" }, el("span", {}, label),
-      el("input", { type: "search", value: value || "", autocomplete: "off",
-        on: { input: (event) => { clearTimeout(timer); timer = setTimeout(() => onInput(event.target.value), 80); } } }));
+    return el(
+      "label",
+      { class: "field" },
+      el("span", {}, label),
+      el("input", {
+        type: "search",
+        value: value || "",
+        autocomplete: "off",
+        on: {
+          input: (event) => {
+            clearTimeout(timer);
+            timer = setTimeout(() => onInput(event.target.value), 80);
+          },
+        },
+      }),
+    );
   };
-  RE.button = (text, click, title, name) => el("button", { type: "button", class: name || "plain", title, on: { click } }, text);
+  RE.button = (text, click, title, name) =>
+    el("button", { type: "button", class: name || "plain", title, on: { click } }, text);
 
   // A list of any length: only rows in sight are elements. `draw(item, place)` makes a row's contents; all have one height.
   RE.list = ({ items, height, draw, label, onOpen, onMove, start = 0, name = "" }) => {
@@ -102,13 +205,24 @@
       const last = Math.min(items.length, Math.ceil((box.scrollTop + (box.clientHeight || 600)) / height) + 6);
       if (!force && first === drawn[0] && last === drawn[1]) return;
       drawn = [first, last];
-      RE.replace(space, items.slice(first, last).map((item, offset) => {
-        const place = first + offset;
-        const row = el("div", { class: place === current ? "item current" : "item", data: { place: String(place) }, on: { click: () => move(place, true) } }, draw(item, place));
-        row.style.top = `${place * height}px`;
-        row.style.height = `${height}px`;
-        return row;
-      }));
+      RE.replace(
+        space,
+        items.slice(first, last).map((item, offset) => {
+          const place = first + offset;
+          const row = el(
+            "div",
+            {
+              class: place === current ? "item current" : "item",
+              data: { place: String(place) },
+              on: { click: () => move(place, true) },
+            },
+            draw(item, place),
+          );
+          row.style.top = `${place * height}px`;
+          row.style.height = `${height}px`;
+          return row;
+        }),
+      );
     };
     const show = () => {
       const top = current * height;
@@ -129,9 +243,12 @@
       paint(true);
     });
     RE.keys = {
-      j: () => move(current + 1), ArrowDown: () => move(current + 1),
-      k: () => move(current - 1), ArrowUp: () => move(current - 1),
-      Home: () => move(0), End: () => move(items.length - 1),
+      j: () => move(current + 1),
+      ArrowDown: () => move(current + 1),
+      k: () => move(current - 1),
+      ArrowUp: () => move(current - 1),
+      Home: () => move(0),
+      End: () => move(items.length - 1),
       Enter: () => items.length && onOpen && onOpen(items[current], current),
     };
     return { node: box, move, place: () => current };
@@ -148,5 +265,12 @@
     return details;
   };
   RE.crumbs = (...steps) =>
-    el("nav", { class: "crumbs", "aria-label": "Where this is" }, steps.map(([text, href], place) => [place > 0 && " › ", href ? el("a", { href }, text) : el("span", { "aria-current": "page" }, text)]));
+    el(
+      "nav",
+      { class: "crumbs", "aria-label": "Where this is" },
+      steps.map(([text, href], place) => [
+        place > 0 && " › ",
+        href ? el("a", { href }, text) : el("span", { "aria-current": "page" }, text),
+      ]),
+    );
 })();
