@@ -48,7 +48,7 @@ def test_the_sweep_of_six_families_loads_one_engine_and_compares_them(tmp_path: 
         assert manifest["samples"]["planned"] == 40
         assert manifest["samples"]["statuses"]["ok"] >= 38  # small models may lose themselves in a thought
         assert manifest["engine"]["kind"] == "vllm"
-        assert 0 < manifest["session"]["from_prefix_cache"] < 1
+        assert 0 <= manifest["session"]["from_prefix_cache"] < 1  # a short prompt may fill no block
     means = {
         name: pd.read_parquet(next((tmp_path / "r" / "rolebench" / name).rglob("scores.parquet")))
         .query("metric == 'rougeL_f1_pltrdy_max'")["value"]
