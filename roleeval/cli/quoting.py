@@ -16,11 +16,12 @@ from itertools import pairwise
 
 from roleeval.config import masked
 from roleeval.errors import ConfigError
+from roleeval.resources import resource
 
 _SWEEPS = ("-m", "--multirun")
 _FOLDERS = ("--config-dir", "-cd", "--config-path", "-cp")  # a path follows
-_NONE = {"judge=null": (), "experiment=null": (), "metrics=null": ("~metrics",)}
-_NEEDED = ("benchmark=null", "model=null", "engine=null")
+_NONE: dict[str, tuple[str, ...]] = {"judge": (), "experiment": (), "metrics": ("~metrics",)}  # what says so to Hydra
+_NEEDED = ("benchmark", "model", "engine")
 _KEY = re.compile(r"[+~]*[^=\s'\"{}\[\]]+")
 
 
@@ -33,19 +34,38 @@ def quoted(arguments: Sequence[str]) -> list[str]:
     """
     sweeps = any(argument in _SWEEPS or argument.startswith("hydra.mode=") for argument in arguments)
     found: list[str] = []
-    chosen = any(argument.startswith("experiment=") and argument != "experiment=null" for argument in arguments)
     for before, argument in pairwise(("", *arguments)):
-        if argument in _NEEDED:
-            raise ConfigError(f"{argument}: a run needs a {argument.partition('=')[0]}; give a name or leave this out")
-        if argument in _NONE:
-            if argument == "judge=null" and chosen:
-                raise ConfigError(
-                    "judge=null: cannot remove an experiment's judge; skip judging with stages=[generate,score]"
-                )
-            found += _NONE[argument]
-            continue
-        found.append(argument if before in _FOLDERS else _readable(argument, sweeps=sweeps))
+        key, _, value = argument.partition("=")
+        if before in _FOLDERS:
+            found.append(argument)
+        elif "null" in value.split(",") and _is_part(key):
+            found += _without(key, value, arguments)
+        else:
+            found.append(_readable(argument, sweeps=sweeps))
     return found
+
+
+def _is_part(key: str) -> bool:
+    """Whether a key chooses a file of a part (judge, price@judge.prices, hydra/launcher) and sets no value."""
+    group = key.lstrip("+").partition("@")[0]
+    return group.startswith("hydra/") or ("." not in group and group != "" and (resource("conf") / group).is_dir())
+
+
+def _without(part: str, value: str, arguments: Sequence[str]) -> tuple[str, ...]:
+    """What `PART=null` means: Hydra refuses it with a traceback.
+
+    Raises:
+        ConfigError: it means nothing; says what to write.
+    """
+    if value != "null":
+        raise ConfigError(f"{part}={value}: null cannot be swept over; give it a command of its own, after --then")
+    if part in _NEEDED:
+        raise ConfigError(f"{part}=null: every run has one {part}; give a name or leave this out")
+    if part == "judge" and any(each.startswith("experiment=") and each != "experiment=null" for each in arguments):
+        raise ConfigError("judge=null: cannot remove an experiment's judge; skip judging with stages=[generate,score]")
+    if part not in _NONE:
+        raise ConfigError(f"{part}=null: leave it out, or remove it with ~{part.lstrip('+')}")
+    return _NONE[part]
 
 
 def _readable(argument: str, *, sweeps: bool) -> str:

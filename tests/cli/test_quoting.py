@@ -57,9 +57,18 @@ def test_what_hydra_reads_stays_as_it_is(argument: str) -> None:
 def test_none_of_a_part_is_what_hydra_cannot_say() -> None:
     assert quoted(["judge=null", "limit=3", "experiment=null"]) == ["limit=3"]
     assert quoted(["-m", "metrics=null", "model=a,b"]) == ["-m", "~metrics", "model=a,b"]
-    for part in ("benchmark", "model", "engine"):
-        with pytest.raises(ConfigError, match=f"{part}=null: a run needs a {part}"):
-            quoted([f"{part}=null"])
+    assert quoted(["model.name=null", "limit=null"]) == ["model.name=null", "limit=null"]  # values, not parts
+    for argument, words in {
+        "benchmark=null": "every run has one benchmark",
+        "model=null": "every run has one model",
+        "engine=null": "every run has one engine",
+        "judge=null,gca": "null cannot be swept over",
+        "+judge=null": "remove it with ~judge",
+        "price@judge.prices=null": "remove it with ~price@judge.prices",
+        "hydra/launcher=null": "remove it with ~hydra/launcher",
+    }.items():
+        with pytest.raises(ConfigError, match=words):
+            quoted(["-m", argument])
     with pytest.raises(ConfigError, match="an experiment's judge"):
         quoted(["judge=null", "experiment=zoo_scenes"])
 
