@@ -97,24 +97,7 @@
           };
         }),
       );
-    const table = el("div", {});
-    const paint = (by) =>
-      RE.replace(
-        table,
-        RE.table({
-          columns,
-          rows,
-          caption: `${set.title}, ${RE.groupLabel(set, group)}`,
-          sort: by,
-          onSort: (next) => {
-            RE.here({ sort: next }, { replace: true });
-            paint(next);
-            const again = table.querySelector("[aria-sort] button");
-            if (again) again.focus();
-          },
-        }),
-      );
-    paint(sort);
+    const table = RE.sortable({ columns, rows, caption: `${set.title}, ${RE.groupLabel(set, group)}`, sort });
 
     const filters = el(
       "div",

@@ -91,24 +91,7 @@
         };
       }),
     ];
-    const table = el("div", {});
-    const paint = (by) =>
-      RE.replace(
-        table,
-        RE.table({
-          columns,
-          rows,
-          caption: "All benchmarks",
-          sort: by,
-          onSort: (next) => {
-            RE.here({ sort: next }, { replace: true });
-            paint(next);
-            const again = table.querySelector("[aria-sort] button");
-            if (again) again.focus();
-          },
-        }),
-      );
-    paint(query.sort || "model:asc");
+    const table = RE.sortable({ columns, rows, caption: "All benchmarks", sort: query.sort || "model:asc" });
     const shownRows = () =>
       rows.flatMap((model) =>
         cells

@@ -27,6 +27,27 @@
     return ends.length ? [Math.min(...ends), Math.max(...ends)] : [0, 0];
   };
 
+  // A table that a click sorts anew: its order is a part of the address.
+  RE.sortable = (table) => {
+    const box = el("div", {});
+    const paint = (sort) =>
+      RE.replace(
+        box,
+        RE.table({
+          ...table,
+          sort,
+          onSort: (next) => {
+            RE.here({ sort: next }, { replace: true });
+            paint(next);
+            const again = box.querySelector("[aria-sort] button");
+            if (again) again.focus();
+          },
+        }),
+      );
+    paint(table.sort);
+    return box;
+  };
+
   // A table whose columns sort: columns are {key, head, title, numeric, lower, value(row), cell(row)}.
   RE.table = ({ columns, rows, caption, sort, onSort, className, rowClass }) => {
     const [by, direction] = (sort || "").split(":");
