@@ -112,14 +112,14 @@ def sign_flip_test(contributions: "NDArray[np.float64]") -> tuple[float, float]:
 
     total = contributions.sum()
     observed = abs(total) * (1 - 1e-9)  # ties differ by rounding
-    sums = (total - 2 * (exchanged @ contributions) for exchanged in _exchanges(len(contributions)))
+    sums = (total - 2 * (exchanged @ contributions) for exchanged in exchanges(len(contributions)))
     extreme = sum(int((np.abs(those) >= observed).sum()) for those in sums)
     if 2 ** len(contributions) <= RESAMPLES:
         return extreme / 2 ** len(contributions), 2 / 2 ** len(contributions)
     return (extreme + 1) / (RESAMPLES + 1), 1 / (RESAMPLES + 1)
 
 
-def _exchanges(clusters: int) -> "Iterator[NDArray[np.float64]]":
+def exchanges(clusters: int) -> "Iterator[NDArray[np.float64]]":
     """Yields [some exchanges, clusters], 1 where the two models' names are exchanged."""
     import numpy as np
 
