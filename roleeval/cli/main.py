@@ -17,6 +17,7 @@ from roleeval.cli._say import say, show
 from roleeval.cli.adapters import adapters
 from roleeval.cli.calibrate import calibrate
 from roleeval.cli.data import data
+from roleeval.cli.export import export
 from roleeval.cli.imports import imports
 from roleeval.cli.judge import judge_card
 from roleeval.cli.prompts import prompts
@@ -41,7 +42,6 @@ class _Group(TyperGroup):
 
 
 app = typer.Typer(cls=_Group, help="Evaluates role-playing language models.", pretty_exceptions_enable=False, **OPTIONS)
-export = typer.Typer(help="Export results in the layout of other tools.", **OPTIONS)
 app.add_typer(score, name="score")
 app.add_typer(export, name="export")
 app.add_typer(data, name="data")
@@ -137,18 +137,6 @@ def report(
 def _listed(words: str) -> list[str]:
     """What commas separate."""
     return [word.strip() for word in words.split(",") if word.strip()]
-
-
-@export.command("lm-eval")
-def export_lm_eval(
-    folder: Annotated[Path, typer.Argument(help="A finished, scored result folder.")],
-    out: Annotated[Path, typer.Option(help="The folder to write into.")],
-) -> None:
-    """Write a result folder in lm-eval's results/samples layout."""
-    from roleeval.integrations.lm_eval.export import export as write
-
-    for file in write(folder, out):
-        show(file)
 
 
 def main() -> None:
