@@ -23,6 +23,7 @@ from roleeval.cli.judge import judge_card
 from roleeval.cli.prompts import prompts
 from roleeval.cli.score import score
 from roleeval.cli.site import site
+from roleeval.cli.watch import watch
 from roleeval.cli.zoo import zoo
 from roleeval.errors import ResultError, RoleEvalError
 
@@ -50,6 +51,7 @@ app.add_typer(adapters, name="adapters")
 app.add_typer(prompts, name="prompts")
 app.command("judge-card")(judge_card)
 app.command("site")(site)
+app.command("watch")(watch)
 app.add_typer(imports, name="import")
 app.add_typer(calibrate, name="calibrate")
 
