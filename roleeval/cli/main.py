@@ -82,6 +82,9 @@ def run(context: typer.Context) -> None:
     raise typer.Exit(main(context.args))
 
 
+_PLOT_FORMATS = ("svg", "pdf", "png")
+
+
 class TableFormat(StrEnum):
     """What `report --format` takes."""
 
@@ -110,6 +113,9 @@ def report(
     plots: Annotated[
         bool, typer.Option("--plots", help="With --out: also all plots that the data allow (SVG, PDF, PNG).")
     ] = False,
+    plot_formats: Annotated[
+        str, typer.Option(help="Which files --plots writes of each plot, by commas: svg, pdf, png; one is fastest.")
+    ] = "svg,pdf,png",
     kind: Annotated[
         TableFormat | None,
         typer.Option("--format", help="Print only the headline tables, in this format, and no hints."),
@@ -131,8 +137,11 @@ def report(
         show(found.text(kind.value).rstrip("\n"))
     if plots and out is None:
         raise ResultError("--plots needs a folder to write into: add --out DIR")
+    kinds = _listed(plot_formats)
+    if unknown := [kind for kind in kinds if kind not in _PLOT_FORMATS]:
+        raise ResultError(f"--plot-formats {unknown[0]}: no such format; there are: {', '.join(_PLOT_FORMATS)}")
     if out is not None:
-        for file in (*found.write(out), *(found.write_plots(out) if plots else ())):
+        for file in (*found.write(out), *(found.write_plots(out, kinds=kinds) if plots else ())):
             say(f"written: {file}")
 
 
