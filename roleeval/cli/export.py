@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -46,3 +46,33 @@ def inspect(
         say(f"not exported: {each.path}: {each.reason}")
     for file in written:
         show(file)
+
+
+Project = Annotated[str, typer.Option(help="What the runs are listed below there.")]
+
+
+@export.command("mlflow")
+def mlflow(paths: Paths, project: Project = "roleeval") -> None:
+    """Log finished runs to MLflow (MLFLOW_TRACKING_URI says where): options, headline means, the report."""
+    _track(paths, "mlflow", project)
+
+
+@export.command("wandb")
+def wandb(paths: Paths, project: Project = "roleeval") -> None:
+    """Log finished runs to Weights & Biases (WANDB_MODE=offline keeps them here)."""
+    _track(paths, "wandb", project)
+
+
+@export.command("trackio")
+def trackio(paths: Paths, project: Project = "roleeval") -> None:
+    """Log finished runs to trackio (TRACKIO_DIR says where)."""
+    _track(paths, "trackio", project)
+
+
+def _track(paths: list[Path], tracker: Literal["mlflow", "wandb", "trackio"], project: str) -> None:
+    from roleeval.integrations.trackers import track
+
+    found = track(paths, tracker, project=project)
+    for each in found.not_shown:
+        say(f"not exported: {each.path}: {each.reason}")
+    say(f"{len(found.runs)} runs logged to {tracker}, {project}")
