@@ -165,6 +165,12 @@ def test_a_damaged_run_keeps_its_numbers_and_says_why(built: Site) -> None:
     assert [each.path.parent.name for each in built.not_shown] == ["damaged"]
 
 
+def test_a_board_begins_with_what_represents_the_benchmark_and_its_judge(built: Site) -> None:
+    index = loaded(built.page.parent, "index")
+    answers = next(each for each in index["sets"] if each["benchmark"] == "answers")
+    assert answers["headline"] == [f"{made.PREFIX}/overall", "likeness", "words"]
+
+
 def test_not_separable_rows_are_known(built: Site) -> None:
     index = loaded(built.page.parent, "index")
     answers = next(each for each in index["sets"] if each["benchmark"] == "answers")

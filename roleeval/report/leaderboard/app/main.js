@@ -53,8 +53,12 @@
       page.focus({ preventScroll: true });
     } else if (focused) focused();
     if (!Array.isArray(made) && made.after) made.after();
-    for (const link of document.querySelectorAll("#nav a"))
-      link.classList.toggle("here", path[0] !== undefined && path[1] === link.dataset.key);
+    const nav = document.getElementById("nav");
+    for (const link of nav.querySelectorAll("a")) {
+      const isHere = path[0] !== undefined && path[1] === link.dataset.key;
+      link.classList.toggle("here", isHere);
+      if (isHere) nav.scrollLeft = link.offsetLeft - nav.offsetLeft - 16; // where they do not all fit
+    }
     if (mine === 1) performance.mark("usable");
     page.dataset.ready = String(mine);
     page.dataset.took = String(Math.round(performance.now() - started));
