@@ -30,8 +30,7 @@
   // A table that may be wider than the page: its right edge fades where more columns follow.
   const scrolled = (label, table) => {
     const box = el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, table);
-    const look = () =>
-      box.toggleAttribute("data-more", box.scrollWidth - box.clientWidth - Math.ceil(box.scrollLeft) > 1);
+    const look = () => box.toggleAttribute("data-more", box.scrollWidth - box.clientWidth - box.scrollLeft > 24);
     box.addEventListener("scroll", look, { passive: true });
     new ResizeObserver(look).observe(box);
     return box;
