@@ -26,7 +26,7 @@ demo: $(STAMP)
 		--then -m model=zoo_shared_lora,zoo_her experiment=zoo_scenes results_dir=results/demo \
 		--then -m model=zoo_base,zoo_shared_lora,zoo_her experiment=zoo_sessions limit=4 results_dir=results/demo
 	$(PY) -m roleeval report results/demo --reference zoo_base --out results/demo/report
-	$(PY) -m roleeval site results/demo --out results/demo/site
+	$(PY) -m roleeval site results/demo --plots --out results/demo/site
 
 # Tests that load vLLM take all cores and several GiB each: they go one after the other.
 test: $(STAMP)
