@@ -15,6 +15,7 @@ BENCHES = (
     "coser",
     "minimax",
     "site",
+    "regression",
 )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from roleeval.errors import ConfigError, ResultError
 from roleeval.report.regress.baseline import read_baseline
+from roleeval.report.regress.clusters import LostCluster, lost_clusters
 from roleeval.report.regress.comparable import NotComparableError, changes, require_comparable
 from roleeval.report.regress.exact import Texts, changed_texts
 from roleeval.report.regress.guards import Guard, guards
@@ -74,6 +75,7 @@ class Regression:
         models: what was compared.
         tested: every gated metric.
         guards: every guard.
+        lost_clusters: single clusters that got worse.
         texts: how many texts changed.
         worst: the items that lost most.
         notes: what a reader must know besides: models on one side only, folders that could not be read.
@@ -85,14 +87,18 @@ class Regression:
     models: tuple[ComparedModel, ...]
     tested: tuple[Tested, ...]
     guards: tuple[Guard, ...]
+    lost_clusters: tuple[LostCluster, ...]
     texts: tuple[Texts, ...]
     worst: tuple[WorstItem, ...]
     notes: tuple[str, ...]
 
     @property
     def outcome(self) -> GateOutcome:
-        """FAIL where a metric fails, a guard is broken or, in exact mode, a text changed; PASS where all pass."""
-        if any(guard.broken for guard in self.guards) or (self.policy.exact and any(t.changed for t in self.texts)):
+        """FAIL where a metric or a cluster fails, a guard is broken or, in exact mode, a text changed; else PASS where
+        all pass."""
+        if self.lost_clusters or any(guard.broken for guard in self.guards):
+            return GateOutcome.FAIL
+        if self.policy.exact and any(texts.changed for texts in self.texts):
             return GateOutcome.FAIL
         found = {each.outcome for each in self.tested}
         for outcome in (GateOutcome.FAIL, GateOutcome.INCONCLUSIVE):
@@ -155,6 +161,7 @@ def regress(baseline: Path | Side, current: Path | Side, policy: Policy | None =
         models=models,
         tested=tuple(tested),
         guards=tuple(found),
+        lost_clusters=tuple(lost_clusters(pairs, policy.guards["cluster"])),
         texts=tuple(texts),
         worst=tuple(worst_items(before, now, _in_doubt(tested), [g for g in found if g.broken], count=policy.worst)),
         notes=tuple(_notes(before, now, pairs)),

@@ -26,7 +26,7 @@ from roleeval.metrics import MetricInfo, Unit
 Inconclusive = Literal["blocks", "passes"]
 # What two runs must share, unless the policy allows that it differs.
 ASPECTS = ("data", "items", "prompts", "protocol", "helpers", "decoding", "judge", "metrics")
-GUARDS = ("engine_failed", "empty", "truncated_reasoning", "refused", "cut_off", "coverage")
+GUARDS = ("engine_failed", "empty", "truncated_reasoning", "refused", "cut_off", "coverage", "cluster")
 _MARGIN = re.compile(r"\s*([0-9]*\.?[0-9]+(?:e-?[0-9]+)?)\s*%\s*(of\s+(?:the\s+)?range)?\s*", re.IGNORECASE)
 
 
@@ -73,6 +73,7 @@ _LIMITS: Mapping[str, float] = {
     "refused": 0.02,
     "cut_off": 0.05,
     "coverage": 0.02,
+    "cluster": 0.005,
 }
 
 
@@ -85,7 +86,8 @@ class Policy:
         metrics: names, last parts of names or shell patterns; () is every headline metric that has a direction.
         margins: name, last part or pattern -> margin.
         units: unit -> margin of metrics that `margins` does not name.
-        guards: guard -> by how much the share of such items may rise.
+        guards: guard -> by how much the share of such items may rise; for "cluster" the level of the tests of single
+            clusters (clusters.py).
         inconclusive: whether an inconclusive result stops a merge.
         allow: aspects that may differ between the two runs.
         by_group: test languages and splits apart, instead of all rows of a metric together.

@@ -244,3 +244,21 @@ def test_one_cluster_cannot_be_tested(tmp_path: Path) -> None:
         sides.append(made.write(tmp_path / name, made.Run("answers", "m", [made.single(n, name) for n in range(9)])))
     found = gate(*sides)
     assert found.outcome == "INCONCLUSIVE" and "one cluster" in found.tested[0].untested
+
+
+def test_one_role_that_lost_everything_fails_though_the_test_over_roles_cannot_tell(
+    before: Path, tmp_path: Path
+) -> None:
+    """One role of twelve with another role's adapter: over all roles a loss of 4 points that one cluster brings."""
+
+    def one_role(number: int) -> dict[str, Any]:
+        return worse(0.4)(number) if number % gate_runs.ROLES == 3 else {}
+
+    now = gate_runs.write(tmp_path, change=one_role)
+    about(now, **NEW)
+    found = gate(before, now, guards={"cluster": 0.1})
+    assert found.tested[0].outcome != "FAIL" and found.exit_code == 1
+    (lost,) = found.lost_clusters
+    assert (lost.cluster, lost.items, lost.worse, lost.better) == ("role03", 8, 8, 0)
+    assert lost.p == pytest.approx(2**-8 * 12)  # twelve clusters, one metric
+    assert not gate(before, now, guards={"cluster": 0}).lost_clusters

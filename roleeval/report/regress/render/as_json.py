@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from roleeval import __version__
+from roleeval.report.regress.clusters import LostCluster
 from roleeval.report.regress.compare import Regression, Tested
 from roleeval.report.regress.render.words import Links
 from roleeval.report.regress.worst import WorstItem
@@ -27,6 +28,7 @@ def as_json(found: Regression, *, links: Links | None = None) -> str:
         "models": [asdict(model) for model in found.models],
         "metrics": [_tested(each) for each in found.tested],
         "guards": [asdict(guard) for guard in found.guards],
+        "lost_clusters": [_cluster(lost) for lost in found.lost_clusters],
         "texts": [asdict(texts) for texts in found.texts],
         "worst": [_worst(item, links) for item in found.worst],
         "notes": found.notes,
@@ -77,3 +79,8 @@ def _worst(item: WorstItem, links: Links) -> dict[str, Any]:
     node = asdict(item) | {"metric": item.metric.name if item.metric else None}
     link = links.get((item.benchmark, item.model, item.sample))
     return node | ({"link": link} if link else {})
+
+
+def _cluster(lost: LostCluster) -> dict[str, Any]:
+    node = asdict(lost)
+    return {"metric": node.pop("info")["name"], **node}

@@ -36,6 +36,9 @@ def _cases(found: Regression, model: ComparedModel) -> list[Xml.Element]:
         if (guard.benchmark, guard.model) == (model.benchmark, model.model):
             kind = "failure" if guard.broken else ""
             cases.append(_case(f"guard {guard.name}", kind, "FAIL", words.guard_words(guard)))
+    for lost in found.lost_clusters:
+        if (lost.benchmark, lost.model) == (model.benchmark, model.model):
+            cases.append(_case(f"cluster {lost.cluster}", "failure", "FAIL", words.cluster_words(found, lost)))
     for texts in found.texts:
         if found.policy.exact and (texts.benchmark, texts.model) == (model.benchmark, model.model):
             more = "\n".join(map(words.difference_words, texts.differences))

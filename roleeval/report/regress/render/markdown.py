@@ -27,6 +27,7 @@ def markdown(found: Regression, *, links: words.Links | None = None) -> str:
         lines += _table(words.cells(words.of_model(found, model)))
     lines += [escape(words.level_words(found)), ""]
     lines += _items("Inconclusive", words.needs(found))
+    lines += _items("Single clusters", words.cluster_lines(found))
     lines += _items("Broken guards", [words.guard_words(guard) for guard in found.guards if guard.broken])
     lines += _items(
         "Guards that hold, with a rise",

@@ -39,6 +39,8 @@ def print_regression(found: Regression, console: "Console", *, links: words.Link
     line(words.level_words(found), "dim")
     for need in words.needs(found):
         line(f"INCONCLUSIVE  {need}", "yellow")
+    for lost in words.cluster_lines(found):
+        line(f"FAIL  {lost}", _STYLES["FAIL"])
     for guard in found.guards:
         if guard.broken:
             line(f"FAIL  {words.guard_words(guard)}", _STYLES["FAIL"])

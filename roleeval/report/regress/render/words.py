@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from roleeval.metrics import MetricInfo
+from roleeval.report.regress.clusters import LostCluster
 from roleeval.report.regress.compare import ComparedModel, Regression, Tested
 from roleeval.report.regress.exact import FirstDifference, Texts
 from roleeval.report.regress.guards import Guard, words
@@ -13,6 +14,7 @@ from roleeval.report.tables.heads import heads
 from roleeval.stats.gate import GateOutcome
 
 _FEW_CHANGED = 10
+_FEW_CLUSTERS = 5
 HEADS = ("metric", "baseline", "now", "change", "interval", "margin", "outcome")
 # (benchmark, model, sample) -> where the leaderboard shows both answers beside each other
 Links = Mapping[tuple[str, str, str], str]
@@ -35,6 +37,7 @@ def headline(found: Regression) -> str:
             for count, one, several in (
                 (len(failed), "metric lost more than its margin", "metrics lost more than their margins"),
                 (len(broken), "guard is broken", "guards are broken"),
+                (len(found.lost_clusters), "single cluster got worse", "single clusters got worse"),
                 (changed, "text changed", "texts changed"),
             )
             if count
@@ -139,6 +142,23 @@ def guard_words(guard: Guard) -> str:
         f"{guard.model} on {guard.benchmark}: {words(guard.name)}: {guard.before:.1%} of {guard.items} items before,"
         f" {guard.now:.1%} now; {guard.newly} newly{examples if guard.examples else ''}, {guard.mended} no longer;"
         f" may rise by {guard.limit:.1%}"
+    )
+
+
+def cluster_lines(found: Regression) -> list[str]:
+    """The single clusters that got worse, a line each; no more than a reader takes in."""
+    lines = [cluster_words(found, lost) for lost in found.lost_clusters[:_FEW_CLUSTERS]]
+    more = len(found.lost_clusters) - len(lines)
+    return [*lines, f"and {more} more"] if more else lines
+
+
+def cluster_words(found: Regression, lost: LostCluster) -> str:
+    """A cluster that got worse, in a line."""
+    word = next(m.clusters[0] for m in found.models if (m.benchmark, m.model) == (lost.benchmark, lost.model))
+    return (
+        f"{lost.model} on {lost.benchmark}: the {word} {lost.cluster} got worse: {lost.info.label}"
+        f" {_value(lost.info, lost.before)} → {_value(lost.info, lost.now)}; of {lost.items} items {lost.worse} are"
+        f" worse and {lost.better} better (p {lost.p:.1g}, corrected)"
     )
 
 
