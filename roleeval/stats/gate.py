@@ -149,15 +149,25 @@ def decided(
     smallest_loss_p: float,
     alpha: float,
     metrics: int,
-    loss_level: float | None = None,
+    loss_fails: bool | None = None,
     margin_level: float | None = None,
 ) -> Decision:
-    """The decision from p values; `loss_level` and `margin_level` are what they are compared with, else alpha."""
+    """The decision from what the tests say.
+
+    Args:
+        compared: the metric as given.
+        pairs: the same as the tests take it.
+        loss_p, smallest_loss_p: of "no loss".
+        alpha: of the whole gate.
+        metrics: how many loss_p is corrected for.
+        loss_fails: whether "no loss" is rejected, where that is not loss_p <= alpha.
+        margin_level: what margin_p is compared with, where that is not alpha.
+    """
     margin_level = alpha if margin_level is None else margin_level
     at_margin = margin_p(pairs)
     outcome = outcome_of(
         pairs,
-        loss_fails=loss_p <= (alpha if loss_level is None else loss_level),
+        loss_fails=loss_p <= alpha if loss_fails is None else loss_fails,
         margin_passes=at_margin <= margin_level,
     )
     needed = None
