@@ -53,6 +53,12 @@ def regress(
     exact: Annotated[
         bool, typer.Option("--exact", help="Any changed text fails; for greedy float32 runs on the CPU.")
     ] = False,
+    sequential: Annotated[
+        bool,
+        typer.Option(
+            "--sequential", help="Decide after each batch of clusters; RESULTS may lack the clusters of later batches."
+        ),
+    ] = False,
     texts: Annotated[
         bool, typer.Option("--texts", help="With --save: keep questions and answers too, to show them later.")
     ] = False,
@@ -70,11 +76,12 @@ def regress(
 ) -> None:
     """Test whether results are worse than a baseline; exit code 0 PASS, 1 FAIL, 2 cannot compare, 3 INCONCLUSIVE."""
     try:
-        code = (
-            _save(paths, save, texts=texts)
-            if save
-            else _compare(paths, baseline, policy, exact, allow, kind, out, site)
-        )
+        if save:
+            code = _save(paths, save, texts=texts)
+        else:
+            chosen = _policy(policy, exact=exact, allow=allow)
+            sides = [*([baseline] if baseline else []), *paths]
+            code = _compare(sides, chosen, sequential=sequential, kind=kind, out=out, site=site)
     except RoleEvalError as error:
         say(f"roleeval: {' '.join(str(error).split())}")
         code = _CANNOT
@@ -91,20 +98,13 @@ def _save(paths: list[Path], file: Path, *, texts: bool) -> int:
     for each in runs.not_read:
         say(f"left out: {each}")
     for run in runs:
-        show(f"{run.model} on {run.benchmark}: {len(run.samples)} samples, {len(run.infos)} metrics ({run.name})")
+        show(f"{run.model} on {run.benchmark}: {len(run.asked_samples)} samples, {len(run.infos)} metrics ({run.name})")
     say(f"written: {file} ({size / 1000:.0f} kB)")
     return 0
 
 
 def _compare(
-    paths: list[Path],
-    baseline: Path | None,
-    policy: Path | None,
-    exact: bool,
-    allow: list[str],
-    kind: GateFormat,
-    out: list[Path],
-    site: Path | None,
+    sides: list[Path], policy: "Policy", *, sequential: bool, kind: GateFormat, out: list[Path], site: Path | None
 ) -> int:
     from roleeval.report.regress import NotComparableError
     from roleeval.report.regress import regress as compare
@@ -113,11 +113,11 @@ def _compare(
     for file in out:
         if file.suffix not in _SUFFIXES:
             raise ConfigError(f"--out {file}: what to write is told by the end of its name; give .md, .xml or .json")
-    if len(paths) != (1 if baseline else 2):
+    if len(sides) != 2:
         raise ConfigError("give --baseline FILE RESULTS, or two folders: the baseline's and the current one")
-    before, now = (read_side(path) for path in ([baseline] if baseline else []) + paths)
+    before, now = map(read_side, sides)
     try:
-        found = compare(before, now, _policy(policy, exact=exact, allow=allow))
+        found = compare(before, now, policy, sequential=sequential)
     except NotComparableError as error:
         _refuse(error.reasons, kind, out)
         return _CANNOT

@@ -1,7 +1,7 @@
 """Two runs for the regression gate, written as a run writes them: the same questions, answers that differ as asked."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,18 @@ def likeness(number: int) -> float:
     return float(np.random.default_rng(number).uniform(0.3, 0.7))
 
 
-def write(results: Path, *, change: Change = lambda number: {}, model: str = "m", **run: Any) -> Path:
-    """A finished run of 96 samples with 12 roles; `change` says what is different about a sample's answer."""
+def write(
+    results: Path, *, change: Change = lambda number: {}, model: str = "m", roles: Collection[str] = (), **run: Any
+) -> Path:
+    """A finished run of 96 samples with 12 roles; `change` says what is different about a sample's answer.
+
+    `roles` are the numbers ("03") of those that were asked, where not all were.
+    """
     episodes = []
     for number in range(ROLES * EACH):
         persona = Persona(f"role{number % ROLES:02}", "Somebody.", "en")
+        if roles and persona.role.removeprefix("role") not in roles:
+            continue
         facts = {"answer": f"This is answer {number}.", "likeness": likeness(number), **change(number)}
         episodes.append(made.single(number, facts.pop("answer"), persona=persona, **facts))
     folder = made.write(results, made.Run("answers", model, episodes, splits={"eng": ROLES * EACH}, **run))

@@ -25,8 +25,13 @@ class NotComparableError(ResultError):
         self.reasons = tuple(reasons)
 
 
-def require_comparable(baseline: Side, current: Side, policy: Policy) -> None:
+def require_comparable(baseline: Side, current: Side, policy: Policy, *, partly: bool = False) -> None:
     """Refuses two sides of which no decision could be right.
+
+    Args:
+        baseline, current: the two.
+        policy: says what may differ.
+        partly: the current results may lack whole clusters, which are yet to be run.
 
     Raises:
         NotComparableError: says why, for every model.
@@ -38,19 +43,19 @@ def require_comparable(baseline: Side, current: Side, policy: Policy) -> None:
     reasons = [
         f"{model} on {benchmark}: {reason}"
         for benchmark, model in shared
-        for reason in _reasons(baseline.runs[benchmark, model], current.runs[benchmark, model], policy)
+        for reason in _reasons(baseline.runs[benchmark, model], current.runs[benchmark, model], policy, partly=partly)
     ]
     if reasons:
         raise NotComparableError(reasons)
 
 
-def _reasons(before: Sequence[KeptRun], now: Sequence[KeptRun], policy: Policy) -> Iterator[str]:
+def _reasons(before: Sequence[KeptRun], now: Sequence[KeptRun], policy: Policy, *, partly: bool) -> Iterator[str]:
     one, other = before[0], now[0]
     for aspect in ("data", "prompts", "protocol", "helpers", "decoding"):
         there, here = one.asked.get(aspect, {}), other.asked.get(aspect, {})
         if aspect not in policy.allow and (changed := _changed(there, here, whole=aspect in _WHOLE)):
             yield _sentence(aspect, changed)
-    if "items" not in policy.allow and (reason := _other_items(one, other)):
+    if "items" not in policy.allow and (reason := _other_items(one, other, partly=partly)):
         yield reason
     if "judge" not in policy.allow:
         yield from _other_judges(one, other)
@@ -76,8 +81,11 @@ def _short(value: str | None) -> str:
     return "absent" if value is None else value if len(value) <= 40 else f"{value[:12]}… ({len(value)} characters)"
 
 
-def _other_items(one: KeptRun, other: KeptRun) -> str:
+def _other_items(one: KeptRun, other: KeptRun, *, partly: bool) -> str:
     there, here = ({sample.id for sample in run.samples} for run in (one, other))
+    if partly:
+        clusters = {sample.cluster for sample in other.samples}
+        there = {sample.id for sample in one.samples if sample.cluster in clusters}
     if there == here:
         return ""
     return (

@@ -10,12 +10,13 @@ from roleeval.report.regress.clusters import LostCluster, lost_clusters
 from roleeval.report.regress.comparable import NotComparableError, changes, require_comparable
 from roleeval.report.regress.exact import Texts, changed_texts
 from roleeval.report.regress.guards import Guard, guards
-from roleeval.report.regress.kept import KeptRun, KeptSample, Side
+from roleeval.report.regress.kept import Side
 from roleeval.report.regress.pairs import Paired, gated_pairs
 from roleeval.report.regress.policy import Policy
 from roleeval.report.regress.read import read_folder
 from roleeval.report.regress.worst import WorstItem, worst_items
 from roleeval.stats.gate import Compared, Decision, GateOutcome, decide
+from roleeval.stats.gate_sequential import SequentialGate, decide_sequentially, random_batches
 
 _FEWEST_CLUSTERS = 2
 
@@ -79,6 +80,7 @@ class Regression:
         texts: how many texts changed.
         worst: the items that lost most.
         notes: what a reader must know besides: models on one side only, folders that could not be read.
+        sequential: what was decided batch by batch; None without that.
     """
 
     baseline: str
@@ -91,6 +93,7 @@ class Regression:
     texts: tuple[Texts, ...]
     worst: tuple[WorstItem, ...]
     notes: tuple[str, ...]
+    sequential: SequentialGate | None = None
 
     @property
     def outcome(self) -> GateOutcome:
@@ -131,13 +134,16 @@ def read_side(path: Path) -> Side:
     return read_folder(path)
 
 
-def regress(baseline: Path | Side, current: Path | Side, policy: Policy | None = None) -> Regression:
+def regress(
+    baseline: Path | Side, current: Path | Side, policy: Policy | None = None, *, sequential: bool = False
+) -> Regression:
     """Compares current results with a baseline.
 
     Args:
         baseline: a baseline file, or a result folder.
         current: a result folder, or one above some.
         policy: margins and limits; None is the defaults.
+        sequential: decide after each batch of clusters; the current results may lack those of later batches.
 
     Raises:
         NotComparableError: the two were asked different things, or in different ways; says which.
@@ -146,13 +152,14 @@ def regress(baseline: Path | Side, current: Path | Side, policy: Policy | None =
     """
     policy = policy or Policy()
     before, now = (read_side(each) if isinstance(each, Path) else each for each in (baseline, current))
-    require_comparable(before, now, policy)
+    require_comparable(before, now, policy, partly=sequential)
     texts = changed_texts(before, now)
     if policy.exact:
         _require_exact(texts)
     pairs = gated_pairs(before, now, policy)
     models = tuple(_models(before, now))
-    tested = test(pairs, policy, same=_repeated(models, texts))
+    gate = _batch_by_batch(before, now, pairs, policy) if sequential else None
+    tested = test(pairs, policy, same=_repeated(models, texts), gate=gate)
     found = guards(before, now, pairs, policy)
     return Regression(
         baseline=before.name,
@@ -165,6 +172,7 @@ def regress(baseline: Path | Side, current: Path | Side, policy: Policy | None =
         texts=tuple(texts),
         worst=tuple(worst_items(before, now, _in_doubt(tested), [g for g in found if g.broken], count=policy.worst)),
         notes=tuple(_notes(before, now, pairs)),
+        sequential=gate,
     )
 
 
@@ -182,13 +190,33 @@ def _repeated(models: Sequence[ComparedModel], texts: Sequence[Texts]) -> set[tu
     return {(model.benchmark, model.model) for model in models if not model.changed} & same
 
 
-def test(pairs: Sequence[Paired], policy: Policy, *, same: Collection[tuple[str, str]] = ()) -> list[Tested]:
+def _batch_by_batch(before: Side, now: Side, pairs: Sequence[Paired], policy: Policy) -> SequentialGate | None:
+    """What is decided after each batch; None where nothing can be tested. The batches follow from the baseline."""
+    if not (able := _able(pairs)):
+        return None
+    clusters = {
+        f"{benchmark}/{sample.cluster}"
+        for benchmark, model in before.runs
+        if (benchmark, model) in now.runs
+        for sample in before.runs[benchmark, model][0].samples
+    }
+    return decide_sequentially([_compared(each) for each in able], batches=random_batches(clusters), alpha=policy.alpha)
+
+
+def test(
+    pairs: Sequence[Paired],
+    policy: Policy,
+    *,
+    same: Collection[tuple[str, str]] = (),
+    gate: SequentialGate | None = None,
+) -> list[Tested]:
     """The test of every metric, corrected for all of them together.
 
     Args:
         pairs: what is tested.
         policy: with the level.
         same: benchmark and model of those that repeated themselves.
+        gate: what was decided batch by batch; None to decide with all that is there.
 
     Raises:
         ConfigError: there is nothing to test.
@@ -197,8 +225,11 @@ def test(pairs: Sequence[Paired], policy: Policy, *, same: Collection[tuple[str,
         raise ConfigError(
             "nothing to test: no headline metric with a direction is on both sides; name metrics in the policy"
         )
-    able = [each for each in pairs if not _untested(each)]
-    decisions = decide([_compared(each) for each in able], alpha=policy.alpha) if able else []
+    able = _able(pairs)
+    if gate:
+        decisions = gate.decisions
+    else:
+        decisions = decide([_compared(each) for each in able], alpha=policy.alpha) if able else []
     known = dict(zip([each.name for each in able], decisions, strict=True))
     return [
         Tested(
@@ -209,6 +240,10 @@ def test(pairs: Sequence[Paired], policy: Policy, *, same: Collection[tuple[str,
         )
         for each in pairs
     ]
+
+
+def _able(pairs: Sequence[Paired]) -> list[Paired]:
+    return [each for each in pairs if not _untested(each)]
 
 
 def _untested(pair: Paired) -> str:
@@ -245,15 +280,10 @@ def _models(before: Side, now: Side) -> Iterator[ComparedModel]:
     for key in before.runs:
         if key in now.runs:
             there, here = before.runs[key], now.runs[key]
-            shared = {sample.id for sample in _asked(there)} & {sample.id for sample in _asked(here)}
+            shared = {sample.id for sample in there[0].asked_samples} & {sample.id for sample in here[0].asked_samples}
             yield ComparedModel(
                 *key, len(shared), (len(there), len(here)), here[0].cluster, tuple(changes(there, here))
             )
-
-
-def _asked(runs: Sequence[KeptRun]) -> list[KeptSample]:
-    """Samples with a transcript; all where there are no transcripts."""
-    return [sample for sample in runs[0].samples if sample.status] or list(runs[0].samples)
 
 
 def _notes(before: Side, now: Side, pairs: Sequence[Paired]) -> Iterator[str]:

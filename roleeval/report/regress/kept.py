@@ -78,9 +78,9 @@ class KeptRun:
     spoken: Mapping[str, Spoken] = field(default_factory=dict)
 
     @property
-    def has_texts(self) -> bool:
-        """Whether its texts can be read."""
-        return bool(self.spoken) or (self.path is not None and any(sample.texts for sample in self.samples))
+    def asked_samples(self) -> tuple[KeptSample, ...]:
+        """Those with a transcript, without what stands for a whole cluster; all where there are no transcripts."""
+        return tuple(sample for sample in self.samples if sample.status) or self.samples
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from gate_runs import about, worse
 
 from roleeval.report.regress import NotComparableError, Regression, policy_of, read_folder, regress, save_baseline
 from roleeval.report.regress.guards import sign_test
+from roleeval.stats.gate_sequential import random_batches
 
 METRICS = {"metrics": ["likeness"], "margins": {"likeness": 0.05}}
 NEW = {"engine": {"fingerprint": "e" * 64}}  # other weights
@@ -262,3 +263,24 @@ def test_one_role_that_lost_everything_fails_though_the_test_over_roles_cannot_t
     assert (lost.cluster, lost.items, lost.worse, lost.better) == ("role03", 8, 8, 0)
     assert lost.p == pytest.approx(2**-8 * 12)  # twelve clusters, one metric
     assert not gate(before, now, guards={"cluster": 0}).lost_clusters
+
+
+def test_sequentially_a_clear_loss_is_found_with_a_part_of_the_roles(before: Path, tmp_path: Path) -> None:
+    now = gate_runs.write(tmp_path, change=worse(0.3))
+    about(now, **NEW)
+    found = regress(before, now, policy_of(METRICS), sequential=True)
+    assert found.outcome == "FAIL" and found.sequential is not None
+    assert found.sequential.share < 1 and not found.sequential.next_batch
+
+
+def test_sequentially_the_current_run_may_lack_roles_and_the_next_ones_are_named(before: Path, tmp_path: Path) -> None:
+    first = regress(before, before, policy_of(METRICS), sequential=True).sequential
+    assert first is not None
+    batches = random_batches({f"answers/role{number:02}" for number in range(gate_runs.ROLES)})
+    now = gate_runs.write(tmp_path, roles=[name.partition("/role")[2] for name in batches[0]])
+    about(now, **NEW)
+    with pytest.raises(NotComparableError, match="other samples"):
+        gate(before, now)
+    found = regress(before, now, policy_of(METRICS), sequential=True)
+    assert found.exit_code == 3 and found.sequential is not None
+    assert found.sequential.next_batch == batches[1]

@@ -51,8 +51,8 @@ def test_the_terminal_says_outcome_numbers_and_answers_in_100_columns(failed: Re
 def test_markdown_is_a_comment_in_which_nothing_of_the_model_starts(failed: Regression) -> None:
     key = ("answers", "m", failed.worst[0].sample)
     text = markdown.markdown(failed, links={key: "https://ci.example/site/index.html#/compare/answers/x?runs=a+b"})
-    assert text.startswith("### roleeval regress: ❌ FAIL\n")
-    assert "| Likeness ↑ |" in text and "❌ FAIL |" in text
+    assert text.startswith("### roleeval regress: FAIL\n")
+    assert "| Likeness ↑ |" in text and "**FAIL** |" in text
     assert "<script>" not in text and "[a](http" not in text and "`c`" not in text and "\x1b" not in text
     assert text.count("<details>") == text.count("</details>") == 1
     assert "([side by side](<https://ci.example/" in text

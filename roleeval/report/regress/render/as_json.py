@@ -10,6 +10,7 @@ from roleeval.report.regress.clusters import LostCluster
 from roleeval.report.regress.compare import Regression, Tested
 from roleeval.report.regress.render.words import Links
 from roleeval.report.regress.worst import WorstItem
+from roleeval.stats.gate_sequential import SequentialGate
 
 FORMAT = 1
 
@@ -32,6 +33,7 @@ def as_json(found: Regression, *, links: Links | None = None) -> str:
         "texts": [asdict(texts) for texts in found.texts],
         "worst": [_worst(item, links) for item in found.worst],
         "notes": found.notes,
+        "sequential": _sequential(found.sequential),
     }
     return _text(node)
 
@@ -51,6 +53,12 @@ def refused(reasons: Sequence[str]) -> str:
 
 def _text(node: Any) -> str:
     return json.dumps(node, ensure_ascii=True, allow_nan=False, indent=2) + "\n"
+
+
+def _sequential(gate: SequentialGate | None) -> dict[str, Any] | None:
+    if gate is None:
+        return None
+    return {"batches": gate.ended, "share": gate.share, "next_batch": list(gate.next_batch)}
 
 
 def _tested(tested: Tested) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from roleeval.report.regress.render import words
 from roleeval.report.render.markdown import escape
 from roleeval.stats.gate import GateOutcome
 
-_SIGNS = {"PASS": "✅ PASS", "FAIL": "❌ FAIL", "INCONCLUSIVE": "❔ INCONCLUSIVE", "not tested": "❔ not tested"}
+_MARKS = {"FAIL": "**FAIL**", "INCONCLUSIVE": "*INCONCLUSIVE*", "not tested": "*not tested*"}
 _TEXT = 600
 _LISTED = 20
 _LONGEST = 60_000  # characters: GitHub refuses comments of more than 65 536
@@ -20,12 +20,14 @@ def markdown(found: Regression, *, links: words.Links | None = None) -> str:
         found: what the gate found.
         links: of the worst items.
     """
-    lines = [f"### roleeval regress: {_SIGNS[found.outcome.value]}", ""]
+    lines = [f"### roleeval regress: {found.outcome.value}", ""]
     lines += [f"{escape(words.headline(found))}. {escape(words.sides(found))}.", ""]
     for model in found.models:
         lines += [f"**{escape(words.model_words(model))}**", ""]
         lines += _table(words.cells(words.of_model(found, model)))
     lines += [escape(words.level_words(found)), ""]
+    if sequential := words.sequential_words(found):
+        lines += [escape(sequential), ""]
     lines += _items("Inconclusive", words.needs(found))
     lines += _items("Single clusters", words.cluster_lines(found))
     lines += _items("Broken guards", [words.guard_words(guard) for guard in found.guards if guard.broken])
@@ -44,14 +46,14 @@ def markdown(found: Regression, *, links: words.Links | None = None) -> str:
 
 def refused(reasons: Sequence[str]) -> str:
     """The comment where nothing could be compared."""
-    return "\n".join(["### roleeval regress: ⛔ cannot compare", "", *(f"- {escape(each)}" for each in reasons), ""])
+    return "\n".join(["### roleeval regress: cannot compare", "", *(f"- {escape(each)}" for each in reasons), ""])
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:
     numbers = len(words.HEADS) - 2
     lines = [f"| {' | '.join(words.HEADS)} |", f"| --- |{' --: |' * numbers} --- |"]
     for *values, outcome in rows:
-        lines.append(f"| {' | '.join([*map(escape, values), _SIGNS[outcome]])} |")
+        lines.append(f"| {' | '.join([*map(escape, values), _MARKS.get(outcome, outcome)])} |")
     return [*lines, ""]
 
 

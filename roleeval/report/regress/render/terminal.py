@@ -37,6 +37,8 @@ def print_regression(found: Regression, console: "Console", *, links: words.Link
         _print_rows(words.cells(words.of_model(found, model)), console)
     console.print()
     line(words.level_words(found), "dim")
+    if sequential := words.sequential_words(found):
+        line(sequential)
     for need in words.needs(found):
         line(f"INCONCLUSIVE  {need}", "yellow")
     for lost in words.cluster_lines(found):

@@ -114,6 +114,17 @@ def level_words(found: Regression) -> str:
     )
 
 
+def sequential_words(found: Regression) -> str:
+    """After how many batches it was decided, or what to run next; "" where nothing was decided in batches."""
+    gate = found.sequential
+    if gate is None:
+        return ""
+    if gate.next_batch:
+        names = ", ".join(name.partition("/")[2] for name in gate.next_batch)
+        return f"Sequential: open after {gate.share:.0%} of the clusters; run next: {names}"
+    return f"Sequential: decided after batch {gate.ended}, with {gate.share:.0%} of the clusters"
+
+
 def needs(found: Regression) -> list[str]:
     """Of every inconclusive metric what it would take, one line each."""
     lines = []
