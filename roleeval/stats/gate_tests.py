@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 _TIES = 1e-9  # statistics that are equal differ by rounding
-_STEPS = 60  # of a bisection: to the last bits of a double
+_POLE = 1e-10  # how near to a pole a root is looked for
 _NEAR = 1e-4  # of the mean, where a ratio of two numbers near 0 is lost
 _MOST = 1000  # times as many items: beyond that, no plan is of use
 _UNSEEN = 100  # margins: a constant metric without a bound passes with 300 items
@@ -61,7 +61,8 @@ class Pairs:
 
         names, codes = np.unique(np.array(clusters, dtype=str), return_inverse=True)
         # Means over seeds of equal values differ in their last bits; that is no change.
-        changes = np.where(np.isclose(current, baseline, rtol=ROUNDING, atol=ROUNDING), 0.0, current - baseline)
+        changes = current - baseline
+        changes[np.abs(changes) <= ROUNDING * (1 + np.abs(baseline))] = 0.0
         spread = float(max(baseline.max(), current.max()) - min(baseline.min(), current.min()))
         down, up = (
             (spread or _UNSEEN * margin) if bound is None else float(np.abs(baseline - bound).max()) for bound in bounds
@@ -231,6 +232,7 @@ def _unseen_p(gains: "Floats", worst: float, margin: float, *, times: float = 1.
 def _share_below_zero(weights: "Floats", counts: "Floats") -> float:
     """P(sum of weights times independent gamma variables with these counts as shapes <= 0)."""
     import numpy as np
+    from scipy.optimize import brentq
     from scipy.special import ndtr
 
     low, high = float(weights.min()), float(weights.max())
@@ -238,14 +240,14 @@ def _share_below_zero(weights: "Floats", counts: "Floats") -> float:
         return 0.0
     if high <= 0:
         return 1.0
-    # The saddlepoint is where the derivative of -sum(counts log(1 - t weights)), which grows with t, is 0.
-    left, right = 1 / low, 1 / high
-    for _ in range(_STEPS):
-        t = (left + right) / 2
-        if counts @ (weights / (1 - t * weights)) < 0:
-            left = t
-        else:
-            right = t
+    scale = max(-low, high)
+    weights, low, high = weights / scale, low / scale, high / scale
+
+    def slope(t: float) -> float:
+        return float(counts @ (weights / (1 - t * weights)))
+
+    # The saddlepoint is where -sum(counts log(1 - t weights)) is least; its slope grows from one pole to the other.
+    t = float(brentq(slope, (1 - _POLE) / low, (1 - _POLE) / high))
     cumulant, curvature = -counts @ np.log1p(-t * weights), counts @ (weights / (1 - t * weights)) ** 2
     w = np.sign(t) * np.sqrt(max(-2 * cumulant, 0.0))
     u = t * np.sqrt(curvature)

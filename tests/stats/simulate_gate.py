@@ -16,6 +16,7 @@ import numpy as np
 from scipy.stats import beta
 
 from roleeval.stats.gate import ALPHA, Compared, GateOutcome, checked, outcome_of
+from roleeval.stats.gate_sequential import examined, passes, random_batches, spent_levels, up_to
 from roleeval.stats.gate_tests import loss_p_values, margin_p, t_margin_p
 
 PAIRS = 2000
@@ -167,6 +168,38 @@ def repeat(roles: int, pairs: int, **planted: object) -> np.ndarray:
     return np.array([outcomes(pair(rng, roles, **planted)) for _ in range(pairs)])  # type: ignore[arg-type]
 
 
+def looked(roles: int, pairs: int, *, batches: int, **planted: object) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """With early stopping: [pairs, metrics] of outcomes, [pairs] of the gate's outcome, [pairs] of shares used."""
+    rng = np.random.default_rng(zlib.crc32(repr((roles, batches, sorted(map(str, planted.items())))).encode()))
+    found, whole, used = [], [], []
+    for number in range(pairs):
+        compared = pair(rng, roles, **planted)  # type: ignore[arg-type]
+        plan = random_batches(map(str, range(roles)), batches=batches, seed=number)
+        trial = examined(compared, batches=plan, alpha=ALPHA)
+        found.append([trial.looks[each.name].outcome for each in compared])
+        whole.append(trial.outcome)
+        used.append(trial.share)
+    return np.array(found), np.array(whole), np.array(used)
+
+
+def passed_early(roles: int, pairs: int, *, batches: int, loss: Loss) -> np.ndarray:
+    """[pairs, metrics]: whether each passes after any batch, whatever fails by then; all have lost their margin."""
+    rng = np.random.default_rng(zlib.crc32(repr((roles, batches, str(loss))).encode()))
+    found = np.zeros((pairs, len(KINDS)), dtype=bool)
+    for number in range(pairs):
+        compared = pair(rng, roles, lost=range(len(KINDS)), margins=1.0, loss=loss)
+        plan = random_batches(map(str, range(roles)), batches=batches, seed=number)
+        ends = np.cumsum([len(batch) for batch in plan])
+        for end, level in zip(ends, spent_levels(tuple(ends / roles), ALPHA), strict=True):
+            so_far = up_to(compared, _first(plan, end))
+            found[number] |= [passes(each, level) for each in checked(so_far, alpha=ALPHA)]
+    return found
+
+
+def _first(plan: Sequence[Sequence[str]], end: int) -> set[str]:
+    return set([name for batch in plan for name in batch][:end])
+
+
 def share(hits: np.ndarray) -> str:
     """A share with the ends of its 95 % interval (Clopper and Pearson)."""
     n, x = len(hits), int(hits.sum())
@@ -203,9 +236,8 @@ def print_margin(pairs: int) -> None:
         found = {roles: repeat(roles, pairs, lost=range(len(KINDS)), margins=1.0, loss=loss) for roles in SIZES}
         head("metric")
         for m, kind in enumerate(KINDS):
-            concentrated = loss in (one_role_in_ten, unseen_roles) and ruined_share(m, 1.0) > 0.1
-            cells = ["not possible" if concentrated else percent(f[:, m] == "PASS") for f in found.values()]
-            line(kind.name, cells)
+            cells = [percent(f[:, m] == "PASS") for f in found.values()]
+            line(kind.name, cells if possible(m, loss) else ["not possible"] * len(SIZES))
 
 
 def print_power(pairs: int) -> None:
@@ -218,7 +250,54 @@ def print_power(pairs: int) -> None:
     line("all ten: any fails", [percent((f == "FAIL").any(axis=1)) for f in found])
 
 
-TABLES = {"unchanged": print_unchanged, "margin": print_margin, "power": print_power}
+def print_early(pairs: int) -> None:
+    print(f"\nEarly stopping, 5 batches: {pairs} unchanged pairs, {pairs // 8} of each loss")
+    print_looked({roles: looked(roles, pairs, batches=5) for roles in SIZES}, "unchanged")
+    for lost in (2.0, 4.0):
+        for name, metrics in (("all lose", range(len(KINDS))), ("points of 100, a, loses", [0])):
+            found = {r: looked(r, pairs // 8, batches=5, lost=metrics, margins=lost) for r in SIZES}
+            print_looked(found, f"{name} {lost:g} margins")
+
+
+def print_each_role(pairs: int) -> None:
+    few = [roles for roles in SIZES if roles < 95]
+    print(f"\nEarly stopping after each role: {pairs // 4} unchanged pairs, {pairs // 20} of each loss")
+    print_looked({roles: looked(roles, pairs // 4, batches=roles) for roles in few}, "unchanged")
+    everything = range(len(KINDS))
+    found = {r: looked(r, pairs // 20, batches=r, lost=everything, margins=2.0) for r in few}
+    print_looked(found, "all lose 2 margins")
+
+
+def print_looked(found: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]], name: str) -> None:
+    line(name, [f"{roles} roles" for roles in found])
+    line("gate fails", [share(whole == "FAIL") for _, whole, _ in found.values()])
+    line("gate passes", [percent(whole == "PASS") for _, whole, _ in found.values()])
+    line("calls saved", [percent(1 - used) for _, _, used in found.values()])
+
+
+def print_early_margin(pairs: int) -> None:
+    for name in ("every answer a little", "the same, one role in ten"):
+        print(f"\nPasses at the margin after any of 5 batches, {name}: {pairs} pairs")
+        head("metric")
+        rates = {roles: passed_early(roles, pairs, batches=5, loss=LOSSES[name]) for roles in SIZES}
+        for m, kind in enumerate(KINDS):
+            cells = [percent(f[:, m]) for f in rates.values()]
+            line(kind.name, cells if possible(m, LOSSES[name]) else ["not possible"] * len(SIZES))
+
+
+def possible(kind: int, loss: Loss) -> bool:
+    """Whether so few roles can lose that much."""
+    return loss not in (one_role_in_ten, unseen_roles) or ruined_share(kind, 1.0) <= 0.1
+
+
+TABLES = {
+    "unchanged": print_unchanged,
+    "margin": print_margin,
+    "power": print_power,
+    "early": print_early,
+    "early_margin": print_early_margin,
+    "each_role": print_each_role,
+}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
