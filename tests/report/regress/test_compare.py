@@ -284,3 +284,14 @@ def test_sequentially_the_current_run_may_lack_roles_and_the_next_ones_are_named
     found = regress(before, now, policy_of(METRICS), sequential=True)
     assert found.exit_code == 3 and found.sequential is not None
     assert found.sequential.next_batch == batches[1]
+
+
+def test_a_share_that_goes_from_none_to_all_is_decided(before: Path, tmp_path: Path) -> None:
+    """Every item changes by the same amount: nothing varies, and the interval still has two ends."""
+    old = gate_runs.write(tmp_path / "a", change=lambda number: {"likeness": 1.0})
+    now = gate_runs.write(tmp_path / "b", change=lambda number: {"likeness": 0.0})
+    for one, other, outcome in ((old, now, "FAIL"), (now, old, "PASS")):
+        about(other, **NEW)
+        decision = gate(one, other).tested[0].decision
+        assert decision is not None and decision.outcome == outcome
+        assert decision.interval[0] <= decision.change <= decision.interval[1]
