@@ -73,8 +73,9 @@ def _said(found: Regression) -> str:
     if found.outcome == "PASS":
         failed = [f"{sum(map(len, (texts.changed for texts in found.texts)))} texts changed"]
     guards = [f"{guard.name} {guard.before:.0%} → {guard.now:.0%}" for guard in found.guards if guard.broken]
-    alone = [f"{each.cluster} alone" for each in found.lost_clusters]
-    return "; ".join((*failed, *guards, *alone))
+    alone = [each.cluster for each in found.lost_clusters]
+    named = f"{', '.join(alone[:2])}{f' and {len(alone) - 2} more' if len(alone) > 2 else ''}" if alone else ""
+    return "; ".join((*failed, *guards, *([f"single roles: {named}"] if named else [])))
 
 
 def _invocations(folder: Path) -> list[list[tuple[str, ...]]]:
