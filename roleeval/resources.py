@@ -1,5 +1,6 @@
 """Finds the declarative parts (conf/, tasks/, judges/) in a checkout or in an installed package."""
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -38,18 +39,34 @@ def located(place: str) -> Path:
     return Path(spec.submodule_search_locations[0]) / rest
 
 
+def user_cache() -> Path:
+    """The user's cache folder of this project."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "roleeval"
+
+
+def fetched_models() -> Path:
+    """Where `roleeval zoo fetch` puts real models, a folder each."""
+    return user_cache() / "models"
+
+
 def zoo_names() -> list[str]:
     """Names of the project's own small models and adapters."""
     return sorted(p.name for p in ZOO_WEIGHTS.iterdir() if p.is_dir()) if ZOO_WEIGHTS.is_dir() else []
 
 
 def zoo_path(name: str) -> Path:
-    """Folder of one of the project's own small models or adapters, or a file in it ("hycora/roles.json").
+    """Folder of one of the project's own small models or adapters, of a fetched model, or a file in one
+    ("hycora/roles.json").
 
     Raises:
         ConfigError: there is none of that name; lists those there are.
     """
-    known = zoo_names()
-    if name.partition("/")[0] not in known or not (ZOO_WEIGHTS / name).exists():
-        raise ConfigError(f"zoo:{name}: no such model in the zoo; there are: {', '.join(known) or 'none'}")
-    return ZOO_WEIGHTS / name
+    first = name.partition("/")[0]
+    if first and ".." not in Path(name).parts:
+        for place in (ZOO_WEIGHTS, fetched_models()):
+            if (place / first).is_dir() and (place / name).exists():
+                return place / name
+    raise ConfigError(
+        f"zoo:{name}: no such model in the zoo; there are: {', '.join(zoo_names()) or 'none'}; real models come by"
+        " `roleeval zoo fetch NAME`"
+    )

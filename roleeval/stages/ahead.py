@@ -42,6 +42,7 @@ class JudgingAhead:
         self._benches = benches
         self._waiting: deque[tuple[Sample, Transcript]] = deque()
         self._running: set[asyncio.Task[None]] = set()
+        self._ending = False
         # Each worker asks all of a panel in turn, so the most careful of its limits holds for all.
         self._most = min((bench.judge.max_in_flight for bench in benches), default=0)
 
@@ -68,7 +69,8 @@ class JudgingAhead:
             task.add_done_callback(self._running.discard)
 
     async def close(self) -> None:
-        """Waits for the questions in flight; the others are left to the stage."""
+        """Waits for the questions in flight. The others are left to the stage, which asks them all at once."""
+        self._ending = True
         self._waiting.clear()
         await asyncio.gather(*self._running)
         for bench in self._benches:
@@ -94,11 +96,13 @@ class JudgingAhead:
                     return
 
     async def _asked(self, sample: Sample, transcript: Transcript, bench: _Bench) -> bool:
-        """Whether there was a reply to everything; where not, all of it ends, and the stage will say what is wrong."""
+        """Whether all was asked and answered; where not, nothing more is, and the stage asks and says what is wrong."""
         try:
             case = Case(sample, "", {"": bench.judge.view.of(transcript)})
             for question in bench.judge.questions(case):
                 for repeat in range(bench.judge.samples_per_item):
+                    if self._ending:
+                        return False
                     judgement = await ask(question, bench.judge, bench.engine, repeat=repeat, adapter=bench.adapter)
                     if not judgement.answered and judgement.reason != TOO_LONG:
                         return False

@@ -21,6 +21,7 @@ log = logging.getLogger("roleeval")
 _LOG_EVERY_S = 10.0  # progress=log
 _LINE_EVERY_S = 30.0  # progress=bar where there is no terminal; short runs have no line
 _ESTIMATE_FROM_S = 60.0
+_TELLING = 10  # one episode of so many has to be finished before its kind tells how long the others are
 
 
 class Progress(Protocol):
@@ -92,11 +93,15 @@ class Pace:
         usage = self._usage
         if usage.begun is None or now - usage.begun < _ESTIMATE_FROM_S or not usage.generated:
             return None
-        each = self._calls / self.finished if self.finished else self._longest
-        if each is None:
-            return None
-        left = max(self.total * each - usage.stored - usage.generated, float(self.total - self.finished))
-        return left * (now - usage.begun) / usage.generated
+        unfinished, done = self.total - self.finished, usage.stored + usage.generated
+        under_way = done - self._calls
+        # The episodes that end first are short: a few of them tell nothing of those that are under way.
+        mean = self._calls / self.finished if self.finished * _TELLING >= self.total else None
+        for each in (mean, self._longest):
+            if each is not None and unfinished * each > under_way:
+                left = max(unfinished * each - under_way, float(unfinished))
+                return left * (now - usage.begun) / usage.generated
+        return None
 
 
 def _duration(seconds: float) -> str:

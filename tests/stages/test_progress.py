@@ -28,6 +28,19 @@ def test_a_scene_that_is_not_finished_shows_calls_turns_and_tokens() -> None:
     assert pace.seconds_left(180.0) == (8 * 10 - 16) * 80 / 16
 
 
+def test_a_short_episode_that_ends_first_does_not_tell_how_long_the_others_are() -> None:
+    usage = Usage(requests=900, asked=900, generated=900, output_tokens=900, begun=0.0)
+    pace = Pace(48, usage, longest=100)
+    pace.done(SCENE)  # 10 calls; 890 are under way in the 47 others
+    assert pace.seconds_left(90.0) == (47 * 100 - 890) * 90 / 900
+    for _ in range(6):  # 7 of 48, 70 calls: 41 times 10 are fewer than the 830 that are under way
+        pace.done(SCENE)
+    assert pace.seconds_left(90.0) == (41 * 100 - 830) * 90 / 900
+    unknown = Pace(48, usage)
+    unknown.done(SCENE)
+    assert unknown.seconds_left(90.0) is None
+
+
 def test_stored_answers_are_in_no_rate_and_shorten_the_estimate() -> None:
     usage = Usage(requests=70, stored=60, asked=10, generated=10, output_tokens=700, begun=0.0)
     pace = Pace(10, usage, longest=40)

@@ -25,6 +25,7 @@ from roleeval.models._role_paths import role_folder
 from roleeval.models.hycora._checkpoint import Checkpoint, check_base, open_checkpoint
 from roleeval.models.hycora._generate import lora_pairs
 from roleeval.models.hycora._manifest import read_manifest
+from roleeval.resources import user_cache
 from roleeval.types import AdapterRef
 
 log = logging.getLogger("roleeval")
@@ -36,7 +37,7 @@ _CONFIG, _WEIGHTS, _RECORD = "adapter_config.json", "adapter_model.safetensors",
 
 def default_cache() -> Path:
     """Where materialised adapters are kept unless told otherwise: in the user's cache folder."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "roleeval" / "hycora"
+    return user_cache() / "hycora"
 
 
 def adapter_address(checkpoint: Checkpoint, role_id: int) -> str:
