@@ -8,8 +8,10 @@ Texts are in it only if they were asked for. The same runs give the same bytes.
 
 import gzip
 import json
+import math
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +139,7 @@ def _of_json(node: Mapping[str, Any]) -> KeptRun:
     for place, (name, cluster, texts) in enumerate(zip(table["id"], table["cluster"], table["texts"], strict=True)):
         status, *breaks = table["odd"].get(str(place), ["ok" if place < table["transcripts"] else ""])
         samples.append(KeptSample(str(name), str(clusters[cluster]), str(status), tuple(breaks), str(texts)))
-    infos = [MetricInfo.from_json(info) for info in node["infos"]]
+    infos = [_info(info) for info in node["infos"]]
     one, several = node["cluster"]
     return KeptRun(
         benchmark=str(node["benchmark"]),
@@ -156,6 +158,13 @@ def _of_json(node: Mapping[str, Any]) -> KeptRun:
     )
 
 
+def _info(node: Mapping[str, Any]) -> MetricInfo:
+    from pydantic import TypeAdapter
+
+    info: MetricInfo = TypeAdapter(MetricInfo).validate_python(asdict(MetricInfo.from_json(node)))
+    return info
+
+
 def _facts(node: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     return {str(aspect): {str(k): str(v) for k, v in values.items()} for aspect, values in node.items()}
 
@@ -168,6 +177,8 @@ def _rows(node: Mapping[str, Any], samples: int) -> Series:
     if len(places) != len(node["values"]) or not all(0 <= place < samples for place in places):
         raise ValueError(f"the rows of {node['metric']!r:.60} are not of its samples")
     values = tuple(None if value is None else float(value) for value in node["values"])
+    if not all(value is None or math.isfinite(value) for value in values):
+        raise ValueError(f"the rows of {node['metric']!r:.60} hold a value that is no number")
     return Series(tuple(places), values, {int(place): str(status) for place, status in node["statuses"].items()})
 
 

@@ -10,9 +10,13 @@ from typing import Any
 import gate_runs
 import pytest
 import site_results as made
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mutations import mutated
 
-from roleeval.errors import ResultError
-from roleeval.report.regress import read_baseline, read_folder, save_baseline
+from roleeval.errors import ResultError, RoleEvalError
+from roleeval.report.regress import read_baseline, read_folder, regress, save_baseline
+from roleeval.report.regress.render import as_json, junit, markdown
 from roleeval.types import Score
 
 
@@ -107,3 +111,30 @@ def test_two_runs_of_one_model_that_are_not_its_seeds_are_refused(tmp_path: Path
     gate_runs.about(other, model={"adapters": {"a": "1" * 64}})
     with pytest.raises(ResultError, match="holds 2 runs of m on answers, which differ in adapters"):
         read_folder(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def two_roles(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A small folder, and its baseline."""
+    place = tmp_path_factory.mktemp("small")
+    folder = gate_runs.write(place, roles=["03", "04"])
+    save_baseline(place / "b", read_folder(folder))
+    return folder, place / "b"
+
+
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_whatever_a_file_holds_it_is_compared_or_refused(two_roles: tuple[Path, Path], data: st.DataObject) -> None:
+    folder, file = two_roles
+    whole = file.read_bytes()
+    changed = data.draw(mutated(json.loads(gzip.decompress(whole))))
+    file.write_bytes(gzip.compress(json.dumps(changed).encode(), 1))
+    try:
+        found = regress(file, folder)
+        as_json.as_json(found)
+        junit.junit(found)
+        markdown.markdown(found)
+    except RoleEvalError as error:
+        assert str(error)
+    finally:
+        file.write_bytes(whole)
