@@ -59,7 +59,8 @@ def _pairs() -> Iterator[tuple[str, str, str, str, Policy]]:
     yield "another chat template", "base", "template", "zoo_shared_lora", plain
     yield "weights rounded to 8 bits", "base", "int8", "zoo_shared_lora", plain
     yield "weights rounded to 3 bits", "base", "int3", "zoo_shared_lora", plain
-    yield "one layer of four dropped", "base", "dropped", "zoo_shared_lora", plain
+    yield "one layer of four dropped", "base", "dropped1", "zoo_shared_lora", plain
+    yield "two layers of four dropped", "base", "dropped2", "zoo_shared_lora", plain
     yield "max_tokens=12 instead of 96", "base", "short", "zoo_shared_lora", plain
     yield "the same, with `allow: [decoding]`", "base", "short", "zoo_shared_lora", policy_of({"allow": ["decoding"]})
 
@@ -129,8 +130,9 @@ def _damage(folder: Path) -> None:
         _damaged_weights(zoo_path("base"), folder / f"weights_{name}", name)
 
 
-_WEIGHTS = ("int8", "int3", "dropped")
-_DROPPED = ("layers.2.self_attn.o_proj", "layers.2.mlp.down_proj")
+_WEIGHTS = ("int8", "int3", "dropped1", "dropped2")
+_LAYERS = (2, 1)  # the first to go comes first
+_OUTPUTS = ("self_attn.o_proj", "mlp.down_proj")
 # Llama 2's, around a model that was trained on ChatML.
 _TEMPLATE = (
     "{%- for message in messages -%}[{{ message['role'] }}] {{ message['content'] }}\n{%- endfor -%}"
@@ -144,11 +146,13 @@ def _damaged_weights(base: Path, out: Path, how: str) -> None:
 
     shutil.copytree(base, out, dirs_exist_ok=True)
     tensors = load_file(base / "model.safetensors")
+    kind, number = how[:-1], int(how[-1])
+    dropped = [f"layers.{layer}.{output}" for layer in _LAYERS[:number] for output in _OUTPUTS]
     for name, tensor in tensors.items():
-        if how == "dropped" and any(part in name for part in _DROPPED):
+        if kind == "dropped" and any(part in name for part in dropped):
             tensors[name] = torch.zeros_like(tensor)  # the layer adds nothing to what passes by it
-        elif how != "dropped" and tensor.dim() == 2:
-            steps = 2 ** (int(how.removeprefix("int")) - 1) - 1
+        elif kind == "int" and tensor.dim() == 2:
+            steps = 2 ** (number - 1) - 1
             scale = tensor.float().abs().amax(dim=1, keepdim=True).clamp(min=1e-12) / steps
             tensors[name] = ((tensor.float() / scale).round() * scale).to(tensor.dtype)
     save_file(tensors, out / "model.safetensors", metadata={"format": "pt"})
