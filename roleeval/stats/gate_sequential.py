@@ -5,9 +5,10 @@ looking less often, or again, changes nothing.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from roleeval.errors import ConfigError, DataError
@@ -154,27 +155,25 @@ class Trial:
 
 def examined(compared: Sequence[Compared], *, batches: Sequence[Collection[str]], alpha: float) -> Trial:
     """Examines batch after batch; arguments and errors as `decide_sequentially`."""
-    checked(compared, alpha=alpha)
+    whole = checked(compared, alpha=alpha)
     plan = _plan(compared, batches)
     seen = {name for each in compared for name in each.clusters}
     last = max(number for number, batch in enumerate(plan, 1) if seen.intersection(batch))
     ends = [sum(len(batch) for batch in plan[:number]) for number in range(1, len(plan) + 1)]
     times = tuple(end / ends[-1] for end in ends)
     levels = spent_levels(times, alpha)
-    losses = _LossTest(plan, [each.name for each in compared])
+    losses = _LossTest(plan, {each.name: pairs for each, pairs in zip(compared, whole, strict=True)})
     looks: dict[str, _Look] = {}
     after: dict[str, int] = {}
     outcome, number = GateOutcome.INCONCLUSIVE, 0
     while outcome is GateOutcome.INCONCLUSIVE and number < last:
         number += 1
         level = levels[number - 1]
-        usable = up_to(compared, {name for batch in plan[:number] for name in batch})
+        loss_p = losses.after(number, level=alpha * times[number - 1] ** _FAIL_POWER)
+        open_ = [each for each in compared if each.name not in after]
+        usable = up_to(open_, {name for batch in plan[:number] for name in batch})
         parts = checked(usable, alpha=alpha) if usable else []
-        names = [each.name for each in usable]
-        loss_p = losses.after(names, parts, batch=number, level=alpha * times[number - 1] ** _FAIL_POWER)
         for each, pairs in zip(usable, parts, strict=True):
-            if each.name in after:
-                continue
             fails = each.name in losses.rejected
             found = outcome_of(pairs, loss_fails=fails, margin_passes=passes(pairs, level))
             looks[each.name] = _Look(each, pairs, loss_p[each.name], fails, level, found)
@@ -232,38 +231,34 @@ class _LossTest:
     probability, in however many batches: this is exact for two unchanged runs.
     """
 
-    def __init__(self, plan: Sequence[Sequence[str]], metrics: Sequence[str]) -> None:
+    def __init__(self, plan: Sequence[Sequence[str]], metrics: Mapping[str, Pairs]) -> None:
+        """Takes all data there are; `after` looks at no more than the batches up to its own."""
         import numpy as np
 
-        self._plan, self._columns = plan, {name: column for column, name in enumerate(metrics)}
-        clusters = sum(len(batch) for batch in plan)
-        signs = 2 * np.concatenate(list(exchanges(clusters))) - 1
-        # Exchange none: it is among all of them, and is added to those that are drawn.
-        self._signs = signs if (signs[0] < 0).all() else np.concatenate([np.full((1, clusters), -1.0), signs])
+        self._columns = {name: column for column, name in enumerate(metrics)}
+        self._ends = [0, *accumulate(len(batch) for batch in plan)]
+        places = {name: place for place, name in enumerate(name for batch in plan for name in batch)}
+        self._sums = np.zeros((len(places), len(metrics)))
+        for column, pairs in enumerate(metrics.values()):
+            self._sums[[places[name] for name in pairs.names], column] = pairs.sums
+        self._signs = _signs(len(places))
         self._totals = np.zeros((len(self._signs), len(metrics)))
-        self._squares = np.zeros(len(metrics))
         self._stopped = np.zeros(len(self._signs), dtype=bool)
-        self._used = 0
         self.smallest_p = 1 / len(self._signs)
         self.rejected: set[str] = set()
 
-    def after(self, names: Sequence[str], parts: Sequence[Pairs], *, batch: int, level: float) -> dict[str, float]:
+    def after(self, batch: int, *, level: float) -> dict[str, float]:
         """p of each metric: the share stopped before this batch and of those, still running, as extreme as it.
 
         Args:
-            names: of the metrics that have data.
-            parts: their data up to this batch.
             batch: its number; each is given once, in order.
             level: the share of exchanges that may be stopped by now.
         """
         import numpy as np
 
-        sums = self._fresh(names, parts, self._plan[batch - 1])
-        end = self._used + len(sums)
-        self._totals += self._signs[:, self._used : end] @ sums
-        self._squares += (sums**2).sum(axis=0)
-        self._used = end
-        scale = np.sqrt(self._squares)
+        start, end = self._ends[batch - 1], self._ends[batch]
+        self._totals += self._signs[:, start:end] @ self._sums[start:end]
+        scale = np.sqrt((self._sums[:end] ** 2).sum(axis=0))
         statistics = np.divide(self._totals, scale, out=np.full_like(self._totals, -np.inf), where=scale > 0)
         greatest = statistics.max(axis=1)
         stopped, running = int(self._stopped.sum()), np.sort(greatest[~self._stopped])
@@ -274,17 +269,14 @@ class _LossTest:
         self.rejected |= {name for name, column in self._columns.items() if found[column] <= level}
         return {name: float(found[column]) for name, column in self._columns.items()}
 
-    def _fresh(self, names: Sequence[str], parts: Sequence[Pairs], batch: Sequence[str]) -> "Floats":
-        """[clusters of the batch, metrics]: gains, 0 where a metric has none."""
-        import numpy as np
 
-        places = {name: place for place, name in enumerate(batch)}
-        table = np.zeros((len(batch), len(self._columns)))
-        for name, pairs in zip(names, parts, strict=True):
-            for cluster, total in zip(pairs.names, pairs.sums, strict=True):
-                if cluster in places:
-                    table[places[cluster], self._columns[name]] = total
-        return table
+@lru_cache(maxsize=2)
+def _signs(clusters: int) -> "Floats":
+    """[exchanges, clusters], 1 where the two runs are exchanged, else -1; the first, without any, is what was seen."""
+    import numpy as np
+
+    signs = 2 * np.concatenate(list(exchanges(clusters))) - 1
+    return signs if (signs[0] < 0).all() else np.concatenate([np.full((1, clusters), -1.0), signs])
 
 
 @lru_cache(maxsize=16)

@@ -17,7 +17,7 @@ from scipy.stats import beta
 
 from roleeval.stats.gate import ALPHA, Compared, GateOutcome, checked, outcome_of
 from roleeval.stats.gate_sequential import examined, passes, random_batches, spent_levels, up_to
-from roleeval.stats.gate_tests import loss_p_values, margin_p, t_margin_p
+from roleeval.stats.gate_tests import loss_p_values
 
 PAIRS = 2000
 # Roles and the items of each: some 400 answers, as a check before a merge has; RoleBench's 95 roles have more.
@@ -148,29 +148,39 @@ def pair(
     return found
 
 
-def outcomes(compared: Sequence[Compared], *, alpha: float = ALPHA) -> list[GateOutcome]:
-    """As `decide`, without the intervals and plans, which take longest."""
-    parts = checked(compared, alpha=alpha)
-    loss, _ = loss_p_values(parts)
+def outcomes(compared: Sequence[Compared]) -> list[GateOutcome]:
+    """As `decide`, without what does not change the outcome: intervals, plans, tests of losses below the margin."""
+    parts = checked(compared, alpha=ALPHA)
+    large = any(-each.gain > each.margin for each in parts)
+    loss = loss_p_values(parts)[0] if large else [1.0] * len(parts)
     return [
-        outcome_of(
-            each,
-            loss_fails=p <= alpha,
-            margin_passes=t_margin_p(each, each.margin) <= alpha and margin_p(each) <= alpha,
-        )
+        outcome_of(each, loss_fails=p <= ALPHA, margin_passes=passes(each, ALPHA))
         for each, p in zip(parts, loss, strict=True)
     ]
 
 
 def repeat(roles: int, pairs: int, **planted: object) -> np.ndarray:
     """[pairs, metrics] of outcomes."""
-    rng = np.random.default_rng(zlib.crc32(repr((roles, sorted(map(str, planted.items())))).encode()))
+    rng = np.random.default_rng(seed_of(roles, planted))
     return np.array([outcomes(pair(rng, roles, **planted)) for _ in range(pairs)])  # type: ignore[arg-type]
+
+
+def passed(roles: int, pairs: int, *, loss: Loss) -> np.ndarray:
+    """[pairs, metrics]: whether each passes; all have lost their margin."""
+    rng = np.random.default_rng(seed_of(roles, {"loss": loss}))
+    planted = {"lost": range(len(KINDS)), "margins": 1.0, "loss": loss}
+    parts = (checked(pair(rng, roles, **planted), alpha=ALPHA) for _ in range(pairs))  # type: ignore[arg-type]
+    return np.array([[passes(each, ALPHA) for each in those] for those in parts])
+
+
+def seed_of(roles: int, planted: dict[str, object]) -> int:
+    named = {key: getattr(value, "__name__", value) for key, value in planted.items()}
+    return zlib.crc32(repr((roles, sorted(map(str, named.items())))).encode())
 
 
 def looked(roles: int, pairs: int, *, batches: int, **planted: object) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """With early stopping: [pairs, metrics] of outcomes, [pairs] of the gate's outcome, [pairs] of shares used."""
-    rng = np.random.default_rng(zlib.crc32(repr((roles, batches, sorted(map(str, planted.items())))).encode()))
+    rng = np.random.default_rng(seed_of(roles, {"batches": batches, **planted}))
     found, whole, used = [], [], []
     for number in range(pairs):
         compared = pair(rng, roles, **planted)  # type: ignore[arg-type]
@@ -184,7 +194,7 @@ def looked(roles: int, pairs: int, *, batches: int, **planted: object) -> tuple[
 
 def passed_early(roles: int, pairs: int, *, batches: int, loss: Loss) -> np.ndarray:
     """[pairs, metrics]: whether each passes after any batch, whatever fails by then; all have lost their margin."""
-    rng = np.random.default_rng(zlib.crc32(repr((roles, batches, str(loss))).encode()))
+    rng = np.random.default_rng(seed_of(roles, {"batches": batches, "loss": loss}))
     found = np.zeros((pairs, len(KINDS)), dtype=bool)
     for number in range(pairs):
         compared = pair(rng, roles, lost=range(len(KINDS)), margins=1.0, loss=loss)
@@ -233,10 +243,10 @@ def print_unchanged(pairs: int) -> None:
 def print_margin(pairs: int) -> None:
     for name, loss in LOSSES.items():
         print(f"\nPasses at the margin, {name}: {pairs} pairs")
-        found = {roles: repeat(roles, pairs, lost=range(len(KINDS)), margins=1.0, loss=loss) for roles in SIZES}
+        found = {roles: passed(roles, pairs, loss=loss) for roles in SIZES}
         head("metric")
         for m, kind in enumerate(KINDS):
-            cells = [percent(f[:, m] == "PASS") for f in found.values()]
+            cells = [percent(f[:, m]) for f in found.values()]
             line(kind.name, cells if possible(m, loss) else ["not possible"] * len(SIZES))
 
 

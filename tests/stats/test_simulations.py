@@ -5,6 +5,7 @@ RoleBench's sizes: 5 roles (Chinese), 10 (role generalisation), 95 (instruction 
 
 import pytest
 
+from tests.stats import simulate_gate
 from tests.stats.simulate import (
     FRACTION,
     Rates,
@@ -86,3 +87,19 @@ def test_intervals_of_ratings_cover() -> None:
 
 def test_intervals_of_coefficients_cover() -> None:
     assert all(0.91 <= covered <= 0.99 for covered in coefficient_coverage(25, 0.5, repetitions=200).values())
+
+
+@pytest.mark.parametrize("roles", [6, 25])
+def test_the_gate_keeps_its_error_rates(roles: int) -> None:
+    """Ten metrics of every kind; docs/regression.md has 2000 pairs of each (python -m tests.stats.simulate_gate)."""
+    unchanged = simulate_gate.repeat(roles, 300)
+    assert (unchanged == "FAIL").any(axis=1).mean() <= 0.05 + LUCK
+    lost = simulate_gate.passed(roles, 300, loss=simulate_gate.evenly)
+    assert lost.mean() <= 0.05 and lost.mean(axis=0).max() <= 0.05 + 2 * LUCK
+
+
+def test_looking_after_every_batch_keeps_them_too() -> None:
+    _, whole, _ = simulate_gate.looked(10, 200, batches=5)
+    assert (whole == "FAIL").mean() <= 0.05 + LUCK
+    _, broken, saved = simulate_gate.looked(10, 50, batches=5, lost=range(10), margins=4.0)
+    assert (broken == "FAIL").mean() > 0.9 and saved.mean() < 0.8
