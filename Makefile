@@ -9,7 +9,7 @@ LOCKS := requirements/torch-cpu.lock requirements/cpu.lock
 WORKERS ?= 2
 NO_TORCH := "torch's CPU build was not found. Tell pip where PyTorch's CPU wheels are (PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS; see requirements/README.md) and run make again."
 
-.PHONY: setup demo test test-fast lint bench zoo lock clean
+.PHONY: setup demo test test-fast lint bench gpu-check zoo lock clean
 
 setup: $(STAMP)
 
@@ -26,7 +26,7 @@ demo: $(STAMP)
 		--then -m model=zoo_shared_lora,zoo_her experiment=zoo_scenes results_dir=results/demo \
 		--then -m model=zoo_base,zoo_shared_lora,zoo_her experiment=zoo_sessions limit=4 results_dir=results/demo
 	$(PY) -m roleeval report results/demo --reference zoo_base --out results/demo/report
-	$(PY) -m roleeval site results/demo --out results/demo/site
+	$(PY) -m roleeval site results/demo --plots --out results/demo/site
 
 # Tests that load vLLM take all cores and several GiB each: they go one after the other.
 test: $(STAMP)
@@ -44,6 +44,10 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	$(PY) -m bench
+
+# On a machine with a GPU and the official vLLM: writes docs/gpu.md.
+gpu-check: $(STAMP)
+	$(PY) -m bench gpu
 
 zoo: $(STAMP)
 	$(PY) -m roleeval zoo build

@@ -17,12 +17,14 @@ from roleeval.cli._say import say, show
 from roleeval.cli.adapters import adapters
 from roleeval.cli.calibrate import calibrate
 from roleeval.cli.data import data
+from roleeval.cli.export import export
 from roleeval.cli.imports import imports
 from roleeval.cli.judge import judge_card
 from roleeval.cli.prompts import prompts
 from roleeval.cli.regress import regress
 from roleeval.cli.score import score
 from roleeval.cli.site import site
+from roleeval.cli.watch import watch
 from roleeval.cli.zoo import zoo
 from roleeval.errors import ResultError, RoleEvalError
 
@@ -42,7 +44,6 @@ class _Group(TyperGroup):
 
 
 app = typer.Typer(cls=_Group, help="Evaluates role-playing language models.", pretty_exceptions_enable=False, **OPTIONS)
-export = typer.Typer(help="Export results in the layout of other tools.", **OPTIONS)
 app.add_typer(score, name="score")
 app.add_typer(export, name="export")
 app.add_typer(data, name="data")
@@ -52,6 +53,7 @@ app.add_typer(prompts, name="prompts")
 app.command("judge-card")(judge_card)
 app.command("site")(site)
 app.command("regress")(regress)
+app.command("watch")(watch)
 app.add_typer(imports, name="import")
 app.add_typer(calibrate, name="calibrate")
 
@@ -82,6 +84,9 @@ def run(context: typer.Context) -> None:
     raise typer.Exit(main(context.args))
 
 
+_PLOT_FORMATS = ("svg", "pdf", "png")
+
+
 class TableFormat(StrEnum):
     """What `report --format` takes."""
 
@@ -110,6 +115,9 @@ def report(
     plots: Annotated[
         bool, typer.Option("--plots", help="With --out: also all plots that the data allow (SVG, PDF, PNG).")
     ] = False,
+    plot_formats: Annotated[
+        str, typer.Option(help="Which files --plots writes of each plot, by commas: svg, pdf, png; one is fastest.")
+    ] = "svg,pdf,png",
     kind: Annotated[
         TableFormat | None,
         typer.Option("--format", help="Print only the headline tables, in this format, and no hints."),
@@ -131,26 +139,17 @@ def report(
         show(found.text(kind.value).rstrip("\n"))
     if plots and out is None:
         raise ResultError("--plots needs a folder to write into: add --out DIR")
+    kinds = _listed(plot_formats)
+    if unknown := [kind for kind in kinds if kind not in _PLOT_FORMATS]:
+        raise ResultError(f"--plot-formats {unknown[0]}: no such format; there are: {', '.join(_PLOT_FORMATS)}")
     if out is not None:
-        for file in (*found.write(out), *(found.write_plots(out) if plots else ())):
+        for file in (*found.write(out), *(found.write_plots(out, kinds=kinds) if plots else ())):
             say(f"written: {file}")
 
 
 def _listed(words: str) -> list[str]:
     """What commas separate."""
     return [word.strip() for word in words.split(",") if word.strip()]
-
-
-@export.command("lm-eval")
-def export_lm_eval(
-    folder: Annotated[Path, typer.Argument(help="A finished, scored result folder.")],
-    out: Annotated[Path, typer.Option(help="The folder to write into.")],
-) -> None:
-    """Write a result folder in lm-eval's results/samples layout."""
-    from roleeval.integrations.lm_eval.export import export as write
-
-    for file in write(folder, out):
-        show(file)
 
 
 def main() -> None:

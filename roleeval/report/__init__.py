@@ -150,11 +150,12 @@ class Report:
 
         return {"markdown": headlines, "csv": tidy, "latex": latex, "html": html}[kind](self._contents)
 
-    def write_plots(self, out: Path) -> list[Path]:
+    def write_plots(self, out: Path, *, kinds: Sequence[str] = ()) -> list[Path]:
         """Writes all plots that the data allow, with their captions.
 
         Args:
             out: the report's folder; they are in plots/ below it.
+            kinds: of files ("svg", "pdf", "png"); () is all.
 
         Returns:
             The files; [] where there is nothing to draw.
@@ -166,10 +167,10 @@ class Report:
         from roleeval.report.render.markdown import escape
         from roleeval.results import write_atomically
 
-        drawn, folder = plots(self._contents), out / "plots"
+        drawn, folder = plots(self._contents, kinds=kinds), out / "plots"
         lines = ["# Plots", ""]
         for plot in drawn:
-            lines += [f"![]({quote(plot.name)}.svg)", "", escape(plot.caption), ""]
+            lines += [f"![]({quote(plot.name)}.{next(iter(plot.files))})", "", escape(plot.caption), ""]
         files = {folder / f"{plot.name}.{kind}": data for plot in drawn for kind, data in plot.files.items()}
         if drawn:
             files[folder / "captions.md"] = "\n".join(lines).encode(errors="backslashreplace")

@@ -15,11 +15,11 @@ import contextlib
 import json
 import os
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import orjson
 
@@ -29,6 +29,7 @@ from roleeval.results.manifest import FileRecord, Manifest, read_manifest
 from roleeval.types import Message, Persona, Sample, Transcript, Turn
 
 _TURN_FIELDS = frozenset(field.name for field in fields(Turn))
+_T = TypeVar("_T")
 _HASHED = ("transcripts.jsonl", "judgements.jsonl", "scores.parquet", "summary.json")
 
 
@@ -210,19 +211,42 @@ def read_transcripts(file: Path) -> Iterator[tuple[Sample, Transcript]]:
     Raises:
         ResultError: the file is missing or a line is damaged; names the line.
     """
+    personas: dict[Persona, Persona] = {}
+
+    def restored(record: dict[str, Any]) -> tuple[Sample, Transcript]:
+        sample, transcript = _restore(record)
+        # one object for all samples of a role, as in the benchmark: a description may be long
+        return replace(sample, persona=personas.setdefault(sample.persona, sample.persona)), transcript
+
+    yield from read_records(file, restored)
+
+
+def read_records(file: Path, take: Callable[[dict[str, Any]], _T]) -> Iterator[_T]:
+    """Yields what `take` makes of each line of transcripts.jsonl, for readers that need no objects.
+
+    Args:
+        file: the file.
+        take: gets a line's "sample", "status" and "turns" as JSON. A folder of another version may lack newer keys, or
+            have keys that are not known here. Its ValueError, KeyError, TypeError or AttributeError is a damaged line.
+
+    Raises:
+        ResultError: the file is missing or a line is damaged; names the line.
+    """
     if not file.is_file():
         raise ResultError(f"{file}: does not exist; generate first, with stages=[generate,score]")
-    personas: dict[Persona, Persona] = {}
     with file.open("rb") as stream:
         for number, line in enumerate(stream, start=1):
             try:
-                sample, transcript = _restore(orjson.loads(line))
-                # one object for all samples of a role, as in the benchmark: a description may be long
-                yield replace(sample, persona=personas.setdefault(sample.persona, sample.persona)), transcript
-            except (ValueError, KeyError, TypeError) as error:
+                yield take(orjson.loads(line))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise ResultError(
                     f"{file}, line {number}: damaged ({error}); delete the file and run the same command again"
                 ) from error
+
+
+def is_aside(turn: Mapping[str, Any]) -> bool:
+    """Whether a turn, as JSON, is an aside; before turns said so, the part "next_speaker" was, and nothing else."""
+    return bool(turn.get("aside", turn.get("part") == "next_speaker"))
 
 
 def _restore(data: dict[str, Any]) -> tuple[Sample, Transcript]:
@@ -237,6 +261,5 @@ def _turn(data: dict[str, Any]) -> Turn:
     # A folder of another version may lack newer fields, or have fields that are not known here.
     kept = data if data.keys() <= _TURN_FIELDS else {name: data[name] for name in data.keys() & _TURN_FIELDS}
     kept["messages"] = tuple(Message(**message) for message in data["messages"])
-    # Before turns had `aside`, what was no part of the conversation was the part "next_speaker", and nothing else.
-    kept.setdefault("aside", data.get("part") == "next_speaker")
+    kept["aside"] = is_aside(data)
     return Turn(**kept)

@@ -10,6 +10,7 @@ import errno
 import fcntl
 import logging
 import os
+import re
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,6 +22,7 @@ from roleeval.hashing import digest
 log = logging.getLogger("roleeval")
 
 _AGAIN_S = 0.5
+_HOLDER = re.compile(r"process (\d+) on (.*)")
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
@@ -31,7 +33,7 @@ async def locked(folder: Path) -> AsyncIterator[None]:
     Raises:
         ResultError: the lock's file cannot be written.
     """
-    file = folder.with_name(f".{digest(folder.name)[:16]}.lock")
+    file = _lock_file(folder)
     handle = await _taken(file, folder)
     try:
         if handle is not None:
@@ -41,6 +43,28 @@ async def locked(folder: Path) -> AsyncIterator[None]:
         if handle is not None:
             file.unlink(missing_ok=True)  # before it is let go: whoever waits looks whether the file is still this one
             os.close(handle)
+
+
+def holder(folder: Path) -> str:
+    """Who works on a result folder, as far as can be seen without touching its lock: "process 12 on host", or ""."""
+    try:
+        said = _lock_file(folder).read_text(errors="replace")
+    except OSError:
+        return ""
+    found = _HOLDER.fullmatch(said)
+    if found is None or found[2] != socket.gethostname():
+        return said  # of another machine: it is there as long as its file is
+    try:
+        os.kill(int(found[1]), 0)
+    except ProcessLookupError:  # it was killed
+        return ""
+    except PermissionError:  # somebody else's
+        return said
+    return said
+
+
+def _lock_file(folder: Path) -> Path:
+    return folder.with_name(f".{digest(folder.name)[:16]}.lock")
 
 
 async def _taken(file: Path, folder: Path) -> int | None:

@@ -23,7 +23,7 @@ def write_plots(collection: Collection, site: Path) -> list[dict[str, str]]:
         ResultError: score rows or judgements cannot be read, or a file could not be written.
     """
     found = []
-    for number, plot in enumerate(plots(contents(collection, reference=None, choice=Choice()))):
+    for number, plot in enumerate(plots(contents(collection, reference=None, choice=Choice()), kinds=("svg",))):
         file = f"plots/p{number}.svg"
         write_atomically(site / file, plot.files["svg"])
         found.append({"file": file, "caption": plot.caption})

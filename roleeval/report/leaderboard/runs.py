@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from roleeval.report.found.collect import RunResult
-from roleeval.report.leaderboard.judged import RunJudgements, contradictions
+from roleeval.report.leaderboard.judged import RunJudgements, contradictions, judgement_data
 from roleeval.report.leaderboard.samples import LIST_COLUMNS, SampleList, sample_data
 from roleeval.report.leaderboard.scores import RunScores
-from roleeval.report.leaderboard.shards import Pieces, ShardWriter, to_json
-from roleeval.results import ResultFolder, read_transcripts
+from roleeval.report.leaderboard.shards import TEXT_SHARD_BYTES, Pieces, ShardWriter, to_json
+from roleeval.results import ResultFolder
+from roleeval.results.folder import read_records
 from roleeval.results.integrity import JUDGEMENTS, TRANSCRIPTS, require_sound
 from roleeval.results.manifest import Manifest
 
@@ -41,12 +42,12 @@ def write_run(run: RunResult, folder: str, shards: ShardWriter) -> dict[str, Any
     scores = RunScores(source.scores, run.facts.splits)
     listed, personas = SampleList(), dict[str, dict[str, Any]]()
     severest: dict[str, float] = {}  # what a judge's scale of severities ends with is nowhere said
-    texts, rows = Pieces(shards, f"{folder}/t"), Pieces(shards, f"{folder}/list")
+    texts, rows = Pieces(shards, f"{folder}/t", limit=TEXT_SHARD_BYTES), Pieces(shards, f"{folder}/list")
     with RunJudgements(source.judgements) as judged:
-        for sample, transcript in read_transcripts(source.transcripts):
-            judgements = judged.of(sample.id)
-            values = scores.of(sample.id)
-            data = sample_data(sample, transcript, values=values, judgements=judgements, columns=judged.columns)
+        for data in read_records(source.transcripts, sample_data):
+            judgements = judged.of(data["id"])
+            data["values"] = scores.of(data["id"])
+            data["judgements"] = [judgement_data(row, judged.columns.index(row.column)) for row in judgements]
             texts.add(to_json(data))
             parts = [(row["judge"], part) for row in data["judgements"] for part in row.get("parts", ())]
             for judge, part in parts:
@@ -54,8 +55,8 @@ def write_run(run: RunResult, folder: str, shards: ShardWriter) -> dict[str, Any
                     column = judged.columns[judge]
                     severest[column] = max(severest.get(column, 0), part["severity"])
             found = sum("quote" in part for _, part in parts)
-            rows.add(to_json(listed.add(sample, transcript, found=found, flips=contradictions(judgements))))
-            personas.setdefault(sample.persona.role or sample.cluster, data["persona"])
+            rows.add(to_json(listed.add(data, found=found, flips=contradictions(judgements))))
+            personas.setdefault(data["persona"]["role"] or data["cluster"], data["persona"])
     texts.close()
     rows.close()
     shards.write(

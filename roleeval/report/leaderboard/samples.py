@@ -1,82 +1,75 @@
 """One sample's record for the site: persona, references, turns, values and judgements, without what is empty."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from roleeval.report.leaderboard.judged import judgement_data
-from roleeval.results.judgements import KeptJudgement
-from roleeval.types import MODEL, Sample, Transcript, Turn
+from roleeval.results.folder import is_aside
+from roleeval.types import MODEL
 
 _SNIPPET = 110
 
 
-def sample_data(
-    sample: Sample,
-    transcript: Transcript,
-    *,
-    values: list[list[Any]],
-    judgements: Sequence[KeptJudgement],
-    columns: Sequence[str],
-) -> dict[str, Any]:
-    """Everything that a sample's page shows.
+# What a turn has only where there is something to tell: our key, the transcript's, and the value that tells nothing.
+_TOLD = (
+    ("status", "status", "ok"),
+    ("finish", "finish_reason", "stop"),
+    ("attempts", "attempts", 1),
+    ("thoughts", "thoughts", ""),
+    ("shown", "shown", ""),
+    ("error", "error", ""),
+    ("note", "note", ""),
+    ("aside", "aside", False),
+    ("tokens", "output_tokens", 0),
+    ("adapter", "adapter", ""),
+    ("logprob", "logprob", None),
+)
+
+
+def sample_data(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What a sample's page shows of its transcript; of the JSON itself, as objects would take half of the time.
 
     Args:
-        sample: the sample.
-        transcript: what was said.
-        values: `RunScores.of`.
-        judgements: about it.
-        columns: the names of judges' columns, which judgements refer to by number.
+        record: a line of transcripts.jsonl.
+
+    Raises:
+        KeyError, TypeError, AttributeError: it is damaged.
     """
-    started: set[tuple[str, str, bool]] = set()
+    sample, started = record["sample"], set[tuple[str, str, bool]]()
+    persona = sample["persona"]
     return {
-        "id": sample.id,
-        "split": sample.split,
-        "cluster": sample.cluster,
-        "persona": {
-            "role": sample.persona.role,
-            "description": sample.persona.description,
-            "language": sample.persona.language,
-        },
-        "question": sample.question,
-        "references": sample.references,
-        "labels": sample.labels,
-        "material": sample.material,
-        "status": transcript.status,
-        "turns": [_turn(turn, started) for turn in transcript.turns],
-        "values": values,
-        "judgements": [judgement_data(row, columns.index(row.column)) for row in judgements],
+        "id": sample["id"],
+        "split": sample["split"],
+        "cluster": sample["cluster"],
+        "persona": {name: persona[name] for name in ("role", "description", "language")},
+        "question": sample["question"],
+        "references": sample["references"],
+        "labels": sample.get("labels") or {},
+        "material": sample.get("material") or {},
+        "status": record["status"],
+        "turns": [_turn(turn, started) for turn in record["turns"]],
     }
 
 
-def _turn(turn: Turn, started: set[tuple[str, str, bool]]) -> dict[str, Any]:
+def _turn(turn: Mapping[str, Any], started: set[tuple[str, str, bool]]) -> dict[str, Any]:
     """A turn; what was sent stands only at a speaker's first one, as the rest of it is the conversation above."""
-    voice = (turn.speaker, turn.part, turn.aside)
-    is_first = voice not in started
-    started.add(voice)
-    data: dict[str, Any] = {"speaker": turn.speaker, "part": turn.part, "text": turn.visible}
-    if is_first and turn.messages:
-        data["sent"] = [(message.role, message.content) for message in turn.messages]
-    if is_first and turn.prompt:
-        data["prompt"] = turn.prompt
-    if turn.raw and turn.raw != turn.visible:
-        data["raw"] = turn.raw
-    if turn.status != "ok":
-        data["status"] = turn.status
-    if turn.finish_reason != "stop":
-        data["finish"] = turn.finish_reason
-    if turn.attempts > 1:
-        data["attempts"] = turn.attempts
-    told = {
-        "thoughts": turn.thoughts,
-        "shown": turn.shown,
-        "error": turn.error,
-        "note": turn.note,
-        "aside": turn.aside,
-        "tokens": turn.output_tokens,
-        "adapter": turn.adapter,
-        "logprob": turn.logprob,
-    }
-    return data | {key: value for key, value in told.items() if value}
+    if "aside" not in turn:
+        turn = {**turn, "aside": is_aside(turn)}
+    speaker, part, text = turn["speaker"], turn.get("part", MODEL), turn["visible"]
+    data: dict[str, Any] = {"speaker": speaker, "part": part, "text": text}
+    voice = (speaker, part, turn["aside"])
+    if voice not in started:
+        started.add(voice)
+        if turn["messages"]:
+            data["sent"] = [(message["role"], message["content"]) for message in turn["messages"]]
+        if turn.get("prompt"):
+            data["prompt"] = turn["prompt"]
+    if turn["raw"] and turn["raw"] != text:
+        data["raw"] = turn["raw"]
+    for name, key, nothing in _TOLD:
+        value = turn.get(key)
+        if value and value != nothing:
+            data[name] = value
+    return data
 
 
 class SampleList:
@@ -95,25 +88,25 @@ class SampleList:
         self.statuses: dict[str, int] = {}
         self.languages: dict[str, set[str]] = {}  # of a split
 
-    def add(self, sample: Sample, transcript: Transcript, *, found: int, flips: int) -> list[Any]:
+    def add(self, data: Mapping[str, Any], *, found: int, flips: int) -> list[Any]:
         """One row.
 
         Args:
-            sample: the sample.
-            transcript: what was said.
+            data: `sample_data`.
             found: how many quoted errors judges name in it.
             flips: how many comparisons of it contradict themselves.
         """
-        self.ids.append(sample.id)
-        self.languages.setdefault(sample.split, set()).add(sample.persona.language)
-        own = [turn.visible for turn in transcript.turns if turn.part == MODEL and not turn.aside]
+        persona = data["persona"]
+        self.ids.append(data["id"])
+        self.languages.setdefault(data["split"], set()).add(persona["language"])
+        own = [turn["text"] for turn in data["turns"] if turn["part"] == MODEL and not turn.get("aside")]
         return [
-            sample.id,
-            _number(self.splits, sample.split),
-            _number(self.clusters, sample.cluster),
-            _number(self.roles, sample.persona.role or sample.cluster),
-            _number(self.statuses, transcript.status),
-            _snippet(sample.question),
+            data["id"],
+            _number(self.splits, data["split"]),
+            _number(self.clusters, data["cluster"]),
+            _number(self.roles, persona["role"] or data["cluster"]),
+            _number(self.statuses, data["status"]),
+            _snippet(data["question"]),
             _snippet(own[-1] if own else ""),
             len(own),
             sum(map(len, own)),

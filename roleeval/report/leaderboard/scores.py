@@ -33,16 +33,18 @@ class RunScores:
         columns: (metric, protocol); the protocol is "" for metrics without references.
     """
 
-    def __init__(self, file: Path, splits: Iterable[str]) -> None:
+    def __init__(self, file: Path, splits: Iterable[str], *, digits: int | None = _DIGITS) -> None:
         """Reads scores.parquet.
 
         Args:
             file: the file.
             splits: the run's; a group begins with one of them.
+            digits: of values, after the point; None is all.
 
         Raises:
             ResultError: it cannot be read.
         """
+        self._digits = digits
         self._splits = sorted(splits, key=len, reverse=True)
         self._numbers: dict[str, int] = {}
         self._columns: dict[tuple[str, str], _Column] = {}
@@ -80,7 +82,7 @@ class RunScores:
 
         values = np.full(len(self._numbers), np.nan)
         values[np.frombuffer(column.samples, dtype=np.int32) if column.samples else []] = column.values
-        return np.round(values, _DIGITS)
+        return values if self._digits is None else np.round(values, self._digits)
 
     def of(self, sample: str) -> list[list[Any]]:
         """A sample's values: [column, value], where there is more to tell with the status and the detail (JSON)."""

@@ -15,7 +15,8 @@ from roleeval.report.found.frames import Frames
 from roleeval.report.found.groups import headline_groups, parts_of, splits_of, table_groups
 from roleeval.report.leaderboard.runs import run_key
 from roleeval.report.tables.best import marks
-from roleeval.report.tables.columns import headline, ordered
+from roleeval.report.tables.chosen import Choice
+from roleeval.report.tables.columns import Infos, headline, ordered
 from roleeval.report.tables.heads import labels
 from roleeval.report.tables.published import published_tables
 from roleeval.report.tables.tables import Table
@@ -35,7 +36,7 @@ def set_data(run_set: RunSet, numbers: Mapping[Path, int], languages: Mapping[st
     """
     infos = run_set.infos
     metrics = ordered((metric for row in run_set.rows for metric in row.entries), infos)
-    shown, groups = headline(metrics, infos), headline_groups(run_set.rows)
+    shown, groups = _in_order(metrics, infos), headline_groups(run_set.rows)
     words = {prefix: said for run in run_set.runs for prefix, said in run.facts.judges.items()}
     return {
         "title": run_set.title,
@@ -54,6 +55,12 @@ def set_data(run_set: RunSet, numbers: Mapping[Path, int], languages: Mapping[st
         "published": [table_data(table) for table in published_tables([run_set.benchmark])],
         "papers": _papers(run_set.benchmark),
     }
+
+
+def _in_order(metrics: Sequence[str], infos: Infos) -> list[str]:
+    """The headline: the few of a report's table first, those before others that represent the benchmark or a judge."""
+    few = sorted(Choice().metrics(metrics, infos), key=lambda name: not infos[name].primary)
+    return [*few, *(name for name in headline(metrics, infos) if name not in few)]
 
 
 def _standings(run_set: RunSet, metrics: Sequence[str], groups: Sequence[str]) -> dict[str, list[str]]:

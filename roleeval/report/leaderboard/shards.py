@@ -14,8 +14,10 @@ import orjson
 
 from roleeval.errors import ResultError
 
-# A shard is closed when it is this long; a single longer item has a shard of its own.
+# A shard is closed when it is this long; a single longer item has a shard of its own. A reader needs one shard of texts
+# at a time, and all of a list or a column.
 SHARD_BYTES = 1_000_000
+TEXT_SHARD_BYTES = 250_000
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 
 

@@ -1,4 +1,4 @@
-"""`report --plots`: all plots that the data allow, each as SVG, PDF and PNG, with a caption.
+"""`report --plots`: all plots that the data allow, each as SVG, PDF and PNG (or some of them), with a caption.
 
 plots/
   means_<set>_<group>, differences_..., roles_..., parameters_..., length_..., dimensions_..., course_..., agreement_...
@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 
 from roleeval.errors import ResultError
 from roleeval.metrics import MetricInfo
@@ -16,7 +17,7 @@ from roleeval.report.found.collect import Entry, RunResult
 from roleeval.report.found.compare import RunSet
 from roleeval.report.found.frames import Frames
 from roleeval.report.found.groups import cell_entries, headline_groups, splits_of
-from roleeval.report.plots.canvas import Cast, Look, Plot, looks, styled
+from roleeval.report.plots.canvas import Cast, Drawing, Look, Plot, looks, styled
 from roleeval.report.plots.heatmap import by_cluster, heatmap
 from roleeval.report.plots.judges import agreement, controls
 from roleeval.report.plots.lines import Course, course_plot, dimensions
@@ -32,14 +33,19 @@ __all__ = ["Plot", "headline_picture", "plots"]
 _LENGTHS = ("words", "characters")
 
 
-def plots(found: Contents) -> list[Plot]:
-    """All plots of a report."""
+def plots(found: Contents, *, kinds: Sequence[str] = ()) -> list[Plot]:
+    """All plots of a report.
+
+    Args:
+        found: what the report holds.
+        kinds: of files ("svg"); () is all.
+    """
     drawn: list[Plot] = []
     styles = looks(row.label for section in found.sections for row in section.run_set.rows)
     with styled():
         for section in found.sections:
-            drawn += _of_section(section, found, styles)
-            drawn += _of_judges(section)
+            for drawing in chain(_of_section(section, found, styles), _of_judges(section)):
+                drawn.append(drawing.saved(kinds))
     return _apart(drawn)
 
 
@@ -65,7 +71,7 @@ def headline_picture(found: Contents) -> bytes:
             ]
             if panels:
                 cast = Cast(run_set, tuple(rows), looks(row.label for row in run_set.rows))
-                return means(cast, panels, "report", ("png",)).files["png"]
+                return means(cast, panels, "report").saved(("png",)).files["png"]
     return b""
 
 
@@ -91,7 +97,7 @@ def _values(run_set: RunSet, rows: Sequence[RunResult], name: str, group: str) -
     return tuple(cell[0][1] if len(cell) == 1 and cell[0][1].mean is not None else None for cell in cells)
 
 
-def _of_section(section: Section, found: Contents, styles: Mapping[str, Look]) -> Iterator[Plot]:
+def _of_section(section: Section, found: Contents, styles: Mapping[str, Look]) -> Iterator[Drawing]:
     run_set, rows = section.run_set, _rows(section)
     represented = _represented(section)
     if not rows:
@@ -141,7 +147,7 @@ def _against_base(section: Section, found: Contents) -> Comparison | None:
     return next((each for each in compared if each.run_set.title == section.run_set.title), None)
 
 
-def _costs(cast: Cast, info: MetricInfo, group: str, where: str) -> Iterator[Plot]:
+def _costs(cast: Cast, info: MetricInfo, group: str, where: str) -> Iterator[Drawing]:
     run_set, rows = cast.run_set, cast.rows
     values, title = _values(run_set, rows, info.name, group), f"{run_set.title}: {group}"
     if len({row.facts.parameters.adapters for row in rows} - {None}) > 1:
@@ -156,7 +162,9 @@ def _costs(cast: Cast, info: MetricInfo, group: str, where: str) -> Iterator[Plo
             return
 
 
-def _roles(run_set: RunSet, rows: Sequence[RunResult], info: MetricInfo, group: str, frames: Frames) -> Iterator[Plot]:
+def _roles(
+    run_set: RunSet, rows: Sequence[RunResult], info: MetricInfo, group: str, frames: Frames
+) -> Iterator[Drawing]:
     entries = [entry for entry in _values(run_set, rows, info.name, group) if entry]
     parts = next((entry.mean_of for entry in entries if entry.mean_of), ()) or tuple(
         dict.fromkeys(
@@ -173,7 +181,7 @@ def _roles(run_set: RunSet, rows: Sequence[RunResult], info: MetricInfo, group: 
         yield heatmap(run_set, rows, info, cells, entries, f"{run_set.title}: {group}", name)
 
 
-def _dimensions(cast: Cast, infos: Sequence[MetricInfo], group: str, where: str) -> Iterator[Plot]:
+def _dimensions(cast: Cast, infos: Sequence[MetricInfo], group: str, where: str) -> Iterator[Drawing]:
     """The criteria of a judge that has at least three on one scale."""
     known = cast.run_set.infos
     for prefix in {info.name.rpartition("/")[0]: None for info in infos if info.judged}:
@@ -192,7 +200,7 @@ def _dimensions(cast: Cast, infos: Sequence[MetricInfo], group: str, where: str)
         yield dimensions(cast, course, shown, _file("dimensions", f"{where} {prefix.partition('@')[0]}"))
 
 
-def _courses(cast: Cast) -> Iterator[Plot]:
+def _courses(cast: Cast) -> Iterator[Drawing]:
     """Series of a judge's points, and what transcripts say by round."""
     run_set, rows = cast.run_set, cast.rows
     series: dict[tuple[str, str], list[MetricInfo]] = {}
@@ -227,7 +235,7 @@ def _courses(cast: Cast) -> Iterator[Plot]:
         return
 
 
-def _of_judges(section: Section) -> Iterator[Plot]:
+def _of_judges(section: Section) -> Iterator[Drawing]:
     from roleeval.report.judge_card.measure import measure
     from roleeval.results import ResultFolder
     from roleeval.results.verdicts import judge_columns

@@ -124,11 +124,19 @@ def figure(width: float, height: float) -> "Figure":
     return found
 
 
-def finished(drawn: "Figure", name: str, caption: str, kinds: Sequence[str] = ()) -> Plot:
-    """The plot's files, of all kinds where none is named; the same bytes for the same data."""
-    drawn.draw_without_rendering()
-    drawn.set_layout_engine("none")  # every kind has this layout; making it is most of the work
-    return Plot(name, caption, {kind: _saved(drawn, kind) for kind in kinds or KINDS})
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A plot that is drawn and not saved yet: making a file of a kind takes about as long as drawing it."""
+
+    figure: "Figure"
+    name: str
+    caption: str
+
+    def saved(self, kinds: Sequence[str] = ()) -> Plot:
+        """The plot's files, of all kinds where none is named; within `styled`. The same bytes for the same data."""
+        self.figure.draw_without_rendering()
+        self.figure.set_layout_engine("none")  # every kind has this layout; making it is most of the work
+        return Plot(self.name, self.caption, {kind: _saved(self.figure, kind) for kind in kinds or KINDS})
 
 
 def _saved(drawn: "Figure", kind: str) -> bytes:

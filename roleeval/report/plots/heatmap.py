@@ -7,7 +7,7 @@ from roleeval.plain import plain
 from roleeval.report.found.collect import Entry, RunResult
 from roleeval.report.found.compare import RunSet, clusters_word
 from roleeval.report.found.rows import MetricFrames
-from roleeval.report.plots.canvas import Plot, figure, finished, names
+from roleeval.report.plots.canvas import Drawing, figure, names
 from roleeval.report.plots.said import caption
 from roleeval.report.tables.columns import value_text
 from roleeval.report.tables.heads import heads
@@ -36,7 +36,7 @@ def heatmap(
     entries: Sequence[Entry],
     group: str,
     name: str,
-) -> Plot:
+) -> Drawing:
     """A colour and a number for each cluster and model; the clusters that differ most where there are many."""
     import numpy as np
 
@@ -63,7 +63,7 @@ def heatmap(
     drawn.colorbar(image, ax=axes, label=heads([info.name], run_set.infos)[0], shrink=0.9)
     shown = f"the {len(kept)} of {len(cells)} {word} in which models differ most" if len(kept) < len(cells) else word
     what = f"Each model's mean in {shown}; a cell rests on few answers and has no interval."
-    return finished(drawn, name, caption(run_set, what, [info], entries))
+    return Drawing(drawn, name, caption(run_set, what, [info], entries))
 
 
 def _mean(values: Sequence[float]) -> float:

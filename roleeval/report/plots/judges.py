@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from roleeval.plain import plain
 from roleeval.report.judge_card.measure import Agreement, Card
-from roleeval.report.plots.canvas import GREY, Plot, figure, finished
+from roleeval.report.plots.canvas import GREY, Drawing, figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -14,7 +14,7 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#
 _MARKERS = "os^DvPX"
 
 
-def agreement(cards: Sequence[Card], name: str) -> Plot | None:
+def agreement(cards: Sequence[Card], name: str) -> Drawing | None:
     """Krippendorff's alpha and Spearman's correlation of every two judges; None where no two judged the same."""
     pairs = {
         (*sorted((card.column, each.other)), each.criterion): each
@@ -46,10 +46,10 @@ def agreement(cards: Sequence[Card], name: str) -> Plot | None:
         f"{cards[0].benchmark}: Agreement of judges on the same answers, with 95 % intervals over clusters; 1 is full"
         f" agreement, 0 that of chance. n {many} answers a pair; {words}."
     )
-    return finished(drawn, name, said)
+    return Drawing(drawn, name, said)
 
 
-def controls(card: Card, name: str) -> Plot | None:
+def controls(card: Card, name: str) -> Drawing | None:
     """What a judge gives to answers with a fault in them, once and three times; None where none was asked about."""
     record = card.controls
     faults = [] if record is None else [each for each in record["faults"].items() if _measured(each[1])]
@@ -78,7 +78,7 @@ def controls(card: Card, name: str) -> Plot | None:
         f" with its dose. 95 % intervals; n {record['answers']} answers; {card.column}: {card.model}, prompts"
         f" {card.prompts}."
     )
-    return finished(drawn, name, said)
+    return Drawing(drawn, name, said)
 
 
 def _measured(fault: Mapping[str, Any]) -> bool:

@@ -8,7 +8,7 @@ from roleeval.metrics import MetricInfo
 from roleeval.plain import plain
 from roleeval.report.found.collect import Entry
 from roleeval.report.found.compare import clusters_word
-from roleeval.report.plots.canvas import Cast, Look, Plot, figure, finished, names
+from roleeval.report.plots.canvas import Cast, Drawing, Look, figure, names
 from roleeval.report.plots.said import caption
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Course:
     measured: str
 
 
-def dimensions(cast: Cast, course: Course, infos: Sequence[MetricInfo], name: str) -> Plot:
+def dimensions(cast: Cast, course: Course, infos: Sequence[MetricInfo], name: str) -> Drawing:
     """A panel for each family: its models over the dimensions, all others in grey."""
     run_set, rows = cast.run_set, cast.rows
     families = list(dict.fromkeys(row.family for row in rows))
@@ -67,10 +67,10 @@ def dimensions(cast: Cast, course: Course, infos: Sequence[MetricInfo], name: st
         line[0].set_ylabel(course.measured)
     shown = [entry for each in course.entries for entry in each if entry]
     what = f"{course.title}: each family's models over a judge's dimensions, the other families in grey."
-    return finished(drawn, name, caption(run_set, what, infos, shown))
+    return Drawing(drawn, name, caption(run_set, what, infos, shown))
 
 
-def course_plot(cast: Cast, course: Course, infos: Sequence[MetricInfo], name: str, *, what: str) -> Plot:
+def course_plot(cast: Cast, course: Course, infos: Sequence[MetricInfo], name: str, *, what: str) -> Drawing:
     """All models over an order, with intervals."""
     run_set, rows = cast.run_set, cast.rows
     drawn = figure(6.4, 3.6)
@@ -86,7 +86,7 @@ def course_plot(cast: Cast, course: Course, infos: Sequence[MetricInfo], name: s
     shown = [entry for each in course.entries for entry in each if entry]
     if any(entry.clusters < _FEW for entry in shown):
         what = f"{what} No intervals over fewer than three {clusters_word(run_set)}."
-    return finished(drawn, name, caption(run_set, what, infos, shown))
+    return Drawing(drawn, name, caption(run_set, what, infos, shown))
 
 
 def _points(entries: Sequence[Entry | None]) -> tuple[list[int], list[float]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from roleeval.metrics import MetricInfo
 from roleeval.report.found.collect import Entry
 from roleeval.report.found.compare import RunSet
-from roleeval.report.plots.canvas import GREY, Cast, Look, Plot, figure, finished, interval, model_axis
+from roleeval.report.plots.canvas import GREY, Cast, Drawing, Look, figure, interval, model_axis
 from roleeval.report.plots.said import caption
 from roleeval.report.tables.columns import value_text
 from roleeval.report.tables.differences import Comparison, signed
@@ -30,15 +30,15 @@ class Panel:
     entries: tuple[Entry | None, ...]
 
 
-def means(cast: Cast, panels: Sequence[Panel], name: str, kinds: Sequence[str] = ()) -> Plot:
+def means(cast: Cast, panels: Sequence[Panel], name: str) -> Drawing:
     """Dots with intervals: a panel for each metric, a line for each model."""
     drawn = _panels(cast, panels, signs=False)
     shown = [entry for panel in panels for entry in panel.entries if entry]
     what = "Means with their intervals."
-    return finished(drawn, name, caption(cast.run_set, what, [panel.info for panel in panels], shown), kinds)
+    return Drawing(drawn, name, caption(cast.run_set, what, [panel.info for panel in panels], shown))
 
 
-def forest(cast: Cast, comparison: Comparison, panels: Sequence[Panel], name: str) -> Plot:
+def forest(cast: Cast, comparison: Comparison, panels: Sequence[Panel], name: str) -> Drawing:
     """Differences from the reference; filled where the paired test finds one."""
     drawn = _panels(cast, panels, signs=True)
     shown = [entry for panel in panels for entry in panel.entries if entry]
@@ -46,7 +46,7 @@ def forest(cast: Cast, comparison: Comparison, panels: Sequence[Panel], name: st
         f"Paired differences from {comparison.reference.label}, over the samples that both have; filled: higher or"
         " lower by the paired test, Holm-corrected for the number of models; hollow: not separable."
     )
-    return finished(drawn, name, caption(cast.run_set, what, [panel.info for panel in panels], shown))
+    return Drawing(drawn, name, caption(cast.run_set, what, [panel.info for panel in panels], shown))
 
 
 def _panels(cast: Cast, panels: Sequence[Panel], *, signs: bool) -> "Figure":

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from roleeval.metrics import MetricInfo
 from roleeval.report.found.collect import Entry, RunResult
-from roleeval.report.plots.canvas import Cast, Look, Plot, figure, finished, names
+from roleeval.report.plots.canvas import Cast, Drawing, Look, figure, names
 from roleeval.report.plots.said import caption
 from roleeval.report.tables.heads import heads
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Values = Sequence[Entry | None]
 
 
-def parameters(cast: Cast, info: MetricInfo, values: Values, title: str, name: str) -> Plot:
+def parameters(cast: Cast, info: MetricInfo, values: Values, title: str, name: str) -> Drawing:
     """A model's score over the parameters that it adds to its base."""
     run_set, rows = cast.run_set, cast.rows
     drawn = figure(8.4, 3.6)
@@ -32,7 +32,7 @@ def parameters(cast: Cast, info: MetricInfo, values: Values, title: str, name: s
         "A model's score over the parameters that it adds to its base: to the left is cheaper; models with the same"
         " number stand side by side."
     )
-    return finished(drawn, name, caption(run_set, what, [info], [v for v in values if v]))
+    return Drawing(drawn, name, caption(run_set, what, [info], [v for v in values if v]))
 
 
 def length(
@@ -41,7 +41,7 @@ def length(
     values: tuple[Values, Values],
     title: str,
     name: str,
-) -> Plot:
+) -> Drawing:
     """A model's score over the length of its answers; recall and many judges reward length."""
     run_set, rows = cast.run_set, cast.rows
     score, size = infos
@@ -59,7 +59,7 @@ def length(
     axes.margins(0.12)
     _legend(drawn, axes, len(rows))
     what = "A model's score over the length of its answers, both with intervals."
-    return finished(drawn, name, caption(run_set, what, infos, [v for each in values for v in each if v]))
+    return Drawing(drawn, name, caption(run_set, what, infos, [v for each in values for v in each if v]))
 
 
 def _cross(axes: "Axes", x: Entry, y: Entry, colour: str) -> None:

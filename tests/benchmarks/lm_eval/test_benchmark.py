@@ -17,6 +17,7 @@ from roleeval.engines.hf import HfOptions
 from roleeval.errors import ConfigError
 from roleeval.models import Base, IndependentLora, SharedLora
 from roleeval.report import collect, write_report
+from roleeval.report.leaderboard import build_site
 from roleeval.results import ResultFolder, read_transcripts, summary_infos
 from roleeval.results.manifest import SampleCounts
 from roleeval.stages.run import RunOutcome, run
@@ -375,3 +376,11 @@ def test_its_metrics_have_lm_evals_directions_and_values_of_a_whole_task_count_a
     }
     text = write_report([chat_run.path], tmp_path)[0].read_text(encoding="utf-8")
     assert "≠" not in text and "not per answer: bits per byte, word perplexity" in text
+
+
+def test_the_site_shows_its_documents_and_answers(chat_run: ResultFolder, tmp_path: Path) -> None:
+    site = build_site([chat_run.path], tmp_path / "site")
+    assert (site.runs, site.not_shown) == (1, ())
+    texts = "".join(file.read_text(encoding="utf-8") for file in (tmp_path / "site" / "data" / "r0").glob("t*.js"))
+    samples = [sample for sample, _ in read_transcripts(chat_run.transcripts)]
+    assert samples and all(f'{{\\"id\\":\\"{sample.id}\\"' in texts for sample in samples)

@@ -40,7 +40,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def built(results: Path) -> Site:
     """The site, with one plot that would like to be more than a picture."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pictures, "plots", lambda found: [Plot("means", "Means <b>of all</b>.", {"svg": PICTURE})])
+        patch.setattr(pictures, "plots", lambda found, kinds: [Plot("means", "Means <b>of all</b>.", {"svg": PICTURE})])
         return build_site([results], results.parent / "site", plots=True)
 
 

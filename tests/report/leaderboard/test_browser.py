@@ -96,6 +96,19 @@ def test_sorting_by_a_column_and_back(opened: Open) -> None:
     assert first_cells(page) == ["beta", "alpha"]
 
 
+def test_the_table_over_benchmarks_is_sorted_as_it_says(opened: Open) -> None:
+    page = opened("#/")
+    assert "Model" in page.locator("th[aria-sort=ascending]").inner_text()
+    assert first_cells(page)[1:3] == ["alpha", "beta"]  # families: hycora, base
+
+
+def test_a_table_that_goes_on_fades_until_its_end_is_in_sight(opened: Open) -> None:
+    page = opened("#/board/answers?group=eng/CUS", width=390)
+    page.wait_for_selector(".scroll[data-more]")
+    page.evaluate("() => { const box = document.querySelector('.scroll'); box.scrollLeft = box.scrollWidth; }")
+    page.wait_for_selector(".scroll:not([data-more])")
+
+
 def test_filters_by_family_judge_columns_and_name(opened: Open) -> None:
     page = opened("#/board/answers?group=eng/CUS")
     page.get_by_label("Family").select_option("hycora")

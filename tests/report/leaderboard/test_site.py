@@ -19,8 +19,10 @@ from roleeval.errors import ResultError
 from roleeval.judging import PairwiseJudge
 from roleeval.report.leaderboard import Site, build_site
 from roleeval.report.leaderboard.judged import contradictions, verdict_parts
+from roleeval.report.leaderboard.samples import sample_data
 from roleeval.report.leaderboard.shards import Pieces, ShardWriter, to_json
 from roleeval.results import read_judgements, read_transcripts
+from roleeval.results.folder import read_records
 
 
 def loaded(site: Path, name: str) -> Any:
@@ -93,6 +95,57 @@ def test_shards_are_bounded_and_found_by_their_starts(built: Site, tmp_path: Pat
     assert sizes[-1] < 13_000_000
 
 
+def test_a_sample_is_shown_whole_and_without_what_is_empty() -> None:
+    """The record of a line with everything in it, and of one by an older version, with fewer keys."""
+    sample = {
+        "id": "eng/1",
+        "index": 1,
+        "split": "eng",
+        "cluster": "Iris",
+        "persona": {"role": "Iris", "description": "Keeps the light.", "language": "en", "since": "later versions"},
+        "question": "Who?",
+        "references": {"CUS": ["Iris."]},
+    }
+    quiet = {"thoughts": "", "status": "ok", "finish_reason": "stop", "prompt_tokens": 5, "adapter": ""}
+    sent = [{"role": "user", "content": "Who?"}]
+    turns = [
+        {"speaker": "Iris", "messages": sent, "raw": "<t>Hm</t>I.", "visible": "I.", **quiet, "output_tokens": 3}
+        | {"thoughts": "Hm", "finish_reason": "length", "attempts": 2, "shown": "[Hm] I.", "error": "cut", "note": "n"}
+        | {"adapter": "iris", "logprob": -0.5, "greedy": True, "own_history": "", "part": "model", "aside": False},
+        {
+            "speaker": "Iris",
+            "messages": sent,
+            "raw": "I.",
+            "visible": "I.",
+            **quiet,
+            "output_tokens": 0,
+            "prompt": None,
+        },
+        {"speaker": "", "messages": [], "raw": "Iris", "visible": "Iris", **quiet, "output_tokens": 1}
+        | {"part": "next_speaker", "prompt": "Next:", "status": "refused"},
+    ]
+    shown = sample_data({"sample": sample, "status": "ok", "turns": turns})
+    assert to_json(shown).decode() == (
+        '{"id":"eng/1","split":"eng","cluster":"Iris",'
+        '"persona":{"role":"Iris","description":"Keeps the light.","language":"en"},"question":"Who?",'
+        '"references":{"CUS":["Iris."]},"labels":{},"material":{},"status":"ok","turns":['
+        '{"speaker":"Iris","part":"model","text":"I.","sent":[["user","Who?"]],"raw":"<t>Hm</t>I.","finish":"length",'
+        '"attempts":2,"thoughts":"Hm","shown":"[Hm] I.","error":"cut","note":"n","tokens":3,"adapter":"iris",'
+        '"logprob":-0.5},{"speaker":"Iris","part":"model","text":"I."},'
+        '{"speaker":"","part":"next_speaker","text":"Iris","prompt":"Next:","status":"refused","aside":true,"tokens":1}]}'
+    )
+
+
+@pytest.mark.parametrize("line", ['{"sample":{"id":"x"},"status":"ok","turns":[]}', "[1]", '{"sample":[]}', "{"])
+def test_a_damaged_line_is_named(line: str, tmp_path: Path) -> None:
+    file = tmp_path / "transcripts.jsonl"
+    file.write_text(line + "\n", encoding="utf-8")
+    with pytest.raises(ResultError, match=r"transcripts\.jsonl, line 1: damaged"):
+        list(read_records(file, sample_data))
+    with pytest.raises(ResultError, match=r"transcripts\.jsonl, line 1: damaged"):
+        list(read_transcripts(file))
+
+
 def test_half_a_surrogate_pair_is_escaped() -> None:
     assert json.loads(to_json({"name": "a\ud800b"})) == {"name": "a\ud800b"}
 
@@ -110,6 +163,12 @@ def test_a_damaged_run_keeps_its_numbers_and_says_why(built: Site) -> None:
     assert "transcripts.jsonl" in run["trouble"]
     assert any(row["model"] == "damaged" for each in index["sets"] for row in each["rows"])
     assert [each.path.parent.name for each in built.not_shown] == ["damaged"]
+
+
+def test_a_board_begins_with_what_represents_the_benchmark_and_its_judge(built: Site) -> None:
+    index = loaded(built.page.parent, "index")
+    answers = next(each for each in index["sets"] if each["benchmark"] == "answers")
+    assert answers["headline"] == [f"{made.PREFIX}/overall", "likeness", "words"]
 
 
 def test_not_separable_rows_are_known(built: Site) -> None:

@@ -62,6 +62,19 @@ def test_every_plot_that_the_data_allow_has_a_caption_with_n_and_data(
             ElementTree.parse(file)
 
 
+def test_one_kind_of_file_is_enough_where_it_is_asked_for(
+    tmp_path: Path, make_run: MakeRun, entry: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session(make_run, entry, "alpha", [info("wit", headline=True, higher_is_better=True)])
+    given = ["report", str(tmp_path / "results"), "--out", str(tmp_path / "out"), "--plots", "--plot-formats"]
+    assert CliRunner().invoke(app, [*given, "png"]).exit_code == 0
+    files = list((tmp_path / "out" / "plots").iterdir())
+    assert {file.suffix for file in files} == {".png", ".md"}
+    assert f"![]({max(files).name})" in (tmp_path / "out" / "plots" / "captions.md").read_text(encoding="utf-8")
+    refused = CliRunner().invoke(app, [*given, "png,gif"])
+    assert refused.exit_code == 1 and "--plot-formats gif: no such format" in refused.output
+
+
 def test_three_kinds_of_file_are_the_same_bytes_twice(
     tmp_path: Path, make_run: MakeRun, entry: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,9 +176,10 @@ def test_judges_have_agreement_and_controls(tmp_path: Path, monkeypatch: pytest.
         execute(configured(tmp_path, judge, limit=4))
     cards = judge_cards([tmp_path])
     with canvas.styled():
-        drawn = [agreement(cards, "agreement"), *(controls(card, card.judge) for card in cards)]
-    assert [plot.name for plot in drawn if plot] == ["agreement", "one", "two"]
-    assert all(plot and "prompts rubric" in plot.caption and " n " in plot.caption for plot in drawn)
+        drawings = [agreement(cards, "agreement"), *(controls(card, card.judge) for card in cards)]
+        drawn = [drawing.saved() for drawing in drawings if drawing]
+    assert [plot.name for plot in drawn] == ["agreement", "one", "two"]
+    assert all("prompts rubric" in plot.caption and " n " in plot.caption for plot in drawn)
 
 
 def test_the_command_needs_a_folder_for_plots(models: Path) -> None:

@@ -38,6 +38,23 @@
 
     const columns = [
       { key: "model", head: "Model", value: (row) => row.label, cell: RE.modelCell },
+      ...shownMetrics.map((metric) => {
+        const info = set.info.get(metric);
+        const scale = RE.scaleOf(rows.map((row) => entryOf(row, metric)));
+        return {
+          key: metric,
+          numeric: true,
+          lower: info.higher_is_better === false,
+          head: [
+            RE.metricLabel(set, metric),
+            el("small", { class: "line" }, [RE.unitWords(info), RE.better(info)].filter(Boolean).join(", ")),
+          ],
+          title: `${info.recipe}${info.caution ? ` ${info.label} ${info.caution}` : ""}`,
+          value: (row) => (entryOf(row, metric) || {}).mean,
+          cell: (row) => RE.valueCell(set, row, set.rows.indexOf(row), metric, group, entryOf(row, metric), scale),
+          mark: RE.standingClass(set, metric, group),
+        };
+      }),
       ...(set.rows.some((row) => row.parameters.adapters)
         ? [
             {
@@ -57,23 +74,6 @@
             },
           ]
         : []),
-      ...shownMetrics.map((metric) => {
-        const info = set.info.get(metric);
-        const scale = RE.scaleOf(rows.map((row) => entryOf(row, metric)));
-        return {
-          key: metric,
-          numeric: true,
-          lower: info.higher_is_better === false,
-          head: [
-            RE.metricLabel(set, metric),
-            el("small", { class: "line" }, [RE.unitWords(info), RE.better(info)].filter(Boolean).join(", ")),
-          ],
-          title: `${info.recipe}${info.caution ? ` ${info.label} ${info.caution}` : ""}`,
-          value: (row) => (entryOf(row, metric) || {}).mean,
-          cell: (row) => RE.valueCell(set, row, set.rows.indexOf(row), metric, group, entryOf(row, metric), scale),
-          mark: RE.standingClass(set, metric, group),
-        };
-      }),
     ];
     const shownRows = () =>
       rows.flatMap((row) =>

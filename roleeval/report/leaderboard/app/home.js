@@ -52,7 +52,7 @@
       {
         key: "model",
         head: "Model",
-        value: (model) => `${model.family} ${model.label}`,
+        value: (model) => model.label,
         cell: (model) => RE.modelCell(model.any),
       },
       ...cells.map((cell) => {

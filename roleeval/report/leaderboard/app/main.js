@@ -53,11 +53,21 @@
       page.focus({ preventScroll: true });
     } else if (focused) focused();
     if (!Array.isArray(made) && made.after) made.after();
-    for (const link of document.querySelectorAll("#nav a"))
-      link.classList.toggle("here", path[0] !== undefined && path[1] === link.dataset.key);
+    const nav = document.getElementById("nav");
+    const here = setOf(path);
+    for (const link of nav.querySelectorAll("a")) {
+      const isHere = here !== undefined && here === link.dataset.key;
+      link.classList.toggle("here", isHere);
+      if (isHere) nav.scrollLeft = link.offsetLeft - nav.offsetLeft - 16; // where they do not all fit
+    }
     if (mine === 1) performance.mark("usable");
     page.dataset.ready = String(mine);
     page.dataset.took = String(Math.round(performance.now() - started));
+  };
+  // The set that a view is about: of a run its own, which may be another one of the same benchmark.
+  const setOf = (path) => {
+    const run = path.length >= 4 ? RE.runOf(...path.slice(1, 4)) : undefined;
+    return run ? run.set && run.set.key : path[1];
   };
   // After a filter has drawn the page anew, the reader is where they were: in the field with the same label.
   const focusOf = (node) => {

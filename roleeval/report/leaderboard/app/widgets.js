@@ -27,6 +27,15 @@
     return ends.length ? [Math.min(...ends), Math.max(...ends)] : [0, 0];
   };
 
+  // A table that may be wider than the page: its right edge fades where more columns follow.
+  const scrolled = (label, table) => {
+    const box = el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, table);
+    const look = () => box.toggleAttribute("data-more", box.scrollWidth - box.clientWidth - box.scrollLeft > 24);
+    box.addEventListener("scroll", look, { passive: true });
+    new ResizeObserver(look).observe(box);
+    return box;
+  };
+
   // A table that a click sorts anew: its order is a part of the address.
   RE.sortable = (table) => {
     const box = el("div", {});
@@ -107,9 +116,8 @@
         ),
       ),
     );
-    return el(
-      "div",
-      { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
+    return scrolled(
+      caption,
       el(
         "table",
         { class: className || "results" },
@@ -122,9 +130,8 @@
 
   // A report's own table: every cell is its lines.
   RE.plainTable = (table) =>
-    el(
-      "div",
-      { class: "scroll", tabindex: "0", role: "region", "aria-label": table.title },
+    scrolled(
+      table.title,
       el(
         "table",
         { class: "results" },

@@ -1,0 +1,1 @@
+"""Result folders as logs of inspect-ai, for `inspect view` and its other readers."""
