@@ -15,6 +15,7 @@ BENCHES = (
     "coser",
     "minimax",
     "site",
+    "regression",
 )
 ALONE = ("gpu",)  # by name only: it takes nine minutes and writes docs/gpu.md
 

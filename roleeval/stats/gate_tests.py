@@ -189,7 +189,7 @@ def margin_p(pairs: Pairs, margin: float | None = None) -> float:
     margin = pairs.margin if margin is None else margin
     of_clusters, of_items = t_margin_p(pairs, margin), unseen_margin_p(pairs, margin)
     spread = float(pairs.gains.std()) / np.sqrt(pairs.items)
-    if pairs.error <= ROUNDING * margin or spread <= ROUNDING * margin:
+    if min(pairs.error, spread) <= ROUNDING * abs(margin):
         return max(of_clusters, of_items)
     rare = np.count_nonzero(pairs.gains) < pairs.items / 2
     tail = of_items if rare else _share_below_zero(pairs.gains + margin, np.ones(pairs.items))
@@ -202,7 +202,7 @@ def t_margin_p(pairs: Pairs, margin: float) -> float:
     from scipy.special import stdtr
 
     above = pairs.gain + margin
-    if pairs.error <= ROUNDING * margin:
+    if pairs.error <= ROUNDING * abs(margin):
         return 0.0 if above > 0 else 1.0
     return float(stdtr(pairs.freedom, -above / pairs.error))
 

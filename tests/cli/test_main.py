@@ -29,7 +29,8 @@ def start(root: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["--version"], ["score", "rolebench", "--help"], ["report", "--help"]]
+    "arguments",
+    [["--help"], ["--version"], ["score", "rolebench", "--help"], ["report", "--help"], ["regress", "--help"]],
 )
 def test_help_loads_nothing_heavy(root: Path, arguments: list[str]) -> None:
     script = (
@@ -44,7 +45,7 @@ def test_help_loads_nothing_heavy(root: Path, arguments: list[str]) -> None:
 def test_module_and_script_are_the_same(root: Path) -> None:
     done = start(root, "--help")
     assert done.returncode == 0 and done.stdout.startswith("Usage: roleeval ")
-    for command in ("run", "report", "score", "data", "zoo", "export", "adapters"):
+    for command in ("run", "report", "regress", "score", "data", "zoo", "export", "adapters"):
         assert f"  {command} " in done.stdout
     assert start(root, "--version").stdout == f"roleeval {__version__}\n"
 

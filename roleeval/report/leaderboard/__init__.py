@@ -13,9 +13,10 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 from roleeval import __version__
 from roleeval.errors import ResultError
@@ -43,12 +44,27 @@ class Site:
         runs: how many are in it.
         bytes: of data.
         not_shown: folders that are not in it, and runs whose texts are not, with the reason.
+        keys: a run's folder -> what links call its set, and the run.
     """
 
     page: Path
     runs: int
     bytes: int
     not_shown: tuple[NotShown, ...]
+    keys: Mapping[Path, tuple[str, str]] = field(default_factory=dict)
+
+    def side_by_side(self, sample: str, runs: Sequence[Path]) -> str:
+        """The address of the page that shows several runs' answers to a sample; "" where they are not comparable.
+
+        Args:
+            sample: its id.
+            runs: their folders.
+        """
+        keys = [self.keys[run] for run in runs if run in self.keys]
+        if len(keys) < len(runs) or len({of for of, _ in keys}) != 1:
+            return ""
+        chosen = quote_plus(" ".join(run for _, run in keys))
+        return f"{self.page}#/compare/{quote(keys[0][0], safe='')}/{quote(sample, safe='')}?runs={chosen}"
 
 
 def build_site(paths: Iterable[str | Path], out: Path, *, plots: bool = False) -> Site:
@@ -77,13 +93,13 @@ def build_site(paths: Iterable[str | Path], out: Path, *, plots: bool = False) -
         shutil.copy(_APP / "index.html", part / "index.html")
         shards = ShardWriter(part / "data")
         pictures = write_plots(collection, part) if plots else []
-        not_shown = _write(collection, shards, pictures)
+        not_shown, keys = _write(collection, shards, pictures)
         _put(part, out)
     except OSError as error:
         raise ResultError(f"{out}: the site could not be written ({error})") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    return Site(out / "index.html", len(collection.runs), shards.written, not_shown)
+    return Site(out / "index.html", len(collection.runs), shards.written, not_shown, keys)
 
 
 def _check_out(out: Path) -> None:
@@ -104,7 +120,9 @@ def _put(part: Path, out: Path) -> None:
         os.replace(part, out)
 
 
-def _write(collection: Collection, shards: ShardWriter, pictures: Sequence[Mapping[str, str]]) -> tuple[NotShown, ...]:
+def _write(
+    collection: Collection, shards: ShardWriter, pictures: Sequence[Mapping[str, str]]
+) -> tuple[tuple[NotShown, ...], dict[Path, tuple[str, str]]]:
     numbers = {run.path: number for number, run in enumerate(collection.runs)}
     languages: dict[str, dict[str, set[str]]] = {}
     not_shown = list(collection.not_shown)
@@ -123,8 +141,11 @@ def _write(collection: Collection, shards: ShardWriter, pictures: Sequence[Mappi
             data |= {"samples": 0, "trouble": _told(error, run.path)}
             not_shown.append(NotShown(run.path, f"its texts are not shown: {error}"))
         runs.append(data)
-    sets = []
+    sets, places, seen = [], dict[Path, tuple[str, str]](), Counter[str]()
     for number, run_set in enumerate(run_sets(collection.rows)):
+        seen[run_set.benchmark] += 1  # app/results.js counts in the same way
+        key = run_set.benchmark + (f"~{seen[run_set.benchmark]}" if seen[run_set.benchmark] > 1 else "")
+        places |= {run.path: (key, runs[numbers[run.path]]["key"]) for run in run_set.runs}
         data = set_data(run_set, numbers, languages.get(run_set.benchmark, {}))
         data["ratings"] = _ratings(collection, run_set.runs)
         for row, shown in zip(run_set.rows, data["rows"], strict=True):
@@ -141,7 +162,7 @@ def _write(collection: Collection, shards: ShardWriter, pictures: Sequence[Mappi
             "notShown": [{"path": run_paths(each.path), "reason": _told(each.reason, each.path)} for each in not_shown],
         },
     )
-    return tuple(not_shown)
+    return tuple(not_shown), places
 
 
 def _told(error: object, path: Path) -> str:

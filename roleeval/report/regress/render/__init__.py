@@ -1,0 +1,1 @@
+"""A Regression for a terminal, a pull request (Markdown), a CI system (JUnit XML) or a program (JSON)."""
