@@ -9,7 +9,7 @@ LOCKS := requirements/torch-cpu.lock requirements/cpu.lock
 WORKERS ?= 2
 NO_TORCH := "torch's CPU build was not found. Tell pip where PyTorch's CPU wheels are (PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS; see requirements/README.md) and run make again."
 
-.PHONY: setup demo test test-fast lint bench zoo lock clean
+.PHONY: setup demo test test-fast lint bench gpu-check zoo lock clean
 
 setup: $(STAMP)
 
@@ -44,6 +44,10 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	$(PY) -m bench
+
+# On a machine with a GPU and the official vLLM: writes docs/gpu.md.
+gpu-check: $(STAMP)
+	$(PY) -m bench gpu
 
 zoo: $(STAMP)
 	$(PY) -m roleeval zoo build

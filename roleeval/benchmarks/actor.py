@@ -164,6 +164,15 @@ class Actor:
             affinity=affinity,
         )
 
+    def first_request(self, persona: Persona, system: str, history: Sequence[Message]) -> Request:
+        """What a call of `say` with these would send; its seed is none of a run's.
+
+        Raises:
+            UnsupportedRoleError: the model has no adapter for the role.
+            ConfigError: the model's prompt format cannot express the history.
+        """
+        return self._request(_Asked(0), persona, system, history)
+
     @property
     def measures(self) -> bool:
         """Whether its engine knows its context before anything is asked."""

@@ -16,7 +16,7 @@ from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from roleeval.cli._say import say, shown
+from roleeval.cli._say import say, show, shown
 from roleeval.cli.explain import composing, explain, overrides
 from roleeval.cli.invocation import Invocation, invocation
 from roleeval.errors import ResultError, RoleEvalError
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("roleeval")
 _THEN = "--then"
+_DRY_RUN = "--dry-run"
 _RAISE = "HYDRA_FULL_ERROR"
 
 
@@ -41,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         print(help_page())
         return 0
+    dry_run = _DRY_RUN in arguments
+    arguments = [argument for argument in arguments if argument != _DRY_RUN]
     try:
         from roleeval.config import refuse_secret_arguments
 
@@ -51,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     here = invocation()
     terminated = _route_sigterm(here)
-    here.leads = True
+    here.leads, here.dry_run = True, dry_run
     try:
         code = _all(commands, here)
     except KeyboardInterrupt:
@@ -218,6 +221,9 @@ def _configured(config: "DictConfig") -> "list[RunConfig]":
 def _run(config: "RunConfig", here: Invocation) -> None:
     from roleeval.stages.run import run
 
+    if here.dry_run:
+        _preview(config, here)
+        return
     outcome = here.runtime.execute(lambda: run(config, here.runtime))
     path = str(outcome.folder.path)
     here.folders.append(path)
@@ -230,6 +236,20 @@ def _run(config: "RunConfig", here: Invocation) -> None:
         log.warning(
             "%d samples failed and are missing; run the same command again to retry them", outcome.failed_samples
         )
+
+
+def _preview(config: "RunConfig", here: Invocation) -> None:
+    from roleeval.stages.preview import preview
+
+    for found in here.runtime.execute(lambda: preview(config, here.runtime)):
+        facts = [
+            "counted by the endpoint" if found.tokens is None else f"{found.tokens} prompt tokens",
+            f"at most {found.max_tokens} new",
+            *([f"adapter {found.adapter}"] if found.adapter else []),
+            *([f"the answer begins with {found.begins!r}"] if found.begins else []),
+        ]
+        show(f"== {found.sample}: {found.part} {found.role}, by {found.model} ({', '.join(facts)})")
+        show(f"{found.text}\n")
 
 
 def _nothing_answered(folder: "ResultFolder") -> str:

@@ -15,6 +15,7 @@ class Invocation:
 
     def __init__(self) -> None:
         self.leads = False  # whether this is the command's own process, not one that a launcher started
+        self.dry_run = False  # prompts are shown, nothing is asked
         self.refused: Exception | None = None  # why a sweep cannot start
         self.outcomes: Path | None = None  # where jobs in other processes write their outcomes
         self.launched = 0  # number of these jobs

@@ -19,6 +19,8 @@ An interrupted run resumes with the same command; finished runs are skipped.
 _TAIL = """\
   -m, --multirun          sweep over comma-separated values
   hydra/launcher=NAME     with -m: basic, joblib, submitit_slurm, submitit_local (all but basic: extra `launchers`)
+  --dry-run               print the first prompt of everyone in the first sample (limit=N: in N of each split), special
+                          tokens written out, with its token count; nothing is asked
   --cfg job               print the composed configuration and stop
   --config-dir DIR        a folder with your own groups (DIR/model/mine.yaml: model=mine)
   --hydra-help            Hydra's other options

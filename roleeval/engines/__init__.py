@@ -7,6 +7,7 @@ from roleeval.engines._protocol import (
     LoraNeed,
     Measures,
     ModelSource,
+    Renders,
     Served,
     ServedElsewhere,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "LoraNeed",
     "Measures",
     "ModelSource",
+    "Renders",
     "Served",
     "ServedElsewhere",
     "StoredEngine",

@@ -249,7 +249,10 @@ def test_the_hf_engine_gives_the_same_greedy_texts(loaded: Loaded) -> None:
 
 
 def test_it_writes_what_it_reads(loaded: Loaded) -> None:
-    assert loaded.engine.describe()["decode_gap"] == pytest.approx(0, abs=0.01)
+    loaded.ask(chat("Who are you?", adapter=loaded.adapter))
+    described = loaded.engine.describe()
+    assert described["decode_gap"] == pytest.approx(0, abs=0.01)
+    assert described["decode_gap_adapter"] == pytest.approx(0, abs=0.01)
 
 
 def test_seeds_decide_sampled_texts(loaded: Loaded) -> None:

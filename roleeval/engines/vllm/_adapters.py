@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from roleeval.engines._adapter_effect import AdapterEffects
 from roleeval.engines._protocol import LoraNeed, ModelSource
+from roleeval.engines.vllm._decode_check import decode_gap, require_agreement
 from roleeval.engines.vllm._outer_layers import unserved_by
 from roleeval.engines.vllm._sampling import probing
 from roleeval.errors import AdapterError, EngineDeadError, EngineError, RoleEvalError
@@ -70,8 +71,13 @@ def require_scoring(need: LoraNeed, source: ModelSource) -> None:
 class Adapters:
     """Loads and names the adapters of one engine."""
 
-    def __init__(self, engine: Any, probe: list[int], model: str, effects: AdapterEffects) -> None:
-        """Args: an AsyncLLM, token ids that it is probed with, the base's name, where effects are kept."""
+    def __init__(
+        self, engine: Any, probe: list[int], model: str, effects: AdapterEffects, *, check_decoding: bool
+    ) -> None:
+        """Args: an AsyncLLM, token ids that it is probed with, the base's name, where effects are kept, and whether the
+        first adapter has to write what it reads (one pair of kernels serves them all)."""
+        self._check_decoding = check_decoding
+        self.decode_gap: float | None = None
         self._engine = engine
         self._probe = probe
         self._model = model
@@ -124,6 +130,12 @@ class Adapters:
                 f" probe change by {leak:.2g} nats); run base and adapters in engines of their own, or another vLLM"
             )
         self._effects.add(adapter, change, zero=max(noise, _ROUNDING), inert=inert)
+        if self._check_decoding and number == 1:
+            self.decode_gap = await decode_gap(self._engine, self._probe, adapter=request)
+            try:
+                require_agreement(self.decode_gap, f"{self._model} with the adapter {adapter.path}")
+            except EngineError as error:  # of the engine, not of this adapter
+                raise EngineDeadError(str(error)) from error
         return request
 
     async def _without(self) -> tuple[Logprobs, float]:

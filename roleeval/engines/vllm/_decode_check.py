@@ -13,6 +13,7 @@ from roleeval.errors import EngineError
 
 if TYPE_CHECKING:
     from vllm import SamplingParams
+    from vllm.lora.request import LoRARequest
 
 _TOKENS = 16
 # In nats a token. 0.0 on a healthy engine in float32 and bfloat16 (docs/architecture.md); the word salad was 7.6
@@ -20,12 +21,16 @@ _TOKENS = 16
 _LIMIT = 0.5
 
 
-async def decode_gap(engine: Any, prompt: list[int]) -> float:
+async def decode_gap(
+    engine: Any, prompt: list[int], *, adapter: "LoRARequest | None" = None, copy: int | None = None
+) -> float:
     """How much likelier than the greedily written tokens the likeliest ones are, when the same tokens are read.
 
     Args:
         engine: an AsyncLLM.
         prompt: token ids.
+        adapter: that both are done with; one that is loaded.
+        copy: of the model that does both; None where there is one.
 
     Returns:
         The mean over the written tokens of log p(likeliest) - log p(written), in nats; 0 where they agree.
@@ -35,20 +40,22 @@ async def decode_gap(engine: Any, prompt: list[int]) -> float:
 
     final = RequestOutputKind.FINAL_ONLY
     greedy = SamplingParams(temperature=0.0, max_tokens=_TOKENS, ignore_eos=True, detokenize=False, output_kind=final)
-    written = list((await _last(engine, prompt, greedy, "write")).outputs[0].token_ids)
-    read = (await _last(engine, prompt + written, reading(alternatives=1), "read")).prompt_logprobs[len(prompt) :]
+    name = f"{'base' if adapter is None else adapter.lora_name}-{copy or 0}"
+
+    async def last(tokens: list[int], params: "SamplingParams", what: str) -> Any:
+        found = None
+        asked = {"type": "token", "prompt_token_ids": tokens}
+        where = {"request_id": f"roleeval-check-{name}-{what}", "lora_request": adapter, "data_parallel_rank": copy}
+        async for output in engine.generate(asked, params, **where):
+            found = output
+        return found
+
+    written = list((await last(prompt, greedy, "write")).outputs[0].token_ids)
+    read = (await last(prompt + written, reading(alternatives=1), "read")).prompt_logprobs[len(prompt) :]
     gaps = [
         max(entry.logprob for entry in at.values()) - at[token].logprob for at, token in zip(read, written, strict=True)
     ]
     return math.fsum(gaps) / len(gaps)
-
-
-async def _last(engine: Any, tokens: list[int], params: "SamplingParams", name: str) -> Any:
-    last = None
-    prompt = {"type": "token", "prompt_token_ids": tokens}
-    async for output in engine.generate(prompt, params, request_id=f"roleeval-check-{name}"):
-        last = output
-    return last
 
 
 def require_agreement(gap: float, model: str) -> None:

@@ -169,9 +169,10 @@ class VllmEngine:
         self._preemptions = launched.preemptions
         self._max_model_len, self._limited = int(self._engine.model_config.max_model_len), launched.limited
         probe = self._tokenizer(PROBE).input_ids[: self._max_model_len - 1]
-        self._adapters = Adapters(self._engine, probe, self._source.path, self._effects)
-        if self._options.check_decoding:
-            await self._check_decoding()
+        checks = self._options.check_decoding and self._max_model_len >= 2 * len(probe)
+        self._adapters = Adapters(self._engine, probe, self._source.path, self._effects, check_decoding=checks)
+        if checks:
+            await self._check_decoding(probe)
         self._load_s = time.perf_counter() - begin
 
     def _announce(self) -> None:
@@ -190,12 +191,10 @@ class VllmEngine:
                 self._in_force[names[0]],
             )
 
-    async def _check_decoding(self) -> None:
-        prompt = self._tokenizer(PROBE).input_ids
-        if self._max_model_len < 2 * len(prompt):
-            return
+    async def _check_decoding(self, prompt: list[int]) -> None:
+        copies = range(self._options.data_parallel_size) if self._options.data_parallel_size > 1 else [None]
         try:
-            self._decode_gap = await decode_gap(self._engine, prompt)
+            self._decode_gap = max([await decode_gap(self._engine, prompt, copy=copy) for copy in copies])
             require_agreement(self._decode_gap, self._source.path)
         except BaseException as error:
             await self.close()
@@ -322,7 +321,9 @@ class VllmEngine:
             "adapter_effects": self._effects.describe(),  # see _adapter_effect.py
             "batch_invariant": _environment.batch_invariant(self._env),
             "load_s": round(self._load_s, 2),
-            "decode_gap": self._decode_gap,  # nats a token, see _decode_check.py; None: not checked
+            # nats a token, see _decode_check.py; None: not checked. Of the worst copy, and of the first adapter.
+            "decode_gap": self._decode_gap,
+            "decode_gap_adapter": self._adapters.decode_gap if self._adapters else None,
             # of the engine's whole life, which several runs may share
             "prefix_cache": {"prompt_tokens": self._prompt_tokens, "cached_tokens": self._cached_tokens},
             # requests that waited for KV cache and began again; None: there is room for all

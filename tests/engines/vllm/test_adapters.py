@@ -14,7 +14,7 @@ from roleeval.engines._adapter_effect import AdapterEffects
 from roleeval.engines.vllm import VllmOptions
 from roleeval.engines.vllm._adapters import Adapters, difference, lora_arguments, require_scoring
 from roleeval.engines.vllm._outer_layers import check_outer_layers
-from roleeval.errors import AdapterError, EngineError
+from roleeval.errors import AdapterError, EngineDeadError, EngineError
 from roleeval.resources import zoo_path
 from roleeval.types import AdapterRef, LikelihoodRequest
 from tests.engines.test_adapter_check import SPOKEN, TEXT, plain_peft, tensors, valued, write
@@ -74,7 +74,7 @@ def loaded(engine: Engine) -> AdapterEffects:
     ref = AdapterRef("one", "folder/one", "f" * 64, 8)
 
     async def main() -> None:
-        adapters = Adapters(engine, [1, 2, 3], "folder/base", effects)
+        adapters = Adapters(engine, [1, 2, 3], "folder/base", effects, check_decoding=False)
         first, second = await asyncio.gather(*(adapters.request(ref, inert=False) for _ in range(2)))
         assert first is second
 
@@ -92,6 +92,34 @@ def test_what_a_probe_shows() -> None:
         loaded(Engine({"": [-1.0, -1.001, -3.0], "one": [-3.0]}))
     with pytest.raises(AdapterError, match=r"folder/one: vllm could not load it: .* no such module"):
         loaded(Engine({"": [-1.0, -1.0]}, broken=True))
+
+
+@pytest.mark.vllm
+@pytest.mark.parametrize(("gap", "refused"), [(0.1, False), (2.0, True)])
+def test_the_first_adapter_has_to_write_what_it_reads(
+    gap: float, refused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    async def found(engine: Any, prompt: list[int], *, adapter: Any) -> float:
+        asked.append(adapter.lora_name)
+        return gap
+
+    monkeypatch.setattr("roleeval.engines.vllm._adapters.decode_gap", found)
+
+    async def main() -> float | None:
+        engine = Engine({"": [-1.0] * 4, "one": [-3.0], "two": [-4.0]})
+        adapters = Adapters(engine, [1, 2, 3], "folder/base", AdapterEffects(), check_decoding=True)
+        for name in ("one", "two"):
+            await adapters.request(AdapterRef(name, f"folder/{name}", name[0] * 64, 8), inert=False)
+        return adapters.decode_gap
+
+    if refused:  # by the engine: no other request would be answered any better
+        with pytest.raises(EngineDeadError, match="folder/base with the adapter folder/one: decoding disagrees"):
+            asyncio.run(main())
+    else:
+        assert asyncio.run(main()) == gap
+    assert len(asked) == 1
 
 
 @pytest.fixture(params=["llama tied", "llama untied", "qwen2 tied", "qwen2 untied"])

@@ -22,8 +22,10 @@ class Engine:
     def __init__(self, written: list[int]) -> None:
         self.written = written
         self.asked: list[tuple[list[int], Any]] = []
+        self.where: list[dict[str, Any]] = []
 
-    async def generate(self, prompt: dict[str, Any], params: Any, *, request_id: str) -> AsyncIterator[Any]:
+    async def generate(self, prompt: dict[str, Any], params: Any, **where: Any) -> AsyncIterator[Any]:
+        self.where.append(where)
         tokens = prompt["prompt_token_ids"]
         self.asked.append((tokens, params))
         if params.prompt_logprobs is None:
@@ -46,6 +48,13 @@ def test_tokens_that_are_read_as_they_were_written_have_no_gap() -> None:
     assert write.temperature == 0
     assert write.ignore_eos  # an early end would leave nothing to compare
     assert score.skip_reading_prefix_cache  # tokens whose KV is cached come without log-probabilities
+
+
+def test_an_adapter_and_a_copy_are_asked_both_times() -> None:
+    engine, adapter = Engine([8, 9, 10, 11]), SimpleNamespace(lora_name="her")
+    assert asyncio.run(decode_gap(engine, PROMPT, adapter=adapter, copy=1)) == 0  # type: ignore[arg-type]
+    assert [(each["lora_request"], each["data_parallel_rank"]) for each in engine.where] == [(adapter, 1)] * 2
+    assert len({each["request_id"] for each in engine.where}) == 2
 
 
 def test_the_gap_is_the_mean_over_what_was_written() -> None:

@@ -1,0 +1,88 @@
+"""What a run would send first: the prompt of everyone in an episode, as the model reads it. Asks nothing."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from roleeval.benchmarks import Actor, Foreseen, Opening
+from roleeval.config import RunConfig
+from roleeval.engines import Renders
+from roleeval.engines.chat import load_tokenizer, opened_prompt
+from roleeval.engines.template import Prompts
+from roleeval.errors import ConfigError
+from roleeval.stages import cast
+from roleeval.stages.runtime import Runtime
+from roleeval.types import Request
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A first prompt.
+
+    Attributes:
+        sample: the sample's id.
+        part: of the turn that it asks for.
+        role: who speaks.
+        model: whose answer it is.
+        adapter: of the request; "" is none.
+        text: what the model reads, special tokens written out; for an endpoint, which renders itself, the messages.
+        tokens: of the prompt; None where an endpoint counts them.
+        max_tokens: of the answer.
+        begins: what the answer begins with: a prefill, or a reasoning tag that the template opened.
+    """
+
+    sample: str
+    part: str
+    role: str
+    model: str
+    adapter: str
+    text: str
+    tokens: int | None
+    max_tokens: int
+    begins: str
+
+
+async def preview(config: RunConfig, runtime: Runtime) -> Iterator[Preview]:
+    """The first prompts of the first sample (of each split, where `limit` asks for more).
+
+    Raises:
+        ConfigError: the benchmark does not know its prompts before it plays, or a template cannot express them.
+        AdapterError: an adapter cannot be served.
+    """
+    if not isinstance(config.benchmark, Foreseen):
+        raise ConfigError(f"--dry-run: {config.benchmark.name} does not know its prompts before it plays")
+    keys = cast.helper_keys(config)
+    seed = config.options.seed
+    helpers = {
+        name: Actor(model, await runtime.ready(options, model), seed, keys=keys[name])
+        for name, (options, model) in cast.helpers(config).items()
+    }
+    return _previews(config, Actor(config.model, await runtime.ready(config.engine, config.model), seed, helpers))
+
+
+def _previews(config: RunConfig, actor: Actor) -> Iterator[Preview]:
+    benchmark, limit = config.benchmark, config.options.limit
+    assert isinstance(benchmark, Foreseen)
+    for sample in benchmark.samples(limit=limit or 1):
+        for opening in benchmark.openings(sample, actor):
+            yield _preview(sample.id, opening)
+        if limit is None:
+            return
+
+
+def _preview(sample: str, opening: Opening) -> Preview:
+    request = opening.actor.first_request(opening.persona, opening.system, opening.history)
+    if isinstance(opening.actor.engine, Renders):
+        text, tokens, begins = _rendered(opening.actor, request)
+    else:
+        text = request.prompt or "\n\n".join(f"[{each.role}]\n{each.content}" for each in request.messages or ())
+        tokens, begins = None, request.prefill
+    model = opening.actor.model
+    adapter = request.adapter.name if request.adapter else ""
+    most = request.sampling.max_tokens
+    return Preview(sample, opening.part, opening.persona.role, model.name, adapter, text, tokens, most, begins)
+
+
+def _rendered(actor: Actor, request: Request) -> tuple[str, int, str]:
+    tokenizer = load_tokenizer(actor.model.source)
+    ids, begins = opened_prompt(tokenizer, request, prompts=Prompts(actor.model.source))
+    return str(tokenizer.decode(ids, skip_special_tokens=False)), len(ids), begins

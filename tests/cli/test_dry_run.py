@@ -1,0 +1,48 @@
+"""--dry-run shows what would be sent first, as the model reads it, and asks nothing."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from roleeval.cli.hydra_app import main
+from roleeval.cli.invocation import invocation
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setattr("sys.argv", ["run_eval.py"])
+    invocation.cache_clear()
+    yield tmp_path / "results"
+    invocation.cache_clear()
+
+
+def test_everybody_in_a_scene_is_shown_with_special_tokens_and_their_number(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["benchmark=coser", "model=zoo_her", f"results_dir={folder}", "--dry-run"]) == 0
+    heads = [line for line in capsys.readouterr().out.splitlines() if line.startswith("== ")]
+    assert {head.split(": ")[1].split(" ")[0] for head in heads} == {"model", "environment", "next_speaker"}
+    assert all("prompt tokens, at most" in head for head in heads)
+    assert "adapter her, the answer begins with '<system_thinking>'" in heads[0]
+    assert not folder.exists()
+
+
+def test_the_limit_says_how_many_samples_of_each_split(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["model=zoo_base", "limit=2", f"results_dir={folder}", "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("== ") == 2 * 4
+    assert shown.count("<|im_start|>user\n") == shown.count("<|im_start|>assistant\n") == 8
+
+
+def test_an_endpoint_renders_itself(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    served = ["model=api", "engine=openai", "engine.base_urls=[http://127.0.0.1:9]", "model.source.path=x"]
+    assert main([*served, f"results_dir={folder}", "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert "(counted by the endpoint, at most 256 new)\n[system]\nYou are " in shown
+
+
+def test_a_benchmark_that_does_not_know_its_prompts_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["benchmark=lm_eval", "benchmark.tasks=[x]", "model=zoo_base", f"results_dir={folder}", "--dry-run"]
+    assert main(arguments) == 1
+    assert "--dry-run: lm_eval does not know its prompts before it plays" in capsys.readouterr().err
