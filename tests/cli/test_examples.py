@@ -17,6 +17,8 @@ from roleeval.cli.hydra_sweep import _expanded
 from roleeval.cli.main import app
 from roleeval.cli.usage import _HEAD
 from roleeval.config import parse_config
+from roleeval.resources import fetched_models
+from roleeval.zoo.fetch import REAL_MODELS
 
 ROOT = Path(__file__).parents[2]
 _BEGINS = re.compile(r" {2,}((?:python run_eval\.py|python -m roleeval|roleeval) .*)")
@@ -61,9 +63,12 @@ def parse(arguments: list[str]) -> None:
 
 
 def test_every_command_that_the_documentation_shows_works(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.chdir(ROOT / "tests" / "support" / "third_party")  # docs/extending.md is about what lies there
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for name in REAL_MODELS:  # as if they had been fetched
+        (fetched_models() / name).mkdir(parents=True)
     monkeypatch.syspath_prepend(str(Path.cwd()))
     shown = [(page, example) for page, text in PAGES.items() for example in examples(text)]
     assert len(shown) > 40 and len({page for page, _ in shown}) > 9
