@@ -113,6 +113,7 @@ class Facts:
     parameters: Parameters
     identity: str  # of everything that determines the answers, except the seed
     judges: Mapping[str, str] = field(default_factory=dict)  # beginning of a metric's name -> who judged, in words
+    failed: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # the same -> questions without verdict, of all
     setup: Mapping[str, str] = field(default_factory=dict)  # the benchmark's protocol and the models that it needs
     cluster: tuple[str, str] = ("cluster", "clusters")  # what its clusters are called: one, and several
     telling: tuple[Mapping[str, str], ...] = ()  # what may tell it from runs of the same model's name; see names.py
@@ -265,6 +266,11 @@ def _facts(manifest: Manifest) -> Facts:
         parameters=Parameters(parameters.base, parameters.adapters.total, parameters.adapters.per_added_role),
         identity=json.dumps({k: v for k, v in manifest.identity.items() if k != "seed"}, sort_keys=True),
         judges={record.prefix: _judge(record) for record in manifest.judges.values()},
+        failed={
+            record.prefix: (record.statuses.get("judge_failed", 0), record.questions)
+            for record in manifest.judges.values()
+            if not isinstance(record, PanelRecord)
+        },
         setup=_setup(benchmark.setup, manifest.helpers),
         cluster=benchmark.cluster,
         telling=_telling(manifest),
@@ -306,16 +312,35 @@ def _setup(named: Mapping[str, str], helpers: Mapping[str, Any]) -> dict[str, st
 
 
 def _judge(record: JudgeRecord | PanelRecord) -> str:
-    """The judge, and how many questions failed."""
+    """Who judged."""
     if isinstance(record, PanelRecord):
         return f"mean over {', '.join(record.members)}"
     pack, source, parameters = record.pack, record.model.source, record.model.parameters
     model = source if isinstance(source, str) else Path(str(source["path"])).name
-    failed = record.statuses.get("judge_failed", 0)
-    words = f"judge model {model}, prompts {pack.name} {pack.version}, {failed} of {record.questions} failed"
+    words = f"judge model {model}, prompts {pack.name} {pack.version}"
     if parameters is not None and parameters < _SMALL_JUDGE:
         words += f"; a judge of {parameters / 1e6:.0f} million parameters: its scores mean little"
     return words
+
+
+def judge_words(runs: Iterable[RunResult]) -> dict[str, str]:
+    """Beginning of a judge's columns -> who judged these runs, and how many of its questions failed, in words."""
+    who: dict[str, dict[str, None]] = {}
+    failed: dict[str, list[tuple[str, int, int]]] = {}
+    for run in runs:
+        for prefix, words in run.facts.judges.items():
+            who.setdefault(prefix, {})[words] = None
+            if prefix in run.facts.failed:
+                failed.setdefault(prefix, []).append((run.label, *run.facts.failed[prefix]))
+    found = {}
+    for prefix in sorted(who):
+        parts = [" | ".join(sorted(who[prefix]))]
+        if counts := failed.get(prefix):
+            each = ", ".join(f"{label} {number}" for label, number, _ in counts if number)
+            said = f"{sum(number for _, number, _ in counts)} of {sum(total for *_, total in counts)} questions failed"
+            parts.append(f"{said} ({each})" if each and len(counts) > 1 else said)
+        found[prefix] = "; ".join(parts)
+    return found
 
 
 def _engine(engine: Mapping[str, Any]) -> str:

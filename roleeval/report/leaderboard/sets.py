@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from roleeval.report.found.collect import Entry, RunResult
+from roleeval.report.found.collect import Entry, RunResult, judge_words
 from roleeval.report.found.compare import RunSet, caption, data_name, decoding, interval_words
 from roleeval.report.found.frames import Frames
 from roleeval.report.found.groups import headline_groups, parts_of, splits_of, table_groups
@@ -37,7 +37,7 @@ def set_data(run_set: RunSet, numbers: Mapping[Path, int], languages: Mapping[st
     infos = run_set.infos
     metrics = ordered((metric for row in run_set.rows for metric in row.entries), infos)
     shown, groups = _in_order(metrics, infos), headline_groups(run_set.rows)
-    words = {prefix: said for run in run_set.runs for prefix, said in run.facts.judges.items()}
+    words = judge_words(run_set.runs)
     return {
         "title": run_set.title,
         "benchmark": run_set.benchmark,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from roleeval.metrics import MetricInfo
-from roleeval.report.found.collect import Entry
+from roleeval.report.found.collect import Entry, judge_words
 from roleeval.report.found.compare import RunSet, clusters_word, data_name, interval_words
 
 
@@ -32,8 +32,8 @@ def caption(run_set: RunSet, what: str, infos: Sequence[MetricInfo], entries: It
 def judges(run_set: RunSet, infos: Iterable[MetricInfo]) -> list[str]:
     """Who judged these metrics."""
     names = [info.name for info in infos]
-    said = {pair for run in run_set.runs for pair in run.facts.judges.items()}
-    return [f"{prefix}: {words}" for prefix, words in sorted(said) if any(n.startswith(f"{prefix}/") for n in names)]
+    said = judge_words(run_set.runs)
+    return [f"{prefix}: {words}" for prefix, words in said.items() if any(n.startswith(f"{prefix}/") for n in names)]
 
 
 def _span(counts: Sequence[int]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from roleeval.errors import DataError, ResultError
 from roleeval.judging import REFERENCES
-from roleeval.report.found.collect import Collection, NotShown
+from roleeval.report.found.collect import Collection, NotShown, judge_words
 from roleeval.report.found.compare import RunSet, clusters_word, method_words, run_sets
 from roleeval.report.tables.csv_lines import csv_lines
 from roleeval.report.tables.tables import NOTHING, Cell, Table, few_clusters_note
@@ -95,7 +95,7 @@ def with_ratings(collection: Collection, reference: str | None) -> tuple[Collect
 
 
 def _of_set(run_set: RunSet, reference: str | None) -> Iterator[Rated]:
-    words = {prefix: said for run in run_set.runs for prefix, said in run.facts.judges.items()}
+    words = judge_words(run_set.runs)
     names = {ResultFolder(run.path).run_id: run.label for run in run_set.runs}
     for column in judge_columns(ResultFolder(run.path) for run in run_set.runs):
         if not column.is_pairwise:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from roleeval.metrics import MetricInfo, Unit
-from roleeval.report.found.collect import Entry, RunResult
+from roleeval.report.found.collect import Entry, RunResult, judge_words
 from roleeval.report.found.compare import RunSet, caption, clusters_word
 from roleeval.report.found.frames import Frames
 from roleeval.report.found.groups import cell_entries, headline_groups, parts_of, planned_rows, splits_of
@@ -235,8 +235,8 @@ def _bounds(score: Score) -> str:
 
 def _judges(run_set: RunSet, names: Sequence[str]) -> list[tuple[str, str]]:
     """Who gave the scores of judged columns, in words."""
-    said = {pair for run in run_set.runs for pair in run.facts.judges.items()}
-    return sorted(pair for pair in said if any(name.startswith(f"{pair[0]}/") for name in names))
+    said = judge_words(run_set.runs)
+    return [pair for pair in said.items() if any(name.startswith(f"{pair[0]}/") for name in names)]
 
 
 def _marked(run_set: RunSet, group: str, name: str, rows: Sequence[RunResult], frames: Frames) -> list[Score | None]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 
 from roleeval.metrics import MetricInfo, Unit
-from roleeval.report.found.collect import Entry, RunResult
+from roleeval.report.found.collect import Entry, RunResult, judge_words
 from roleeval.report.found.compare import RunSet, caption, clusters_word, decoding
 from roleeval.report.found.groups import cell_entries, parts_of, planned_rows, splits_of
 from roleeval.report.tables.columns import Infos, ordered, value_text
@@ -250,11 +250,10 @@ def _general_notes(run_set: RunSet, group: str, metrics: Sequence[str], entries:
     notes += head_notes(metrics, infos)
     if per_cluster := [said[name] for name in metrics if infos[name].per == "cluster"]:
         notes.append(f"One value per {clusters_word(run_set, 1)}, not per answer: {', '.join(per_cluster)}.")
-    judges = {(p, w) for run in run_set.runs for p, w in run.facts.judges.items() if _stands(p, metrics)}
+    judges = {prefix: words for prefix, words in judge_words(run_set.runs).items() if _stands(prefix, metrics)}
     if judges or any(infos[name].judged for name in metrics):
         notes.append("Bounds: the mean if every missing judgement were the worst, or the best, possible.")
-    by_prefix = {p: [words for prefix, words in sorted(judges) if prefix == p] for p, _ in sorted(judges)}
-    notes += [f"{prefix}: {' | '.join(words)}." for prefix, words in by_prefix.items()]
+    notes += [f"{prefix}: {words}." for prefix, words in judges.items()]
     return notes
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from roleeval.errors import ResultError
 from roleeval.report import collect
+from roleeval.report.found.collect import judge_words
 
 
 def test_finds_every_finished_run_once_however_it_is_pointed_at(
@@ -86,3 +88,18 @@ def test_other_folders_are_not_taken_for_runs(tmp_path: Path) -> None:
 def test_a_path_that_is_no_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ResultError, match="nowhere: no such folder"):
         collect([tmp_path / "nowhere"])
+
+
+def test_a_judge_is_named_once_with_what_failed_in_all_runs_together(
+    tmp_path: Path, make_run: Callable[..., Path], specific: Callable[..., Any]
+) -> None:
+    make_run("alpha", specific(0.3)), make_run("beta", specific(0.4))
+    runs = collect([tmp_path]).runs
+    told = [
+        replace(run, facts=replace(run.facts, judges={"judge/x": "judge model X"}, failed={"judge/x": (number, 100)}))
+        for run, number in zip(runs, (4, 0), strict=True)
+    ]
+    assert judge_words(told) == {"judge/x": "judge model X; 4 of 200 questions failed (alpha 4)"}
+    assert judge_words(told[:1]) == {"judge/x": "judge model X; 4 of 100 questions failed"}
+    pooled = replace(runs[0], facts=replace(runs[0].facts, judges={"judge/p": "mean over a, b"}))
+    assert judge_words([pooled]) == {"judge/p": "mean over a, b"}
