@@ -45,7 +45,8 @@ def _table(seen: "list[Seen]") -> "RenderableType":
 
     table = Table(box=None, pad_edge=False)
     for head, number in (("state", False), ("run", False), ("samples", True), ("tokens/s", True), ("", False)):
-        table.add_column(head, justify="right" if number else "left", overflow="fold")
+        # what is said of a run is folded, never its name
+        table.add_column(head, justify="right" if number else "left", overflow="fold", no_wrap=head != "")
     for run in seen:
         name = "/".join(run.path.resolve().parts[-3:])
         speed = f"{run.tokens_per_s:.0f}" if run.tokens_per_s is not None else ""

@@ -105,6 +105,13 @@ def test_the_command_prints_once_and_touches_nothing(tmp_path: Path) -> None:
     assert lines[2].startswith(f"finished scenes/alpha/{RUN} 3/3 ") and "eng Overall (points) 10 [" in lines[2]
 
 
+def test_a_runs_name_is_whole_however_long_the_machines_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with under_way(tmp_path, 3, process=f"4194304 on {'node.' * 12}"):
+        done = CliRunner().invoke(app, ["watch", str(tmp_path), "--once"])
+    assert f"rolebench/alpha/{RUN} " in done.output
+
+
 def test_an_empty_folder_has_no_runs_yet(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["watch", str(tmp_path), "--once"])
     assert (done.exit_code, done.output) == (0, "No runs yet.\n")

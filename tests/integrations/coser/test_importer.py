@@ -287,7 +287,7 @@ def test_reports_show_an_import_with_its_judge(tmp_path: Path, results: dict[str
     imported(tmp_path, results, judge="gpt-4o")
     write_report([tmp_path / "out"], tmp_path / "report")
     text = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
-    assert "1 run(s)" in text and "83.25" in text and "judge model gpt-4o" in text and "1 of 8 failed" in text
+    assert "1 run(s)" in text and "83.25" in text and "judge model gpt-4o" in text and "1 of 8 questions failed" in text
     assert "bounds" in text and "differs from planned" not in text and "Reported elsewhere" in text
     (card,) = judge_cards([tmp_path / "out"])
     assert (card.questions, card.judge, card.model) == (8, "official", "gpt-4o") and card.coverage.mean == 7 / 8
