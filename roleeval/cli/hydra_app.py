@@ -241,15 +241,23 @@ def _run(config: "RunConfig", here: Invocation) -> None:
 def _preview(config: "RunConfig", here: Invocation) -> None:
     from roleeval.stages.preview import preview
 
+    sent = 0
     for found in here.runtime.execute(lambda: preview(config, here.runtime)):
+        who = f"== {found.sample}: {found.part} {found.role}, by {found.model}"
+        if found.error:
+            show(f"{who}: cannot be sent: {found.error}\n")
+            continue
+        sent += 1
         facts = [
             "counted by the endpoint" if found.tokens is None else f"{found.tokens} prompt tokens",
             f"at most {found.max_tokens} new",
             *([f"adapter {found.adapter}"] if found.adapter else []),
             *([f"the answer begins with {found.begins!r}"] if found.begins else []),
         ]
-        show(f"== {found.sample}: {found.part} {found.role}, by {found.model} ({', '.join(facts)})")
+        show(f"{who} ({', '.join(facts)})")
         show(f"{found.text}\n")
+    if not sent:
+        raise ResultError("--dry-run: none of these prompts can be sent")
 
 
 def _nothing_answered(folder: "ResultFolder") -> str:

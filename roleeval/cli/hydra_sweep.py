@@ -40,6 +40,8 @@ class ShareEngines(Callback):
                     _expect(job)
         except HydraException as error:  # before the sweep's folder keeps the command line
             _refuse(error)
+        if not here_too and invocation().dry_run:
+            _refuse(ConfigError("--dry-run asks nothing and needs no other processes; leave hydra/launcher out"))
         if not here_too:
             invocation().outcomes, invocation().launched = _outcomes(config), len(jobs)
             # joblib's processes would repeat the warning that hydra_app filters, once per job

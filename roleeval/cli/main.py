@@ -84,9 +84,6 @@ def run(context: typer.Context) -> None:
     raise typer.Exit(main(context.args))
 
 
-_PLOT_FORMATS = ("svg", "pdf", "png")
-
-
 class TableFormat(StrEnum):
     """What `report --format` takes."""
 
@@ -125,7 +122,13 @@ def report(
 ) -> None:
     """Compare finished runs: prints headline metrics; report.md and report.csv have all metrics."""
     from roleeval.report import Report
+    from roleeval.report.plots.canvas import KINDS
 
+    if plots and out is None:
+        raise ResultError("--plots needs a folder to write into: add --out DIR")
+    kinds = _listed(plot_formats)
+    if unknown := [kind for kind in kinds if kind not in KINDS]:
+        raise ResultError(f"--plot-formats {unknown[0]}: no such format; there are: {', '.join(KINDS)}")
     found = Report(paths, reference=reference, metrics=_listed(metrics), models=_listed(models))
     if not found.runs:
         found.show()
@@ -137,11 +140,6 @@ def report(
         found.show(diagnostics=diagnostics)
     else:
         show(found.text(kind.value).rstrip("\n"))
-    if plots and out is None:
-        raise ResultError("--plots needs a folder to write into: add --out DIR")
-    kinds = _listed(plot_formats)
-    if unknown := [kind for kind in kinds if kind not in _PLOT_FORMATS]:
-        raise ResultError(f"--plot-formats {unknown[0]}: no such format; there are: {', '.join(_PLOT_FORMATS)}")
     if out is not None:
         for file in (*found.write(out), *(found.write_plots(out, kinds=kinds) if plots else ())):
             say(f"written: {file}")

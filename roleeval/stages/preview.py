@@ -2,16 +2,20 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from roleeval.benchmarks import Actor, Foreseen, Opening
 from roleeval.config import RunConfig
 from roleeval.engines import Renders
 from roleeval.engines.chat import load_tokenizer, opened_prompt
 from roleeval.engines.template import Prompts
-from roleeval.errors import ConfigError
+from roleeval.errors import ConfigError, cause_of, concerns_one_item
 from roleeval.stages import cast
 from roleeval.stages.runtime import Runtime
 from roleeval.types import Request
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,7 @@ class Preview:
         tokens: of the prompt; None where an endpoint counts them.
         max_tokens: of the answer.
         begins: what the answer begins with: a prefill, or a reasoning tag that the template opened.
+        error: why it cannot be sent; then nothing else is known of the prompt.
     """
 
     sample: str
@@ -39,6 +44,7 @@ class Preview:
     tokens: int | None
     max_tokens: int
     begins: str
+    error: str = ""
 
 
 async def preview(config: RunConfig, runtime: Runtime) -> Iterator[Preview]:
@@ -62,17 +68,24 @@ async def preview(config: RunConfig, runtime: Runtime) -> Iterator[Preview]:
 def _previews(config: RunConfig, actor: Actor) -> Iterator[Preview]:
     benchmark, limit = config.benchmark, config.options.limit
     assert isinstance(benchmark, Foreseen)
+    tokenizers: dict[str, PreTrainedTokenizerBase] = {}
     for sample in benchmark.samples(limit=limit or 1):
         for opening in benchmark.openings(sample, actor):
-            yield _preview(sample.id, opening)
+            try:
+                yield _preview(sample.id, opening, tokenizers)
+            except Exception as error:
+                if not concerns_one_item(error):
+                    raise
+                who = opening.part, opening.persona.role, opening.actor.model.name
+                yield Preview(sample.id, *who, "", "", None, 0, "", error=cause_of(error))
         if limit is None:
             return
 
 
-def _preview(sample: str, opening: Opening) -> Preview:
+def _preview(sample: str, opening: Opening, tokenizers: "dict[str, PreTrainedTokenizerBase]") -> Preview:
     request = opening.actor.first_request(opening.persona, opening.system, opening.history)
     if isinstance(opening.actor.engine, Renders):
-        text, tokens, begins = _rendered(opening.actor, request)
+        text, tokens, begins = _rendered(opening.actor, request, tokenizers)
     else:
         text = request.prompt or "\n\n".join(f"[{each.role}]\n{each.content}" for each in request.messages or ())
         tokens, begins = None, request.prefill
@@ -82,7 +95,8 @@ def _preview(sample: str, opening: Opening) -> Preview:
     return Preview(sample, opening.part, opening.persona.role, model.name, adapter, text, tokens, most, begins)
 
 
-def _rendered(actor: Actor, request: Request) -> tuple[str, int, str]:
-    tokenizer = load_tokenizer(actor.model.source)
-    ids, begins = opened_prompt(tokenizer, request, prompts=Prompts(actor.model.source))
+def _rendered(actor: Actor, request: Request, tokenizers: "dict[str, PreTrainedTokenizerBase]") -> tuple[str, int, str]:
+    source, key = actor.model.source, actor.engine.fingerprint
+    tokenizer = tokenizers[key] = tokenizers.get(key) or load_tokenizer(source)
+    ids, begins = opened_prompt(tokenizer, request, prompts=Prompts(source))
     return str(tokenizer.decode(ids, skip_special_tokens=False)), len(ids), begins

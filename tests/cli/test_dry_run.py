@@ -1,5 +1,6 @@
 """--dry-run shows what would be sent first, as the model reads it, and asks nothing."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from roleeval.cli.hydra_app import main
 from roleeval.cli.invocation import invocation
+from roleeval.resources import zoo_path
 
 
 @pytest.fixture
@@ -33,6 +35,27 @@ def test_the_limit_says_how_many_samples_of_each_split(folder: Path, capsys: pyt
     shown = capsys.readouterr().out
     assert shown.count("== ") == 2 * 4
     assert shown.count("<|im_start|>user\n") == shown.count("<|im_start|>assistant\n") == 8
+
+
+def test_a_role_that_cannot_be_played_costs_itself(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(zoo_path("independent_lora"), tmp_path / "loras", ignore=shutil.ignore_patterns("Mad*"))
+    chosen = [
+        "model=zoo_independent_lora",
+        f"model.adapters_dir={tmp_path / 'loras'}",
+        "benchmark.splits=[eng_general]",
+    ]
+    assert main([*chosen, "limit=6", f"results_dir={folder}", "--dry-run"]) == 0
+    heads = [line for line in capsys.readouterr().out.splitlines() if line.startswith("== ")]
+    missing = [head for head in heads if ": cannot be sent: " in head]
+    assert 0 < len(missing) < len(heads) == 6 and all("model Mad Hatter" in head for head in missing)
+
+
+def test_jobs_in_other_processes_would_run_and_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["-m", "hydra/launcher=joblib", "model=zoo_base,zoo_her", f"results_dir={folder}", "--dry-run"]
+    assert main(arguments) == 2
+    assert "leave hydra/launcher out" in capsys.readouterr().err
 
 
 def test_an_endpoint_renders_itself(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

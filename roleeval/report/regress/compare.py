@@ -287,9 +287,9 @@ def _models(before: Side, now: Side) -> Iterator[ComparedModel]:
 
 
 def _notes(before: Side, now: Side, pairs: Sequence[Paired]) -> Iterator[str]:
-    for benchmark, model in before.runs.keys() - now.runs.keys():
+    for benchmark, model in sorted(before.runs.keys() - now.runs.keys()):
         yield f"{model} on {benchmark} is in the baseline and not in the current results: it was not compared"
-    for benchmark, model in now.runs.keys() - before.runs.keys():
+    for benchmark, model in sorted(now.runs.keys() - before.runs.keys()):
         yield f"{model} on {benchmark} is not in the baseline: it was not compared"
     for side in (before, now):
         yield from (f"left out: {each}" for each in side.not_read)

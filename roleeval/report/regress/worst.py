@@ -1,7 +1,7 @@
 """The items that lost most, with both answers where texts are at hand."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from roleeval.metrics import MetricInfo
@@ -9,6 +9,9 @@ from roleeval.report.regress.guards import Guard
 from roleeval.report.regress.kept import KeptRun, Side, Spoken
 from roleeval.report.regress.pairs import Paired
 from roleeval.report.regress.read import spoken
+
+# A metric, and sample -> its loss (Paired.losses)
+Losing = tuple[Paired, Mapping[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,7 @@ def worst_items(
     Raises:
         ResultError: transcripts are damaged.
     """
+    losing = [(each, each.losses) for each in chosen]
     found: list[tuple[tuple[str, str], str, float]] = []
     tripped: dict[tuple[str, str, str], list[str]] = {}
     for guard in broken:
@@ -57,7 +61,7 @@ def worst_items(
             tripped.setdefault((guard.benchmark, guard.model, sample), []).append(guard.name)
     for key in baseline.runs:
         if key in current.runs:
-            metrics = [each.losses for each in chosen if (each.benchmark, each.model) == key]
+            metrics = [lost for each, lost in losing if (each.benchmark, each.model) == key]
             samples = dict.fromkeys([name for *of, name in tripped if tuple(of) == key])
             samples |= dict.fromkeys(name for losses in metrics for name in losses)
             for sample in samples:
@@ -66,13 +70,13 @@ def worst_items(
                 if loss > 0 or (*key, sample) in tripped:
                     found.append((key, sample, loss))
     found.sort(key=lambda each: ((*each[0], each[1]) not in tripped, -each[2]))
-    return _with_texts(baseline, current, chosen, tripped, found[:count])
+    return _with_texts(baseline, current, losing, tripped, found[:count])
 
 
 def _with_texts(
     baseline: Side,
     current: Side,
-    chosen: Sequence[Paired],
+    losing: Sequence[Losing],
     tripped: dict[tuple[str, str, str], list[str]],
     found: Sequence[tuple[tuple[str, str], str, float]],
 ) -> list[WorstItem]:
@@ -81,7 +85,7 @@ def _with_texts(
     texts = {key: [spoken(side.runs[key][0], wanted[key]) for side in (baseline, current)] for key in keys}
     items = []
     for key, sample, loss in found:
-        metric, values = _most_lost(chosen, key, sample)
+        metric, values = _most_lost(losing, key, sample)
         items.append(
             WorstItem(
                 benchmark=key[0],
@@ -100,12 +104,12 @@ def _with_texts(
 
 
 def _most_lost(
-    chosen: Sequence[Paired], key: tuple[str, str], sample: str
+    losing: Sequence[Losing], key: tuple[str, str], sample: str
 ) -> tuple[MetricInfo | None, tuple[float, float] | None]:
-    mine = [each for each in chosen if (each.benchmark, each.model) == key and sample in each.losses]
+    mine = [each for each in losing if (each[0].benchmark, each[0].model) == key and sample in each[1]]
     if not mine:
         return None, None
-    worst = max(mine, key=lambda each: each.losses[sample])
+    worst, _ = max(mine, key=lambda each: each[1][sample])
     at = [place for place, row in enumerate(worst.rows) if row[0] == sample]
     before, now = (statistics.fmean(values[place] for place in at) for values in (worst.before, worst.now))
     return worst.info, (before, now)
