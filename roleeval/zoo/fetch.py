@@ -60,6 +60,7 @@ class RealModel:
         gguf: name of the file that they make, which says its quantisation.
         gguf_sha256: of that file.
         stops: texts of the tokens that end a turn; GGUF files often name another.
+        bos: whether its tokenizer begins a text with its first token, which is lost on the way from GGUF.
     """
 
     name: str
@@ -70,6 +71,7 @@ class RealModel:
     gguf: str
     gguf_sha256: str
     stops: tuple[str, ...]
+    bos: bool
 
 
 _PARTS = (
@@ -98,6 +100,7 @@ REAL_MODELS = {
             "SmolLM2-135M-Instruct.Q4_1.gguf",
             "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
             ("<|im_end|>",),
+            False,
         ),
         RealModel(
             "gemma3-270m",
@@ -116,6 +119,7 @@ REAL_MODELS = {
             "gemma-3-270m-q4_k_m.gguf",
             "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
             ("<eos>",),
+            True,
         ),
     )
 }
@@ -242,12 +246,15 @@ def _dequantise(model: RealModel, gguf: Path, folder: Path) -> None:
         from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
         where, name = str(gguf.parent), gguf.name
-        tokenizer = AutoTokenizer.from_pretrained(where, gguf_file=name)
+        begins = {"add_bos_token": True} if model.bos else {}
+        tokenizer = AutoTokenizer.from_pretrained(where, gguf_file=name, **begins)
         read = AutoModelForCausalLM.from_pretrained(where, gguf_file=name, dtype=torch.float32)
     except ImportError as error:
         raise ConfigError(
             f"{model.name}: a GGUF file is read with torch, transformers and gguf; pip install gguf ({error})"
         ) from error
+    if model.bos and tokenizer("a").input_ids[0] != tokenizer.bos_token_id:
+        raise ConfigError(f"{model.name}: its tokenizer lost {tokenizer.bos_token} on the way from {model.gguf}")
     config = read.config
     if hasattr(config, "quantization_config"):  # it is not quantised any more
         del config.quantization_config

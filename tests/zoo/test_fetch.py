@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from roleeval.errors import ConfigError
-from roleeval.resources import zoo_path
+from roleeval.resources import fetched_models, zoo_path
 from roleeval.zoo import fetch as module
 from roleeval.zoo.fetch import REAL_MODELS, RealModel, fetch, origins
 
@@ -82,3 +82,20 @@ def test_a_name_leads_to_no_other_folder(said: list[str]) -> None:
     for name in ("", "..", "../models", "base/../../..", "/etc"):
         with pytest.raises(ConfigError, match="no such model"):
             zoo_path(name)
+
+
+def test_the_fetched_base_model_begins_its_texts_as_its_authors_tokenizer_does() -> None:
+    folder = fetched_models() / "gemma3-270m"
+    if not folder.is_dir():
+        pytest.skip("gemma3-270m was not fetched here (roleeval zoo fetch gemma3-270m)")
+    from transformers import AutoTokenizer
+
+    # as google/gemma-3-270m at the pinned revision has it, published by several who use it
+    assert AutoTokenizer.from_pretrained(folder)("The capital of Germany is").input_ids == [
+        2,
+        818,
+        5279,
+        529,
+        9405,
+        563,
+    ]
