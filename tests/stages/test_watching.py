@@ -93,7 +93,8 @@ def test_a_benchmark_that_cannot_be_built_here_has_an_unknown_number(tmp_path: P
         ]
 
 
-def test_the_command_prints_once_and_touches_nothing(tmp_path: Path) -> None:
+def test_the_command_prints_once_and_touches_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "140")  # a run in one line, however long the machine's name is
     made.write(tmp_path, made.Run("scenes", "alpha", scenes("alpha")))
     with under_way(tmp_path, 3, process=here()):
         before = {file: (file.stat().st_mtime_ns, file.stat().st_size) for file in tmp_path.rglob("*")}
