@@ -76,7 +76,8 @@ def test_the_sweep_of_six_families_loads_one_engine_and_compares_them(tmp_path: 
 KILLED = {
     "questions": ("model=zoo_shared_lora", "limit=30", "engine.max_model_len=1024", "max_in_flight=16"),
     "scenes": ("experiment=zoo_scenes", "limit=1", "benchmark.protocol.rounds=6"),  # played and judged
-    "sessions": ("experiment=zoo_sessions", "limit=1", "model.sampling.temperature=0.7"),  # the same, sampled
+    # the same, sampled
+    "sessions": ("experiment=zoo_sessions", "limit=1", "benchmark.messages=6", "model.sampling.temperature=0.7"),
 }
 
 
