@@ -11,12 +11,15 @@ from roleeval.engines._protocol import (
     Served,
     ServedElsewhere,
 )
+from roleeval.engines.abilities import Abilities, Able
 from roleeval.engines.fingerprint import adapter_fingerprint, model_fingerprint
 from roleeval.engines.lora import check_adapter, load_adapter
 from roleeval.engines.store import CompletionStore, likelihood_key, request_key
 from roleeval.engines.stored import StoredEngine, Usage
 
 __all__ = [
+    "Abilities",
+    "Able",
     "CompletionStore",
     "Engine",
     "EngineOptions",

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from roleeval.engines._model_files import model_file
 from roleeval.engines._protocol import ModelSource
 from roleeval.engines.chat import load_tokenizer, prompt_token_ids
-from roleeval.engines.template import Prompts, model_file
+from roleeval.engines.template import Prompts
 from roleeval.errors import ContextOverflowError
 from roleeval.types import Request
 

@@ -12,8 +12,8 @@ import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from roleeval.engines._model_files import model_file
 from roleeval.engines._protocol import ModelSource
-from roleeval.engines.template import model_file
 
 _log = logging.getLogger(__name__)
 
