@@ -66,11 +66,13 @@ def plan(
         show_json(json.dumps(found.to_json(), ensure_ascii=False, indent=1))
     else:
         _show(found)
-    say(f"Kept beside the results: {len(configs)} plans; each run's manifest compares its own with what it asked.")
+    say("The plan is kept beside the results: each run's manifest will have it next to what the run asked.")
 
 
 def _show(found: "Plan") -> None:
-    for run in found.runs:
+    for number, run in enumerate(found.runs):
+        if number:
+            show("")
         _show_run(run)
     if len(found.runs) > 1:
         rows = [("all runs", *_heads()), ("", *(_span(found.total(name)) for name in _NAMES), _money(found.usd))]
@@ -110,7 +112,6 @@ def _show_run(run: "RunPlan") -> None:
     for model in run.models:
         counted = f"; prompts counted {model.counted}" if model.counted else ""
         show(f"  {model.who}: expected replies from {model.basis}{counted}")
-    show("")
 
 
 def _short(path: str) -> str:

@@ -118,7 +118,7 @@ class Stage:
             return
         run.name = folder.run_id
         manifest = folder.manifest()
-        if manifest is not None and not manifest.failed_samples:
+        if manifest is not None and not manifest.failed_samples and not manifest.unasked_samples:
             run.folder = folder
 
     async def _known(self, config: RunConfig, options: EngineOptions, model: PersonaModel) -> Known | None:
