@@ -78,9 +78,9 @@ def _show(found: "Plan") -> None:
         rows = [("all runs", *_heads()), ("", *(_span(found.total(name)) for name in _NAMES), _money(found.usd))]
         print_columns(rows)
     show("")
-    seconds = found.seconds
-    took = "unknown: give --tokens-per-second N, or --probe" if seconds is None else _time(seconds)
-    show(f"time of local models   {took}" + (f" ({found.pace})" if found.pace else ""))
+    if any(not model.elsewhere for run in found.runs for model in run.models):
+        took = "unknown: give --tokens-per-second N, or --probe" if found.seconds is None else _time(found.seconds)
+        show(f"time of local models   {took}" + (f" ({found.pace})" if found.pace else ""))
     show(f"cost                   {_cost(found)}")
     for memory in found.memory:
         show(_memory(memory))

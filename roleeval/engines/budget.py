@@ -132,6 +132,6 @@ def price_of(model: str, prices: Mapping[str, Price], *, budget: BudgetOptions, 
     if found is None and elsewhere and budget.usd is not None:
         raise ConfigError(
             f"budget.usd={budget.usd:g}: {model} has no price, so nothing says what its calls cost; enter it in a price"
-            f" table (conf/price/usd.yaml; 'prices={{{model}: {{input: USD, output: USD}}}}'), or use budget.calls"
+            f" table (conf/price/usd.yaml; '+prices={{{model}: {{input: USD, output: USD}}}}'), or use budget.calls"
         )
     return found

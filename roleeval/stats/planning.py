@@ -1,7 +1,7 @@
 """How exact a mean and a difference will be with so many samples in so many clusters, before anything is asked."""
 
 from dataclasses import dataclass
-from math import sqrt
+from math import inf, sqrt
 from typing import TYPE_CHECKING
 
 from roleeval.stats.bootstrap import LEVEL, t_quantile
@@ -66,8 +66,13 @@ def spread_of(values: "NDArray[np.float64]", clusters: "NDArray[np.intp]") -> Sp
     return Spread(max(0.0, (among - within) / usual), within)
 
 
-def foreseen(spread: Spread, *, clusters: int, samples: int) -> Foreseen:
+def foreseen(spread: Spread, *, clusters: int, samples: int, span: float = inf) -> Foreseen:
     """The interval and the detectable difference of a mean over so many samples, spread equally over clusters.
+
+    Args:
+        spread: of the values.
+        clusters, samples: how many.
+        span: from the lowest to the highest possible value; no interval is wider, and no difference larger.
 
     Source: Bloom (1995), Evaluation Review 19, as in `paired.detectable`; sqrt(2) for two independent models.
     """
@@ -75,6 +80,5 @@ def foreseen(spread: Spread, *, clusters: int, samples: int) -> Foreseen:
         return Foreseen(clusters, samples, None, None)
     error = sqrt(spread.between / clusters + spread.within / samples)
     half = t_quantile(1 - (1 - LEVEL) / 2, clusters) * error
-    possible = 2 / 2**clusters <= ALPHA
-    found = errors_to_find(clusters, clusters, level=ALPHA) * sqrt(2) * error if possible else None
-    return Foreseen(clusters, samples, half, found)
+    found = errors_to_find(clusters, clusters, level=ALPHA) * sqrt(2) * error if 2 / 2**clusters <= ALPHA else inf
+    return Foreseen(clusters, samples, min(half, span), found if found < span else None)

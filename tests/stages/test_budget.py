@@ -21,6 +21,7 @@ from roleeval.metrics import AnswerLength
 from roleeval.models import Base
 from roleeval.stages.run import RunOutcome, run
 from roleeval.stages.runtime import Runtime
+from roleeval.stages.watching import Watch
 from roleeval.types import Message, Request, Sampling
 
 
@@ -60,6 +61,8 @@ def test_a_run_stops_at_its_budget_and_a_larger_one_asks_only_the_rest(tmp_path:
     assert summary is not None
     entry = summary["metrics"]["answer_words"]["eng_general"]
     assert (entry["n"], entry["missing"], entry["statuses"]) == (7, 13, {"ok": 7, "over_budget": 13})
+    (watched,) = Watch([tmp_path / "r"]).look()
+    assert (watched.state, watched.done, watched.planned) == ("stopped", 7, 20) and "13 samples" in watched.note
     whole = execute(make(tmp_path / "r", 20, stub))
     assert asked(tmp_path / "calls") == 20 and whole.unasked_samples == 0
     assert whole.folder == part.folder

@@ -17,6 +17,7 @@ from roleeval.engines import BudgetOptions, ModelSource, Price
 from roleeval.engines.chat import load_tokenizer, prompt_token_ids
 from roleeval.engines.openai import OpenAIOptions
 from roleeval.engines.template import Prompts
+from roleeval.errors import ConfigError
 from roleeval.judging import PairwiseJudge, VoiceJudge
 from roleeval.metrics import AnswerLength
 from roleeval.models import Api, Base
@@ -31,7 +32,7 @@ ZOO = ModelSource(str(zoo_path("base")))
 
 
 def make(folder: Path, **changes: Any) -> RunConfig:
-    options = {key: changes.pop(key) for key in ("limit", "seed", "prices", "budget") if key in changes}
+    options = {key: changes.pop(key) for key in ("limit", "seed", "prices", "budget", "stages") if key in changes}
     config = RunConfig(
         benchmark=RoleBench(splits=("eng_general", "zh_specific")),
         model=Base(name="zoo", source=ZOO, sampling=Sampling(max_tokens=64)),
@@ -88,6 +89,16 @@ def test_stored_answers_are_deducted_and_tell_how_long_the_others_will_be(tmp_pa
     execute(runtime, make(tmp_path))
     (nothing,) = planned(runtime, make(tmp_path)).runs
     assert nothing.models[0].calls.most == 0 and nothing.models[0].basis == "finished already"
+
+
+def test_a_run_that_is_only_to_be_judged_has_its_judges_calls_alone(tmp_path: Path, runtime: Runtime) -> None:
+    judge = VoiceJudge(source=ZOO, sampling=Sampling(max_tokens=16))
+    later = make(tmp_path, judge=judge, stages=("judge",))
+    with pytest.raises(ConfigError, match=r"stages=\[judge\]: no finished run of zoo.*generate first"):
+        planned(runtime, later)
+    execute(runtime, make(tmp_path))
+    model, judged = planned(runtime, later).runs[0].models
+    assert model.calls.most == 0 and judged.calls.expected > 0
 
 
 def test_seeds_and_sweeps_are_planned_together_with_each_pair_judged_once(tmp_path: Path, runtime: Runtime) -> None:

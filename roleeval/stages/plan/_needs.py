@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from roleeval.config import RunConfig
 from roleeval.engines import EngineOptions, ModelSource
 from roleeval.engines.shape import context_of, kv_shape
 from roleeval.errors import RoleEvalError
+from roleeval.metrics import MetricInfo
 from roleeval.models import PersonaModel, base_parameters
 from roleeval.results import ResultFolder
 from roleeval.results.infos import summary_infos
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
+_SHARE = MetricInfo("share", label="any share (0 to 1)", unit="fraction", recipe="", low=0.0, high=1.0)
 _WEIGHTS = ("*.safetensors", "*.bin")
 
 
@@ -145,37 +148,33 @@ class Exactness:
 
 def exactness(config: RunConfig) -> Exactness:
     """From earlier scores of the same model, else of another one, else the widest that a share can be."""
-    spread, metric, unit, basis = _earlier_spread(config) or (
-        WIDEST,
-        "any share (0 to 1)",
-        "fraction",
-        "no earlier scores: the widest that such values can be spread",
-    )
+    earlier = _earlier_spread(config)
+    spread, info, basis = earlier or (WIDEST, _SHARE, "no earlier scores: the widest that such values can be spread")
     limit = config.options.limit
     splits = max(1, len({sample.split for sample in config.benchmark.samples(limit=1)}))
-    total = config.benchmark.count(limit=limit)
-    half = max(1, (limit or -(-total // splits)) // 2)
-    return Exactness(metric, unit, _of(config.benchmark, spread, limit), _of(config.benchmark, spread, half), basis)
+    half = max(1, (limit or -(-config.benchmark.count(limit=limit) // splits)) // 2)
+    span = inf if info.low is None or info.high is None else info.high - info.low
+    whole, half_of_it = (_of(config.benchmark, spread, each, span) for each in (limit, half))
+    return Exactness(info.label, info.unit, whole, half_of_it, basis)
 
 
-def _of(benchmark: Benchmark, spread: Spread, limit: int | None) -> Foreseen:
+def _of(benchmark: Benchmark, spread: Spread, limit: int | None, span: float) -> Foreseen:
     clusters = [sample.cluster for sample in benchmark.samples(limit=limit)]
-    return foreseen(spread, clusters=len(set(clusters)), samples=len(clusters))
+    return foreseen(spread, clusters=len(set(clusters)), samples=len(clusters), span=span)
 
 
-def _earlier_spread(config: RunConfig) -> tuple[Spread, str, str, str] | None:
-    found = sorted(finished(config), key=lambda each: not is_of(each[1], config))
-    for folder, _ in found:
+def _earlier_spread(config: RunConfig) -> tuple[Spread, MetricInfo, str] | None:
+    for folder, _ in sorted(finished(config), key=lambda each: not is_of(each[1], config)):
         try:
             infos = summary_infos(folder.summary())
         except RoleEvalError:
             continue
-        headline = [info for info in infos.values() if info.headline and info.per == "sample" and not info.habit]
-        headline = headline or [info for info in infos.values() if info.per == "sample" and not info.habit]
+        of_samples = [info for info in infos.values() if info.per == "sample" and not info.habit]
+        headline = [info for info in of_samples if info.headline] or of_samples
         for info in sorted(headline, key=lambda info: (not info.judged, info.position, info.name)):
             rows = _rows(folder, info.name)
             if rows is not None and (spread := spread_of(*rows)) is not None:
-                return spread, info.label, info.unit, f"scores of {folder.run_id}"
+                return spread, info, f"scores of {folder.run_id}"
     return None
 
 

@@ -19,7 +19,7 @@ from roleeval.models import Hears, PersonaModel
 from roleeval.results import ResultFolder, read_transcripts
 from roleeval.stages import cast
 from roleeval.stages.foresee import Foresight, foresee
-from roleeval.stages.identity import find_folder, run_identity, same_questions
+from roleeval.stages.identity import find_folder, named_folder, run_identity, same_questions
 from roleeval.stages.plan._count import ByCharacters, ByTokenizer, Counts, at_hand, stand_in
 from roleeval.stages.plan._rehearsal import Asked, Known, Rehearsal
 from roleeval.stages.plan._replies import Cast, Earlier, JudgedBefore, Scenario, earlier, finished
@@ -106,10 +106,27 @@ class Stage:
         return run
 
     async def _look_for(self, run: Run) -> None:
-        """The run's folder and name, where results are stored; needs its engine's fingerprint, which reads weights."""
+        """The run's folder and name, where results are stored; needs its engine's fingerprint, which reads weights.
+
+        Raises:
+            ConfigError: the run is only to be judged, and is not there.
+        """
         config = run.config
-        if await self._known(config, config.engine, config.model) is None:
+        if "generate" not in config.options.stages and config.options.run_name is not None:
+            run.folder = named_folder(config, config.options.run_name)
+            run.name = run.folder.run_id
+        elif await self._known(config, config.engine, config.model) is not None:
+            await self._find(run)
+        if "generate" in config.options.stages:
             return
+        if run.folder is None or run.folder.manifest() is None:
+            raise ConfigError(
+                f"stages=[{','.join(config.options.stages)}]: no finished run of {config.model.name} in"
+                f" {config.options.results_dir}; generate first, or plan with stages=[generate,score,judge]"
+            )
+
+    async def _find(self, run: Run) -> None:
+        config = run.config
         try:
             engine = await self._runtime.engine(config.engine, config.model)
             folder = find_folder(config, await run_identity(config, self._runtime, engine))
