@@ -34,7 +34,7 @@ def test_a_table_names_every_model_its_calls_and_where_replies_come_from(
     for who in ("model (base)", "environment (base)", "next_speaker (base)", "judge gca (base)"):
         assert who in said
     assert "next_speaker: expected replies from the benchmark's own texts" in said
-    assert "judge gca: expected replies from a quarter of max_tokens" in said
+    assert "judge gca: expected replies from its schema" in said
     assert "reasons before it answers" in said and "100 new tokens a second, as given" in said
     assert "half of it" in said
 

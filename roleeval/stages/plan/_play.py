@@ -20,9 +20,9 @@ from roleeval.results import ResultFolder, read_transcripts
 from roleeval.stages import cast
 from roleeval.stages.foresee import Foresight, foresee
 from roleeval.stages.identity import find_folder, named_folder, run_identity, same_questions
-from roleeval.stages.plan._count import ByCharacters, ByTokenizer, Counts, at_hand, stand_in
+from roleeval.stages.plan._count import ByCharacters, ByTokenizer, Counts, at_hand
 from roleeval.stages.plan._rehearsal import Asked, Known, Rehearsal
-from roleeval.stages.plan._replies import Cast, Earlier, JudgedBefore, Scenario, earlier, finished
+from roleeval.stages.plan._replies import Cast, Earlier, JudgedBefore, Scenario, earlier, finished, judge_says
 from roleeval.stages.runtime import Runtime
 from roleeval.types import Completion, FinishReason, Part, Reply, Sample, Transcript
 
@@ -253,12 +253,12 @@ class Stage:
         who, config = f"judge {judge.name}", run.config
         if who not in run.judged_before:
             run.judged_before[who] = JudgedBefore.of(judge, config)
-        before, most = run.judged_before[who], judge.sampling.max_tokens
-        run.origins[who] = before.origin
-        reply = (before.low, round(before.expected), most)[scenario]
+        before = run.judged_before[who]
+        schema = "its schema: no earlier judgements" if judge.constrain else "a quarter of max_tokens"
+        run.origins[who] = before.origin or schema
         options, model = cast.judge_model(judge, config)
         place = await self._place(run, options, model, scenario, Asked())
-        engine = replace(place, says=lambda request, number: stand_in(reply), heard=scenario is Scenario.MOST)
+        engine = replace(place, says=judge_says(before, scenario), heard=scenario is Scenario.MOST)
         adapter = next(iter(model.adapters()), None)
         cases = _cases(judge, run, others, scenario)
         spoilt = [control.case for control in controls(cases, judge)] if judge.controls else []

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 
-from roleeval.benchmarks import Foreseen, Scripted
+from roleeval.benchmarks import Scripted
 from roleeval.config import RunConfig
 from roleeval.errors import RoleEvalError
 from roleeval.hashing import digest
@@ -19,6 +19,7 @@ from roleeval.judging import Judge
 from roleeval.results import ResultFolder, read_judgements, read_transcripts
 from roleeval.results.manifest import Manifest
 from roleeval.stages.plan._count import Counts, stand_in
+from roleeval.stages.plan._schema import example
 from roleeval.types import MODEL, Part, Request, Sample, Turn
 
 _READ = 2000  # episodes of earlier results
@@ -216,15 +217,15 @@ class JudgedBefore:
     """What a judge's earlier replies were like.
 
     Attributes:
-        origin: for people.
+        origin: whose, for people; "" is nobody's.
         low, expected: tokens of a reply.
         attempts: calls for a question.
     """
 
-    origin: str
-    low: int
-    expected: float
-    attempts: float
+    origin: str = ""
+    low: int = 1
+    expected: float = 1.0
+    attempts: float = 1.0
 
     @classmethod
     def of(cls, judge: Judge, config: RunConfig) -> "JudgedBefore":
@@ -241,12 +242,22 @@ class JudgedBefore:
                     where, questions = where or folder.run_id, questions + 1
                     lengths += replies
         if not questions:
-            most = judge.sampling.max_tokens
-            return cls("a quarter of max_tokens: no earlier judgements", 1, most / 4, 1.0)
+            return cls()
         mean = sum(lengths) / len(lengths)
         return cls(f"earlier judgements ({where})", tenth(lengths), mean, len(lengths) / questions)
 
 
-def helper_parts(config: RunConfig, openings: Iterable[tuple[str, Part]]) -> dict[str, Part]:
-    """Helper's name -> part of its turns; a helper that opens nothing is taken to be called like its part."""
-    return dict(openings) if isinstance(config.benchmark, Foreseen) else {}
+def judge_says(before: JudgedBefore, scenario: Scenario) -> Callable[[Request, int], str]:
+    """What a judge replies; as its schema has it where it has never judged here."""
+
+    def reply(request: Request, number: int) -> str:
+        most = request.sampling.max_tokens
+        if scenario is Scenario.MOST:
+            return stand_in(most)
+        if before.origin:
+            return stand_in(before.low if scenario is Scenario.LOW else round(before.expected))
+        if request.json_schema is not None:
+            return example(request.json_schema, shortest=scenario is Scenario.LOW)
+        return stand_in(1 if scenario is Scenario.LOW else max(1, most // 4))
+
+    return reply
