@@ -63,6 +63,7 @@ class _Tally:
     tokens: Counter[str] = field(default_factory=Counter)
     reasoning: ReasoningSeen = field(default_factory=ReasoningSeen)
     calls: int = 0
+    written: int = 0  # tokens of replies, without texts that were scored
     overflow: str = ""  # the first sample that outgrew the context, and by how much
 
     def add(self, transcript: Transcript) -> None:
@@ -73,6 +74,7 @@ class _Tally:
             self.tokens["prompt"] += turn.prompt_tokens
             self.tokens["output"] += turn.output_tokens
             self.calls += turn.attempts * bool(turn.prompt_tokens)
+            self.written += turn.output_tokens if turn.logprob is None else 0
         failed = self.statuses["engine_failed"]
         if transcript.status == "engine_failed" and failed > self.options.failures_allowed(self.planned):
             raise EngineError(self._too_many(failed, transcript))
@@ -82,7 +84,7 @@ class _Tally:
     @property
     def asked(self) -> dict[str, int]:
         """What a plan is compared with (plan_file.COMPARED)."""
-        return {"calls": self.calls, "prompt_tokens": self.tokens["prompt"], "new_tokens": self.tokens["output"]}
+        return {"calls": self.calls, "prompt_tokens": self.tokens["prompt"], "new_tokens": self.written}
 
     def _too_many(self, failed: int, transcript: Transcript) -> str:
         kept = "What was generated is kept; fix" if self.cut_off.turns else "Fix"

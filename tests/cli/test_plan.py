@@ -61,7 +61,6 @@ def test_a_sweep_and_commands_in_sequence_are_one_plan(tmp_path: Path, capsys: p
         (["budget.calls=-3"], 1, "budget.calls: -3 is invalid"),
         (["nonsense=1"], 2, "nonsense"),
         (["benchmark.data_dir=/no/such/folder"], 1, "/no/such/folder"),
-        (["benchmark=lm_eval", "benchmark.tasks=[x]"], 1, "plan: lm_eval plays and scores its samples itself"),
         (["model=zoo_rar", "model.adapter_path=/no/such/adapter"], 1, "/no/such/adapter"),
     ],
 )

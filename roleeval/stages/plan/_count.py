@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from roleeval.engines import ModelSource
-from roleeval.engines.chat import load_tokenizer, opened_prompt
+from roleeval.engines.chat import load_tokenizer, opened_prompt, scored_token_ids
 from roleeval.engines.template import Prompts
 from roleeval.errors import ConfigError, EngineError
-from roleeval.types import Request
+from roleeval.types import LikelihoodRequest, Request
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -41,6 +41,14 @@ class Counts(Protocol):
 
     def text(self, text: str) -> int:
         """Tokens of a reply."""
+        ...
+
+    def scored(self, request: LikelihoodRequest) -> tuple[int, int]:
+        """Tokens of a prompt, and of the text that is scored after it.
+
+        Raises:
+            ConfigError, EngineError: it cannot be rendered.
+        """
         ...
 
 
@@ -97,6 +105,10 @@ class ByTokenizer:
         bare = _STANDS_FOR.sub("", text)
         return (len(self.tokenizer.encode(bare, add_special_tokens=False)) if bare else 0) + _longer(text)
 
+    def scored(self, request: LikelihoodRequest) -> tuple[int, int]:
+        prompt, continuation = scored_token_ids(self.tokenizer, request, prompts=self._rendered)
+        return len(prompt), len(continuation)
+
 
 @dataclass(frozen=True)
 class ByCharacters:
@@ -114,6 +126,9 @@ class ByCharacters:
         wide = len(_WIDE.findall(bare))
         tokens = wide * _PER_WIDE[self.which] + (len(bare) - wide) / _PER_TOKEN[self.which]
         return round(tokens) + _longer(text)
+
+    def scored(self, request: LikelihoodRequest) -> tuple[int, int]:
+        raise EngineError("an endpoint scores no texts")
 
 
 def at_hand(source: ModelSource) -> bool:

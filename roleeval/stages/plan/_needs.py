@@ -6,7 +6,7 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from roleeval.benchmarks import Benchmark
+from roleeval.benchmarks import SelfScored
 from roleeval.config import RunConfig
 from roleeval.engines import EngineOptions, ModelSource
 from roleeval.engines.shape import context_of, kv_shape
@@ -146,21 +146,31 @@ class Exactness:
     basis: str
 
 
-def exactness(config: RunConfig) -> Exactness:
-    """From earlier scores of the same model, else of another one, else the widest that a share can be."""
+def exactness(config: RunConfig, clusters: Sequence[str]) -> Exactness:
+    """From earlier scores of the same model, else of another one, else the widest that a share can be.
+
+    Args:
+        config: of the run.
+        clusters: of its samples.
+    """
     earlier = _earlier_spread(config)
     spread, info, basis = earlier or (WIDEST, _SHARE, "no earlier scores: the widest that such values can be spread")
-    limit = config.options.limit
-    splits = max(1, len({sample.split for sample in config.benchmark.samples(limit=1)}))
-    half = max(1, (limit or -(-config.benchmark.count(limit=limit) // splits)) // 2)
     span = inf if info.low is None or info.high is None else info.high - info.low
-    whole, half_of_it = (_of(config.benchmark, spread, each, span) for each in (limit, half))
-    return Exactness(info.label, info.unit, whole, half_of_it, basis)
+    whole, half = (
+        foreseen(spread, clusters=len(set(each)), samples=len(each), span=span)
+        for each in (clusters, _half(config, clusters))
+    )
+    return Exactness(info.label, info.unit, whole, half, basis)
 
 
-def _of(benchmark: Benchmark, spread: Spread, limit: int | None, span: float) -> Foreseen:
-    clusters = [sample.cluster for sample in benchmark.samples(limit=limit)]
-    return foreseen(spread, clusters=len(set(clusters)), samples=len(clusters), span=span)
+def _half(config: RunConfig, clusters: Sequence[str]) -> Sequence[str]:
+    """The clusters of half the samples, as a limit draws them."""
+    benchmark, limit = config.benchmark, config.options.limit
+    if isinstance(benchmark, SelfScored):
+        return clusters[: max(1, len(clusters) // 2)]
+    splits = max(1, len({sample.split for sample in benchmark.samples(limit=1)}))
+    half = max(1, (limit or -(-len(clusters) // splits)) // 2)
+    return [sample.cluster for sample in benchmark.samples(limit=half)]
 
 
 def _earlier_spread(config: RunConfig) -> tuple[Spread, MetricInfo, str] | None:

@@ -169,7 +169,7 @@ def _run_plan(run: Run, paces: Mapping[str, Pace]) -> RunPlan:
         conversations=run.total,
         rehearsed=round(run.total / run.share),
         models=tuple(found),
-        exactness=exactness(config),
+        exactness=exactness(config, run.clusters),
     )
 
 

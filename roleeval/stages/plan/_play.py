@@ -43,6 +43,7 @@ class Run:
         folder: of a finished run that would be skipped; its transcripts are read instead of played.
         total: samples.
         share: samples for each that is played.
+        clusters: of all samples.
         played: scenario -> what was played.
         notes: what a reader has to know.
     """
@@ -54,6 +55,7 @@ class Run:
     folder: ResultFolder | None = None
     total: int = 0
     share: float = 1.0
+    clusters: list[str] = field(default_factory=list)
     judged_before: dict[str, JudgedBefore] = field(default_factory=dict)
     origins: dict[Who, str] = field(default_factory=dict)
     played: dict[Scenario, Played] = field(default_factory=dict)
@@ -91,11 +93,6 @@ class Stage:
         Raises:
             ConfigError: it cannot be planned.
         """
-        if isinstance(config.benchmark, SelfScored):
-            raise ConfigError(
-                f"plan: {config.benchmark.name} plays and scores its samples itself and does not say what it asks;"
-                " leave it out of the plan"
-            )
         total = config.benchmark.count(limit=config.options.limit)
         if not total:
             raise ConfigError("nothing to plan: the benchmark has no samples")
@@ -176,7 +173,7 @@ class Stage:
         """The engine of a model, which says nothing yet."""
         known = await self._known(run.config, options, model)
         named = digest(class_name(type(options)), str(options), str(model.source))
-        limit = getattr(options, "max_model_len", None)
+        limit, elsewhere = getattr(options, "max_model_len", None), getattr(options, "elsewhere", False)
         return Rehearsal(
             fingerprint=known.engine.fingerprint if known else named,
             counts=self.counts(options, model.source, scenario),
@@ -184,7 +181,8 @@ class Stage:
             asked=asked,
             known=known,
             seen=self._seen[scenario],
-            context=limit or (None if getattr(options, "elsewhere", False) else context_of(model.source)),
+            context=limit or (None if elsewhere else context_of(model.source)),
+            likelihoods=not elsewhere,
         )
 
     async def play(self, run: Run, scenario: Scenario) -> None:
@@ -194,6 +192,9 @@ class Stage:
             run.asked[scenario][MODEL_WHO] = Asked()
             run.played[scenario] = list(read_transcripts(run.folder.transcripts))
             run.origins[MODEL_WHO] = "finished already"
+            return
+        if isinstance(config.benchmark, SelfScored):
+            await self._evaluate(run, config.benchmark, scenario)
             return
         chosen = self._chosen(run)
         lines = Cast(scenario, config, run.own, run.others, {}, {sample.id: sample for sample in chosen})
@@ -211,6 +212,15 @@ class Stage:
             played.append((sample, transcript))
         for helper in ("", *actor.helpers):
             run.origins[helper or MODEL_WHO] = lines.origin(helper)
+
+    async def _evaluate(self, run: Run, benchmark: SelfScored, scenario: Scenario) -> None:
+        """The same for a benchmark that plays its samples by itself; all of them."""
+        lines = Cast(scenario, run.config, run.own, run.others, {})
+        actor, options = await self._actor(run, scenario, lines), run.config.options
+        scored = benchmark.evaluate(actor, limit=options.limit, in_flight=options.max_in_flight)
+        run.played[scenario] = [(sample, transcript) async for sample, transcript, _ in scored]
+        run.clusters = [sample.cluster for sample, _ in run.played[scenario]]
+        run.origins[MODEL_WHO] = lines.origin("")
 
     async def _actor(self, run: Run, scenario: Scenario, lines: Cast) -> Actor:
         config, keys = run.config, cast.helper_keys(run.config)
@@ -230,6 +240,7 @@ class Stage:
         """All samples of a benchmark of single answers; of one with conversations some, spread over it."""
         config = run.config
         samples = list(config.benchmark.samples(limit=config.options.limit))
+        run.clusters = [sample.cluster for sample in samples]
         single = isinstance(config.benchmark, Foreseen) and config.benchmark.longest == 1
         if single or self._episodes is None or len(samples) <= self._episodes:
             return samples

@@ -4,12 +4,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from roleeval.engines import CompletionStore, Engine, Renders, request_key
+from roleeval.engines import CompletionStore, Engine, Renders, likelihood_key, request_key
 from roleeval.errors import ContextOverflowError, EngineError
 from roleeval.stages.plan._count import Counts
 from roleeval.types import AdapterRef, Completion, Likelihood, LikelihoodRequest, Request
 
 _FIRST = 64  # requests that a probe may be made of
+_SCORED = 2048  # tokens of a text that is scored, where no file says how many a model takes
 
 
 @dataclass
@@ -56,6 +57,8 @@ class Rehearsal:
         known: the store; None where there is none.
         seen: replies that the same plan has had already.
         context: tokens of prompt and reply together; None is not known.
+        likelihoods: whether the engine scores texts.
+        scored: likelihoods that this run has had already.
     """
 
     fingerprint: str
@@ -66,9 +69,9 @@ class Rehearsal:
     seen: dict[bytes, Completion | None]
     context: int | None = None
     heard: bool = True
+    likelihoods: bool = True
+    scored: dict[bytes, Likelihood] = field(default_factory=dict)
     _calls: dict[str, int] = field(default_factory=dict)
-
-    likelihoods = False
 
     async def generate(self, request: Request) -> Completion:
         """The stored reply, or one that is made up.
@@ -85,17 +88,20 @@ class Rehearsal:
             raise UnheardError("rehearsed")
         return found
 
-    def _prompt_key(self, request: Request) -> tuple[str, ...]:
+    def _prompt_key(self, request: Request | LikelihoodRequest) -> tuple[str, ...]:
         engine = self.known.engine if self.known else None
         return engine.prompt_key(request) if isinstance(engine, Renders) else ()
 
     def _stored(self, key: bytes) -> Completion | None:
         found = self.known.store.get(key, Completion) if self.known else None
         if found is not None:
-            self.asked.stored += 1
-            self.asked.stored_prompt += found.prompt_tokens
-            self.asked.stored_new += found.output_tokens
+            self._add_stored(found.prompt_tokens, found.output_tokens)
         return found
+
+    def _add_stored(self, prompt: int, new: int) -> None:
+        self.asked.stored += 1
+        self.asked.stored_prompt += prompt
+        self.asked.stored_new += new
 
     def _made_up(self, request: Request, number: int) -> Completion | None:
         prompt, begins = self.counts.prompt(request)
@@ -121,10 +127,21 @@ class Rehearsal:
             raise ContextOverflowError(f"a prompt of {prompt} tokens and {most} new tokens exceed {self.context}")
 
     async def likelihood(self, request: LikelihoodRequest) -> Likelihood:
-        raise EngineError("nothing is scored in a plan")
+        """The stored likelihood, or one that means nothing; what is scored is read, not written."""
+        key = likelihood_key(self.fingerprint, request, self._prompt_key(request))
+        if key not in self.scored:
+            found = self.known.store.get(key, Likelihood) if self.known else None
+            if found is not None:
+                self._add_stored(found.prompt_tokens, 0)
+            else:
+                prompt, tokens = self.counts.scored(request)
+                self.asked.add(prompt, 0)
+                found = Likelihood(-float(tokens), tokens, greedy=False, prompt_tokens=prompt)
+            self.scored[key] = found
+        return self.scored[key]
 
     async def scored_length(self) -> int:
-        raise EngineError("nothing is scored in a plan")
+        return self.context or _SCORED
 
     def check(self, adapter: AdapterRef) -> None: ...
 
