@@ -22,16 +22,16 @@ $(STAMP): $(LOCKS) pyproject.toml
 	@touch $@
 
 demo: $(STAMP)
-	$(PY) run_eval.py -m model=$(FAMILIES) benchmark=rolebench judge=zoo_voice results_dir=results/demo \
-		--then -m model=zoo_shared_lora,zoo_her experiment=zoo_scenes results_dir=results/demo \
-		--then -m model=zoo_base,zoo_shared_lora,zoo_her experiment=zoo_sessions limit=4 results_dir=results/demo
+	$(PY) run_eval.py -m model=$(FAMILIES) benchmark=rolebench limit=30 judge=zoo_voice results_dir=results/demo \
+		--then -m model=zoo_shared_lora,zoo_her experiment=zoo_scenes limit=2 results_dir=results/demo \
+		--then -m model=zoo_base,zoo_her experiment=zoo_sessions limit=2 results_dir=results/demo
 	$(PY) -m roleeval report results/demo --reference zoo_base --out results/demo/report
-	$(PY) -m roleeval site results/demo --plots --out results/demo/site
+	$(PY) -m roleeval site results/demo --out results/demo/site
 
 # Tests that load vLLM take all cores and several GiB each: they go one after the other.
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(PY) -m pytest -m "not vllm" -n $(WORKERS) --dist loadfile
-	$(PY) -m pytest -m vllm
+	$(PY) -m pytest -m vllm --durations=10
 
 test-fast: $(STAMP)
 	$(PY) -m pytest -m "not vllm and not slow"

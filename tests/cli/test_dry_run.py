@@ -1,5 +1,6 @@
 """--dry-run shows what would be sent first, as the model reads it, and asks nothing."""
 
+import logging
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,3 +70,15 @@ def test_a_benchmark_that_does_not_know_its_prompts_says_so(folder: Path, capsys
     arguments = ["benchmark=lm_eval", "benchmark.tasks=[x]", "model=zoo_base", f"results_dir={folder}", "--dry-run"]
     assert main(arguments) == 1
     assert "--dry-run: lm_eval does not know its prompts before it plays" in capsys.readouterr().err
+
+
+def test_a_run_closes_nobodys_log(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Hydra's own set-up of logs closes every handler of the process, and absl's takes pytest's stderr along."""
+    handler = logging.FileHandler(tmp_path / "mine.log")
+    logging.getLogger("mine").addHandler(handler)
+    try:
+        assert main(["model=zoo_base", "limit=1", f"results_dir={folder}", "--dry-run"]) == 0
+        assert not handler.stream.closed
+    finally:
+        logging.getLogger("mine").removeHandler(handler)
+        handler.close()
