@@ -66,6 +66,8 @@ class Opening:
         growth: tokens by which the participant's chat usually grows until the end of the episode.
         most: tokens by which it may grow before the last call, where an episode that might not fit is not played.
         way_out: what the benchmark says of one that does not fit.
+        turns: of the episode at most, the first being this call or one near it.
+        step: tokens that each of them may add to the chat, as far as the protocol says.
     """
 
     actor: Actor
@@ -76,6 +78,8 @@ class Opening:
     growth: int = 0
     most: int = 0
     way_out: str = ""
+    turns: int = 1
+    step: int = 0
 
 
 @runtime_checkable

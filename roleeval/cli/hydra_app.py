@@ -279,8 +279,11 @@ def _run(config: "RunConfig", here: Invocation) -> None:
 def _preview(config: "RunConfig", here: Invocation) -> None:
     from roleeval.stages.preview import preview
 
+    able, prompts = here.runtime.execute(lambda: preview(config, here.runtime))
+    if able:
+        show(f"{able}\n")
     sent = 0
-    for found in here.runtime.execute(lambda: preview(config, here.runtime)):
+    for found in prompts:
         who = f"== {found.sample}: {found.part} {found.role}, by {found.model}"
         if found.error:
             show(f"{who}: cannot be sent: {found.error}\n")

@@ -11,6 +11,7 @@ from roleeval.engines._protocol import (
     Served,
     ServedElsewhere,
 )
+from roleeval.engines.abilities import Abilities, Able
 from roleeval.engines.budget import Budget, BudgetOptions, Price, price_of
 from roleeval.engines.fingerprint import adapter_fingerprint, model_fingerprint
 from roleeval.engines.lora import check_adapter, load_adapter
@@ -18,6 +19,8 @@ from roleeval.engines.store import CompletionStore, likelihood_key, request_key
 from roleeval.engines.stored import StoredEngine, Usage
 
 __all__ = [
+    "Abilities",
+    "Able",
     "Budget",
     "BudgetOptions",
     "CompletionStore",

@@ -4,8 +4,8 @@ import contextlib
 import json
 from typing import Any
 
+from roleeval.engines._model_files import model_file
 from roleeval.engines._protocol import ModelSource
-from roleeval.engines.template import model_file
 
 
 def kv_shape(source: ModelSource) -> tuple[int, int] | None:

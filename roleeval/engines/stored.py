@@ -9,6 +9,7 @@ from typing import Any
 
 from roleeval.engines._entries import Answer
 from roleeval.engines._protocol import Engine, Holds, Measures, Renders, ServedElsewhere
+from roleeval.engines.abilities import Abilities, Able
 from roleeval.engines.budget import Budget, Price
 from roleeval.engines.store import CompletionStore, likelihood_key, request_key
 from roleeval.errors import EngineDeadError, cause_of
@@ -120,6 +121,11 @@ class StoredEngine:
         """See Measures; an engine that does not know its context refuses nothing."""
         if isinstance(self._engine, Measures):
             self._engine.require_room(request)
+
+    @property
+    def abilities(self) -> Abilities | None:
+        """See Able; None of an engine that does not know its model's."""
+        return self._engine.abilities if isinstance(self._engine, Able) else None
 
     @property
     def likelihoods(self) -> bool:

@@ -22,6 +22,7 @@ from roleeval.results.provenance import provenance
 from roleeval.secrets import masked
 from roleeval.stages import cast
 from roleeval.stages.ahead import JudgingAhead
+from roleeval.stages.capability import capability
 from roleeval.stages.cut_off import CutOff
 from roleeval.stages.foresee import Foresight, foresee
 from roleeval.stages.judge_check import check_judges
@@ -125,7 +126,10 @@ async def generate(job: Job) -> RunOutcome:
     await _openable(job)
     read_before = _prompts_read(job)
     async with _actor(job) as (actor, usage):
-        await _play(job, actor, usage, tally, scoring, foresee(config, actor))
+        foresight = foresee(config, actor)
+        if able := capability(actor, foresight.longest):
+            able.log()
+        await _play(job, actor, usage, tally, scoring, foresight)
     tally.warn(actor)
     job.folder.judgements.unlink(missing_ok=True)  # of older answers
     stages = {"generate": "done"}

@@ -166,9 +166,21 @@ class Coser:
 
     def openings(self, sample: Sample, actor: Actor) -> Iterable[Opening]:
         """See Foreseen. Everybody hears all that is said."""
-        growth = self.protocol.rounds * self.protocol.word_limit * _TOKENS_PER_WORD
-        for someone in self._play(sample, actor).people().values():
-            yield Opening(someone.actor, someone.persona, someone.system, someone.history, someone.part, growth)
+        rounds = self.protocol.rounds
+        growth = rounds * self.protocol.word_limit * _TOKENS_PER_WORD
+        people = self._play(sample, actor).people().values()
+        step = max((someone.actor.model.sampling.max_tokens for someone in people if not someone.aside), default=0)
+        for someone in people:
+            yield Opening(
+                someone.actor,
+                someone.persona,
+                someone.system,
+                someone.history,
+                someone.part,
+                growth,
+                turns=rounds,
+                step=step,
+            )
 
     def lines(self, sample: Sample) -> Mapping[str, Sequence[str]]:
         """See Scripted: what is said in the book."""

@@ -177,6 +177,8 @@ class Minimax:
                 [*someone.history, Message("user", someone.silence)] if someone.part == USER else someone.history,
                 someone.part,
                 growth=self.messages * _USUAL_TOKENS,
+                turns=self.messages,
+                step=max(someone.model.sampling.max_tokens for someone in (actor, user)),
                 most=0 if self.may_overflow else most - someone.actor.model.sampling.max_tokens,
                 way_out="" if self.may_overflow else _WAY_OUT,
             )
