@@ -139,14 +139,14 @@ class Encoder:
         return {}
 
     def _system_ids(self, system: str) -> list[int]:
-        if not self.source.fold_system:
-            try:
-                turn = [{"role": "system", "content": system}]
-                return self._ids(str(self.tokenizer.apply_chat_template(turn, tokenize=False)))
-            except Exception:  # templates that want a user turn as well
-                pass
-        both = [self._prompt([Message("system", system), Message("user", probe)]) for probe in ("Ay", "Zu")]
-        return [token for token, _ in takewhile(lambda pair: pair[0] == pair[1], zip(*both, strict=False))]
+        one, other = (self._prompt([Message("system", system), Message("user", probe)]) for probe in ("Ay", "Zu"))
+        common = [token for token, _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))]
+        try:  # the turn alone, where it is written as in a chat
+            turn = [{"role": "system", "content": system}]
+            alone = self._ids(str(self.tokenizer.apply_chat_template(turn, tokenize=False)))
+        except Exception:  # templates that want a user turn as well
+            return common
+        return alone if common[: len(alone)] == alone else common
 
     def _earlier(self, messages: Sequence[Message], prompt: list[int]) -> list[tuple[int, int]]:
         """Starts and ends of the assistant's earlier turns, where they stand as it would have written them."""

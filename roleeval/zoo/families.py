@@ -143,7 +143,7 @@ def build_families(
         document for parts in models.values() for part in parts for phase in part.phases for document in phase.documents
     )
     encoder = base_encoder(found, documents, limit=limit)
-    _claim(out, settings)
+    _check_owner(out, settings)
     record = read_record(out / HASHES)
     todo = {name: parts for name, parts in models.items() if name not in record or not (out / name).is_dir()}
     for name in models:
@@ -152,7 +152,10 @@ def build_families(
     try:
         if todo:
             ground = _ground(found, encoder, todo, training.seed, threads)
-            _announce(estimate(todo, ground, roles=roles, seed=training.seed), out, say)
+            expected = estimate(todo, ground, roles=roles, seed=training.seed)
+            out.mkdir(parents=True, exist_ok=True)
+            _announce(expected, out, say)
+            (out / SETTINGS).write_bytes(orjson.dumps(settings, option=orjson.OPT_INDENT_2))
         for name, parts in todo.items():
             record[name] = _build(name, parts, ground, out, roles, training.seed, checkpoint_s, say)
             write_record(out / HASHES, record)
@@ -248,25 +251,21 @@ def _settings(
     }
 
 
-def _claim(out: Path, settings: Mapping[str, str | int | float]) -> None:
-    """Makes a folder this build's own, or finds that it is.
+def _check_owner(out: Path, settings: Mapping[str, str | int | float]) -> None:
+    """Refuses a folder that is not this build's.
 
     Raises:
         ConfigError: something else is in it; names what is different.
     """
     file = out / SETTINGS
+    if not file.is_file():
+        if taken := sorted(name for name in (*ADAPTERS, "base", HASHES) if (out / name).exists()):
+            raise ConfigError(f"--out {out}: {taken[0]} in it is not of such a build ({SETTINGS}); give another folder")
+        return
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        if not file.is_file():
-            if taken := sorted(path.name for path in out.iterdir() if path.name in (*ADAPTERS, "base", HASHES)):
-                raise ConfigError(
-                    f"--out {out}: {taken[0]} in it is not of such a build (no {SETTINGS}); give another folder"
-                )
-            file.write_bytes(orjson.dumps(settings, option=orjson.OPT_INDENT_2))
-            return
         before = orjson.loads(file.read_bytes())
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{file}: {cause_of(error)}") from error
+        raise ConfigError(f"{file}: cannot be read ({cause_of(error)}); give another folder") from error
     other = [key for key in {**before, **settings} if before.get(key) != settings.get(key)]
     if other:
         told = "; ".join(f"{key}: {_short(before.get(key))} there, {_short(settings.get(key))} now" for key in other)
