@@ -234,6 +234,8 @@ def _causal_lm(model: Any, ids: "torch.Tensor", batch: Batch, progress: float) -
 def _noisy(batch: Batch, schedule: Schedule, vocab: int, generator: "torch.Generator") -> "torch.Tensor":
     import torch
 
+    if not (schedule.question_noise or schedule.answer_noise):
+        return batch.ids
     draw = torch.rand(batch.ids.shape, generator=generator)
     answers = (batch.labels != IGNORED) & (draw < schedule.answer_noise)
     replaced = ((batch.questions & (draw < schedule.question_noise)) | answers) & (batch.ids >= FIRST_PLAIN_TOKEN)

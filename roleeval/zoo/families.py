@@ -38,6 +38,8 @@ _SPARE = 5
 # Tokens of a document, where nothing else is asked for; documents that the base is tried with.
 _LONGEST = 2048
 _HASH = 64
+# Sessions come after all else, with one such part of the steps.
+_SESSIONS = 4
 _PROBED = 64
 _PLAIN = Schedule(epochs=3, lr=3e-4, pack_tokens=640, packs_per_step=3)
 
@@ -82,7 +84,7 @@ class Training:
         usual = replace(_PLAIN, epochs=self.epochs, lr=self.lr, max_steps=self.steps)
         one_role = replace(usual, packs_per_step=2, max_steps=-(-self.steps // roles))
         long = replace(usual, pack_tokens=1024, packs_per_step=2)
-        sessions = replace(long, lr=self.lr / 2, epochs=1)
+        sessions = replace(long, lr=self.lr / 2, epochs=1, max_steps=-(-self.steps // _SESSIONS))
         size = LoraSize(rank=self.rank, alpha=2 * self.rank)
         return AdapterPlan(
             lora=size,
