@@ -97,6 +97,27 @@ class Foreseen(Protocol):
 
 
 @runtime_checkable
+class Scripted(Protocol):
+    """A benchmark that says what its models might say, so that `roleeval plan` can play it without them.
+
+    One that is not has its samples' first references as the replies of the model under test.
+    """
+
+    def lines(self, sample: Sample) -> Mapping[str, Sequence[str]]:
+        """Texts as long as replies usually are: helper's name ("" is the model under test) -> some."""
+        ...
+
+    def choices(self, sample: Sample, *, turns: int | None) -> Mapping[str, Sequence[str]]:
+        """Helper's name -> its replies in order, where they decide how the episode goes on; the last one is repeated.
+
+        Args:
+            sample: the episode's.
+            turns: of the conversation, as many as an episode is expected to have; None is as many as the reference has.
+        """
+        ...
+
+
+@runtime_checkable
 class SelfScored(Protocol):
     """A benchmark that plays and scores its samples by itself, instead of `samples` and `episode`.
 

@@ -22,6 +22,8 @@ class Invocation:
         self.jobs = 0
         self.failures: list[str] = []
         self.folders: list[str] = []
+        self.partial: list[str] = []  # what a budget had no room for
+        self.planned: list[RunConfig] | None = None  # runs are collected for a plan, none is done
         self.judged: list[RunConfig] = []  # runs that were judged, perhaps before all their opponents had finished
         self._runtime: Runtime | None = None
 
@@ -46,7 +48,7 @@ class Invocation:
         """In a launcher's process: writes the outcome of its job, for the command's own process to gather."""
         from roleeval.results import write_atomically
 
-        found = {"jobs": self.jobs, "failures": self.failures, "folders": self.folders}
+        found = {"jobs": self.jobs, "failures": self.failures, "folders": self.folders, "partial": self.partial}
         write_atomically(file, json.dumps(found, ensure_ascii=False).encode())
 
     def gather(self) -> None:
@@ -57,6 +59,7 @@ class Invocation:
             self.jobs += found["jobs"]
             self.failures += found["failures"]
             self.folders += found["folders"]
+            self.partial += found["partial"]
         if lost := self.launched - len(files):
             self.jobs += lost
             self.failures.append(f"{lost} jobs left no outcome file; see their logs")

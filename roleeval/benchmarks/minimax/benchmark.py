@@ -3,7 +3,7 @@
 Source: MiniMaxAI/role-play-bench (Hugging Face), its card; spec/minimax.md.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -182,6 +182,15 @@ class Minimax:
                 most=0 if self.may_overflow else most - someone.actor.model.sampling.max_tokens,
                 way_out="" if self.may_overflow else _WAY_OUT,
             )
+
+    def lines(self, sample: Sample) -> Mapping[str, Sequence[str]]:
+        """See Scripted: what the seed gives."""
+        seed = self._by_id[sample.cluster]
+        return {"": [seed.ai_prologue], "user": [seed.initial_user_input]}
+
+    def choices(self, sample: Sample, *, turns: int | None) -> Mapping[str, Sequence[str]]:
+        """See Scripted: nobody decides how a session goes on."""
+        return {}
 
     @property
     def longest(self) -> int:
