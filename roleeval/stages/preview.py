@@ -12,6 +12,7 @@ from roleeval.engines.template import Prompts
 from roleeval.errors import ConfigError, cause_of, concerns_one_item
 from roleeval.stages import cast
 from roleeval.stages.capability import Capability, Longest, capability
+from roleeval.stages.foresee import try_later
 from roleeval.stages.runtime import Runtime
 from roleeval.types import Request
 
@@ -86,6 +87,7 @@ def _previews(config: RunConfig, actor: Actor) -> Iterator[Preview]:
     tokenizers: dict[str, PreTrainedTokenizerBase] = {}
     for sample in benchmark.samples(limit=limit or 1):
         for opening in benchmark.openings(sample, actor):
+            try_later(opening)
             try:
                 yield _preview(sample.id, opening, tokenizers)
             except Exception as error:
