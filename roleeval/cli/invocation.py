@@ -1,6 +1,8 @@
 """What the jobs of one command share and leave behind."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +24,7 @@ class Invocation:
         self.jobs = 0
         self.failures: list[str] = []
         self.folders: list[str] = []
+        self.chosen: Mapping[str, tuple[str, ...]] | None = None  # benchmark -> clusters that are run; None: all
         self.judged: list[RunConfig] = []  # runs that were judged, perhaps before all their opponents had finished
         self._runtime: Runtime | None = None
 
@@ -32,6 +35,18 @@ class Invocation:
 
             self._runtime = Runtime()
         return self._runtime
+
+    def begin(self, chosen: Mapping[str, tuple[str, ...]] | None) -> None:
+        """Forgets what was done, keeps the engines; jobs run these clusters from now on."""
+        self.chosen, self.jobs = chosen, 0
+        self.failures, self.folders, self.judged = [], [], []
+
+    def restricted(self, config: "RunConfig") -> "RunConfig | None":
+        """A run of those clusters that are run; None where its benchmark has none of them."""
+        if self.chosen is None:
+            return config
+        names = self.chosen.get(config.benchmark.name)
+        return replace(config, options=replace(config.options, clusters=names)) if names else None
 
     def interrupt(self) -> None:
         """Ends the job that is running as Ctrl-C does, from a signal's handler.
