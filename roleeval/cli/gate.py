@@ -115,7 +115,13 @@ def _planned(arguments: list[str], baseline: Path, policy: "Policy") -> _Plan | 
 
 
 def _refuse_options(jobs: "Sequence[RunConfig]") -> None:
+    from roleeval.benchmarks import SelfScored
+
     for job in jobs:
+        if isinstance(job.benchmark, SelfScored):
+            raise ConfigError(
+                f"{job.benchmark.name} scores itself, always in full; use run_eval.py, then roleeval regress"
+            )
         if job.options.clusters is not None:
             raise ConfigError("clusters: roleeval gate chooses them; leave clusters out")
         if job.options.run_name is not None:
@@ -129,11 +135,11 @@ def _run(plan: _Plan, here: "Invocation", kind: GateFormat, out: list[Path]) -> 
 
     for number in range(plan.first, len(plan.batches) + 1):
         here.begin(plan.chosen(number))
-        if run_all(plan.commands, here) or here.failures:
-            refuse(here.failures or ["ARGS could not be run; the cause is above"], kind, out)
+        if run_all(plan.commands, here) or here.failures or not here.folders:
+            refuse(here.failures or ["ARGS ran nothing; the cause is above"], kind, out)
             return CANNOT
         folders = list(map(Path, here.folders))
-        now = read_folders(folders, os.path.commonpath(folders) if folders else "ARGS")
+        now = read_folders(folders, os.path.commonpath(folders))
         try:
             found = regress(plan.baseline, now, plan.policy, sequential=True, batches=plan.batches)
         except NotComparableError as error:

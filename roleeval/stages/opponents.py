@@ -45,7 +45,7 @@ class Opponents:
         Args:
             config: says where results are.
             own: the run that is judged.
-            manifest: its manifest; opponents agree with it in data, prompts, limit and seed.
+            manifest: its manifest; opponents agree with it in data, prompts, limit, clusters and seed.
             against: names of models, or "references"; None is every comparable run.
 
         Raises:

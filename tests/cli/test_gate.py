@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from roleeval_stubs import StubEngine
+from roleeval_stubs import StubEngine, StubOptions
 from typer.testing import CliRunner
 
 import roleeval.report.regress
@@ -96,16 +96,22 @@ def test_a_plainly_worse_model_stops_early(gate: Callable[..., Any], tmp_path: P
 def test_the_plan_is_the_same_at_every_look_and_the_last_run_is_an_ordinary_one(
     place: Path, gate: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plans = []
+    plans, built, build = [], [], StubOptions.build
 
     def seen(*sides: Any, **options: Any) -> Regression:
         plans.append(options["batches"])
         return regress(*sides, **options)
 
+    def counted(self: StubOptions, *needs: Any) -> StubEngine:
+        built.append(build(self, *needs))
+        return built[-1]
+
     monkeypatch.setattr(roleeval.report.regress, "regress", seen)
+    monkeypatch.setattr(StubOptions, "build", counted)
     done = gate(ONE, policy="narrow")
     assert done.exit_code == 3 and done.stdout.startswith("INCONCLUSIVE: ")
     assert len(plans) > 2 and all(plan == plans[0] for plan in plans)
+    assert len(built) == 1  # all on the same engine
     lines = BATCH.findall(done.stderr)
     assert [line[0] for line in lines] == [str(number) for number in range(6 - len(plans), 6)]
     assert [name for line in lines for name in line[1].split(", ")] == [
@@ -128,6 +134,8 @@ def test_the_plan_is_the_same_at_every_look_and_the_last_run_is_an_ordinary_one(
         ([*ONE, "run_name=mine"], "run_name=mine: each batch has its own folder"),
         ([*ONE, "limt=3"], "limt: unknown key"),
         ([*TWO, "hydra/launcher=joblib"], "leave hydra/launcher out"),
+        ([*STUB, "benchmark=lm_eval", "benchmark.tasks=[x]"], "lm_eval scores itself, always in full"),
+        ([*ONE, "--cfg", "job"], "ARGS ran nothing"),
         ([*ONE, "limit=1"], "has no samples within limit=1"),
         ([*ONE, "fail_on_error=0", "engine.fail=e"], "more than fail_on_error=0.0 allows"),
         ([*ONE, "model.sampling.max_tokens=5"], "other decoding: max_tokens"),
