@@ -246,7 +246,7 @@ def _configured(config: "DictConfig") -> "list[RunConfig]":
     resolved: Any = OmegaConf.to_container(config, resolve=True)
     parsed = parse_config(resolved)
     set_up_logs(parsed.options.progress, parsed.options.log_file)
-    runs = [run for each in seed_runs(parsed) if (run := invocation().restricted(each)) is not None]
+    runs = [invocation().restricted(each) for each in seed_runs(parsed)]
     if len(runs) > 1 and parsed.model.sampling.temperature == 0:
         log.warning(
             "model.sampling.temperature=0 is greedy: all %d seeds will give the same texts; give a higher temperature",

@@ -41,12 +41,11 @@ class Invocation:
         self.chosen, self.jobs = chosen, 0
         self.failures, self.folders, self.judged = [], [], []
 
-    def restricted(self, config: "RunConfig") -> "RunConfig | None":
-        """A run of those clusters that are run; None where its benchmark has none of them."""
+    def restricted(self, config: "RunConfig") -> "RunConfig":
+        """A run of those of its benchmark's clusters that are run."""
         if self.chosen is None:
             return config
-        names = self.chosen.get(config.benchmark.name)
-        return replace(config, options=replace(config.options, clusters=names)) if names else None
+        return replace(config, options=replace(config.options, clusters=self.chosen[config.benchmark.name]))
 
     def interrupt(self) -> None:
         """Ends the job that is running as Ctrl-C does, from a signal's handler.
