@@ -1,8 +1,8 @@
 """The Hydra application behind run_eval.py and `roleeval run`: exit codes, sweeps, interruption.
 
 A command line may contain several commands separated by --then: all run in this process, on the same engines.
-Exit codes: 0 all done; 1 a job failed or a file could not be written; 2 the command line is wrong; 130 (143)
-interrupted.
+Exit codes: 0 all done; 1 a job failed or a file could not be written; 2 the command line is wrong; 3 the budget is
+spent and results are partial; 130 (143) interrupted.
 """
 
 import logging
@@ -67,6 +67,27 @@ def guarded(jobs: Callable[[Invocation], int], *, dry_run: bool = False) -> int:
     return code
 
 
+def configurations(arguments: Sequence[str], here: Invocation) -> int:
+    """Collects the runs of a command line into `here.planned`, and does none; returns the exit code.
+
+    Launchers are left out: where the jobs of a sweep would run changes nothing of what they ask.
+    """
+    wanted = [argument for argument in arguments if not argument.startswith(("hydra/launcher=", "hydra.launcher."))]
+    here.leads, here.planned = True, []
+    try:
+        commands = commands_of(wanted)
+    except RoleEvalError as error:
+        say(f"roleeval: {error}")
+        return 2
+    for command in commands:
+        if code := _hydra(command, here):
+            return code
+    if here.failures:
+        say("\n".join(f"roleeval: {failure}" for failure in here.failures))
+        return 1
+    return 0
+
+
 def _route_sigterm(here: Invocation) -> list[bool]:
     # SIGTERM (a batch system's preemption) is handled like Ctrl-C, with another exit code; not by way of SIGINT, which
     # a script's background jobs ignore.
@@ -88,8 +109,6 @@ def commands_of(arguments: list[str]) -> list[list[str]]:
     """
     from roleeval.config import refuse_secret_arguments
 
-    # a launcher's preset in conf/ has the same name as its plugin's own, which causes a warning of Hydra
-    warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema")
     refuse_secret_arguments(arguments)
     return _commands(arguments)
 
@@ -115,10 +134,8 @@ def _commands(arguments: list[str]) -> list[list[str]]:
 
 def run_all(commands: list[list[str]], here: Invocation) -> int:
     """Runs all commands; what became of their jobs is in `here`. An exit code above 0 where one could not begin."""
-    from roleeval.cli.hydra_sweep import expect
-
     for command in commands:
-        if len(commands) > 1 and not _composed(command, expect):
+        if len(commands) > 1 and not _foreseen(command):
             return 2
     for command in commands:
         if code := _hydra(command, here):
@@ -139,34 +156,24 @@ def _all(commands: list[list[str]], here: Invocation) -> int:
         jobs = f"{len(here.failures)} of {here.jobs} jobs failed" if here.jobs > 1 else "failed"
         say("\n".join([f"roleeval: {jobs}:", *(f"  {failure}" for failure in here.failures)]))
         return 1
+    if here.partial:
+        say("\n".join(["roleeval: the budget is spent; these results are partial:", *map("  {}".format, here.partial)]))
+        say("Nothing is lost: run the same command with a larger budget to go on.")
+        return 3
     return 0
 
 
-def jobs_of(commands: list[list[str]]) -> "list[RunConfig] | None":
-    """Every run that some commands ask for; None where Hydra refuses one, whose cause is printed.
-
-    Raises:
-        ConfigError: a run is not possible.
-    """
-    from roleeval.cli.hydra_sweep import configs
-
-    found: list[RunConfig] = []
-    for command in commands:
-        if not _composed(command, lambda given: found.extend(configs(given))):
-            return None
-    return found
-
-
-def _composed(arguments: list[str], use: Callable[[list[str]], None]) -> bool:
-    """Uses a command's overrides with Hydra at hand; prints the cause and returns False if Hydra refuses them."""
+def _foreseen(arguments: list[str]) -> bool:
+    """Tells the runtime what one of several commands needs; prints the cause and returns False if Hydra refuses it."""
     from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
+
+    from roleeval.cli.hydra_sweep import expect
 
     with composing():
         try:
-            use(overrides(arguments))
-        except (HydraException, OmegaConfBaseException, YAMLError) as error:
+            expect(overrides(arguments))
+        except (HydraException, YAMLError) as error:
             refused: Exception = error
         else:
             return True
@@ -180,6 +187,8 @@ def _hydra(arguments: list[str], here: Invocation) -> int:
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
+    # a launcher's preset in conf/ has the same name as its plugin's own, which causes a warning of Hydra
+    warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema")
     application = hydra.main(version_base="1.3", config_path=str(resource("conf")), config_name="config")(_job)
     sys.argv = [sys.argv[0], *arguments]
     try:
@@ -245,7 +254,8 @@ def _configured(config: "DictConfig") -> "list[RunConfig]":
 
     resolved: Any = OmegaConf.to_container(config, resolve=True)
     parsed = parse_config(resolved)
-    set_up_logs(parsed.options.progress, parsed.options.log_file)
+    planning = invocation().planned is not None
+    set_up_logs(parsed.options.progress, None if planning else parsed.options.log_file)
     runs = [invocation().restricted(each) for each in seed_runs(parsed)]
     if len(runs) > 1 and parsed.model.sampling.temperature == 0:
         log.warning(
@@ -258,14 +268,23 @@ def _configured(config: "DictConfig") -> "list[RunConfig]":
 def _run(config: "RunConfig", here: Invocation) -> None:
     from roleeval.stages.run import run
 
+    if here.planned is not None:
+        here.planned.append(config)
+        return
     if here.dry_run:
         _preview(config, here)
         return
+    budget = here.runtime.budget(config.options)
+    refused = budget.refused
     outcome = here.runtime.execute(lambda: run(config, here.runtime))
     path = str(outcome.folder.path)
     here.folders.append(path)
     if config.judge is not None and "judge" in config.options.stages:
         here.judged.append(config)
+    if budget.refused > refused or outcome.unasked_samples:
+        here.partial.append(f"{path}: {_left_out(outcome.folder)}: {budget.spent} is spent")
+        log.warning("partial: %s", here.partial[-1])
+        return
     if nothing := _nothing_answered(outcome.folder):
         raise ResultError(f"{path}: {nothing}")
     log.info("already done, skipped: %s" if outcome.skipped else "done: %s", path)
@@ -278,8 +297,11 @@ def _run(config: "RunConfig", here: Invocation) -> None:
 def _preview(config: "RunConfig", here: Invocation) -> None:
     from roleeval.stages.preview import preview
 
+    able, prompts = here.runtime.execute(lambda: preview(config, here.runtime))
+    if able:
+        show(f"{able}\n")
     sent = 0
-    for found in here.runtime.execute(lambda: preview(config, here.runtime)):
+    for found in prompts:
         who = f"== {found.sample}: {found.part} {found.role}, by {found.model}"
         if found.error:
             show(f"{who}: cannot be sent: {found.error}\n")
@@ -295,6 +317,17 @@ def _preview(config: "RunConfig", here: Invocation) -> None:
         show(f"{found.text}\n")
     if not sent:
         raise ResultError("--dry-run: none of these prompts can be sent")
+
+
+def _left_out(folder: "ResultFolder") -> str:
+    """What is missing in a run that a budget ended."""
+    manifest = folder.manifest()
+    if manifest is None:
+        return "unfinished"
+    questions = sum(record.unanswered for record in manifest.judge_records.values())
+    parts = [f"{manifest.unasked_samples} of {manifest.samples.planned} samples"]
+    parts += [f"{questions} questions to judges"] if questions else []
+    return f"{' and '.join(parts)} were not asked"
 
 
 def _nothing_answered(folder: "ResultFolder") -> str:

@@ -25,6 +25,8 @@ class Invocation:
         self.failures: list[str] = []
         self.folders: list[str] = []
         self.chosen: Mapping[str, tuple[str, ...]] | None = None  # benchmark -> clusters that are run; None: all
+        self.partial: list[str] = []  # what a budget had no room for
+        self.planned: list[RunConfig] | None = None  # runs are collected for a plan, none is done
         self.judged: list[RunConfig] = []  # runs that were judged, perhaps before all their opponents had finished
         self._runtime: Runtime | None = None
 
@@ -39,7 +41,7 @@ class Invocation:
     def begin(self, chosen: Mapping[str, tuple[str, ...]] | None) -> None:
         """Forgets what was done, keeps the engines; jobs run these clusters from now on."""
         self.chosen, self.jobs = chosen, 0
-        self.failures, self.folders, self.judged = [], [], []
+        self.failures, self.folders, self.partial, self.judged = [], [], [], []
 
     def restricted(self, config: "RunConfig") -> "RunConfig":
         """A run of those of its benchmark's clusters that are run."""
@@ -60,7 +62,7 @@ class Invocation:
         """In a launcher's process: writes the outcome of its job, for the command's own process to gather."""
         from roleeval.results import write_atomically
 
-        found = {"jobs": self.jobs, "failures": self.failures, "folders": self.folders}
+        found = {"jobs": self.jobs, "failures": self.failures, "folders": self.folders, "partial": self.partial}
         write_atomically(file, json.dumps(found, ensure_ascii=False).encode())
 
     def gather(self) -> None:
@@ -71,6 +73,7 @@ class Invocation:
             self.jobs += found["jobs"]
             self.failures += found["failures"]
             self.folders += found["folders"]
+            self.partial += found["partial"]
         if lost := self.launched - len(files):
             self.jobs += lost
             self.failures.append(f"{lost} jobs left no outcome file; see their logs")

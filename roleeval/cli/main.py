@@ -21,6 +21,7 @@ from roleeval.cli.export import export
 from roleeval.cli.gate import gate
 from roleeval.cli.imports import imports
 from roleeval.cli.judge import judge_card
+from roleeval.cli.plan import plan
 from roleeval.cli.prompts import prompts
 from roleeval.cli.regress import regress
 from roleeval.cli.score import score
@@ -84,6 +85,11 @@ def run(context: typer.Context) -> None:
     from roleeval.cli.hydra_app import main
 
     raise typer.Exit(main(context.args))
+
+
+app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)(plan)
 
 
 class TableFormat(StrEnum):

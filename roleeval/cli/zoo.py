@@ -17,13 +17,59 @@ def zoo_build(
     out: Annotated[Path | None, typer.Option(help="The folder for the models; default: the package's own.")] = None,
     only: Annotated[list[str] | None, typer.Option(help="Build only this model; may be repeated.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of all random choices.")] = 0,
+    base: Annotated[
+        str | None, typer.Option(help="Train the adapters on this model instead: a folder, a hub id or zoo:NAME.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="With --base: a folder of training rows in RoleBench's form; default: embedded.")
+    ] = None,
+    rank: Annotated[int, typer.Option(help="With --base: rank of the LoRAs.")] = 8,
+    epochs: Annotated[int, typer.Option(help="With --base: passes over the data.")] = 3,
+    steps: Annotated[int, typer.Option(help="With --base: optimiser steps of a model at most; 0: no limit.")] = 0,
+    lr: Annotated[float, typer.Option(help="With --base: peak learning rate.")] = 3e-4,
+    max_tokens: Annotated[
+        int, typer.Option(help="With --base: tokens of a prompt with its answer; 0: the model's context, 2048 at most.")
+    ] = 0,
+    dtype: Annotated[str, typer.Option(help="With --base: auto, float32 or bfloat16.")] = "auto",
+    device: Annotated[str, typer.Option(help="With --base: auto, cpu or cuda.")] = "auto",
+    threads: Annotated[int, typer.Option(help="With --base: of the processor; 0: as many as it has cores.")] = 0,
+    chat_template: Annotated[
+        str | None, typer.Option(help="With --base: a Jinja file, for a model without a chat template.")
+    ] = None,
 ) -> None:
-    """Train the small models on the embedded data, on the CPU, reproducibly."""
-    from roleeval.resources import ZOO_WEIGHTS
-    from roleeval.zoo.build import build
+    """Train the small models on the embedded data, on the CPU, reproducibly; or the adapters of all families on a base.
 
-    folder = out or ZOO_WEIGHTS
-    record = build(folder, only or None, seed)
+    A build on a base goes on where it was when the same command is given again.
+    """
+    from roleeval.resources import ZOO_WEIGHTS
+
+    if base is None:
+        from roleeval.zoo.build import build
+
+        if data is not None or chat_template is not None:
+            raise ConfigError("--data, --chat-template: only together with --base")
+        folder = out or ZOO_WEIGHTS
+        record = build(folder, only or None, seed)
+    else:
+        from roleeval.zoo.families import Training, build_families
+
+        if out is None:
+            raise ConfigError("--base: name a folder for its adapters (--out DIR)")
+        folder = out
+        training = Training(
+            rank=rank,
+            epochs=epochs,
+            lr=lr,
+            steps=steps,
+            max_tokens=max_tokens,
+            seed=seed,
+            dtype=dtype,
+            device=device,
+            threads=threads,
+        )
+        record = build_families(
+            base, out, data=data, only=only or None, training=training, chat_template=chat_template, say=say
+        )
     show(f"built: {', '.join(record)} in {folder}")
 
 

@@ -194,7 +194,10 @@ class Holds(Protocol):
 
 @runtime_checkable
 class EngineOptions(Protocol):
-    """The options of one kind of engine: a frozen dataclass that Hydra reaches by `_target_`."""
+    """The options of one kind of engine: a frozen dataclass that Hydra reaches by `_target_`.
+
+    One whose models are on a server that counts tokens itself says so: `elsewhere: ClassVar[bool] = True`.
+    """
 
     def build(self, source: ModelSource, lora: LoraNeed) -> Engine:
         """Makes an engine that is not started yet; checks what can be checked without loading.

@@ -239,6 +239,11 @@ class Manifest:
         return self.samples.statuses.get("engine_failed", 0)
 
     @property
+    def unasked_samples(self) -> int:
+        """Samples that a budget had no room for; the same command with a larger one asks them."""
+        return self.samples.statuses.get("over_budget", 0)
+
+    @property
     def outgrown_samples(self) -> int:
         """Samples that outgrew the model's context."""
         return self.samples.statuses.get("context_overflow", 0)

@@ -45,7 +45,7 @@ async def run_identity(config: RunConfig, runtime: Runtime, engine: Engine) -> d
         "limit": config.options.limit,
     }
     if config.options.clusters is not None:
-        identity["clusters"] = sorted(set(config.options.clusters))
+        identity["clusters"] = list(config.options.clusters)
     if helpers := cast.helpers(config):
         identity["helpers"] = {name: await _helper(asked, runtime) for name, asked in helpers.items()}
     return identity

@@ -12,6 +12,7 @@ from roleeval.engines.template import Prompts
 from roleeval.errors import ConfigError, cause_of, concerns_one_item
 from roleeval.stages import cast
 from roleeval.stages.asked import asked_count, asked_samples
+from roleeval.stages.capability import Capability, Longest, capability
 from roleeval.stages.runtime import Runtime
 from roleeval.types import Request
 
@@ -48,8 +49,8 @@ class Preview:
     error: str = ""
 
 
-async def preview(config: RunConfig, runtime: Runtime) -> Iterator[Preview]:
-    """The first prompts of the first sample (of each split, where `limit` asks for more).
+async def preview(config: RunConfig, runtime: Runtime) -> tuple[Capability | None, Iterator[Preview]]:
+    """What the model cannot do, and the first prompts of the first sample (of each split, where `limit` asks for more).
 
     Raises:
         ConfigError: the benchmark does not know its prompts before it plays, a template cannot express them, or a
@@ -66,7 +67,21 @@ async def preview(config: RunConfig, runtime: Runtime) -> Iterator[Preview]:
         name: Actor(model, await runtime.ready(options, model), seed, keys=keys[name])
         for name, (options, model) in cast.helpers(config).items()
     }
-    return _previews(config, Actor(config.model, await runtime.ready(config.engine, config.model), seed, helpers))
+    actor = Actor(config.model, await runtime.ready(config.engine, config.model), seed, helpers)
+    return capability(actor, _longest(config, actor), exact=True), _previews(config, actor)
+
+
+def _longest(config: RunConfig, actor: Actor) -> Longest:
+    """The longest prompts of the run."""
+    longest, benchmark = Longest(), config.benchmark
+    assert isinstance(benchmark, Foreseen)
+    for sample in asked_samples(config.benchmark, limit=config.options.limit, clusters=config.options.clusters):
+        try:
+            longest.add(sample, benchmark.openings(sample, actor))
+        except Exception as error:
+            if not concerns_one_item(error):
+                raise
+    return longest
 
 
 def _previews(config: RunConfig, actor: Actor) -> Iterator[Preview]:

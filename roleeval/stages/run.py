@@ -60,8 +60,6 @@ def _refuse_impossible(config: RunConfig) -> None:
     name = config.benchmark.name
     if not isinstance(config.benchmark, SelfScored):
         return
-    if config.options.clusters is not None:
-        raise ConfigError(f"clusters: {name} scores itself, always in full; leave clusters out")
     if config.judge is not None:
         raise ConfigError(f"judge: {name} scores itself and cannot be judged; set judge=null")
     if "generate" not in config.options.stages:
@@ -78,7 +76,7 @@ async def _generated_and_scored(config: RunConfig, job: Job | None, folder: Resu
     if job is None or not generates:
         lost = before is not None and manifest is not None and "score" in before.stages.keys() - manifest.stages.keys()
         return _from_folder(config, folder, again=lost)
-    if manifest is None or manifest.failed_samples or _has_other_room(manifest, job):
+    if manifest is None or manifest.failed_samples or manifest.unasked_samples or _has_other_room(manifest, job):
         return await generate(job)
     if not scores or is_scored(folder, manifest, config):
         return RunOutcome(folder, skipped=True)

@@ -167,15 +167,17 @@ def _finished(run: RunResult) -> Seen:
         there = single_entries(run, group, splits_of([run], group))
         for name in Choice().representing(there, run.infos)[:1]:
             means.append(Mean(group, run.infos[name].label, there[name]))
+    left_out = statuses.get("over_budget", 0)
+    waits = f"the budget was spent: {left_out} samples were not asked; a larger one goes on" if left_out else ""
     return Seen(
         run.path,
-        "running" if who else "finished",
-        done=sum(statuses.values()),
+        "running" if who else "stopped" if left_out else "finished",
+        done=sum(statuses.values()) - left_out,
         planned=run.facts.planned,
         failed=statuses.get("engine_failed", 0),
         tokens_per_s=run.facts.tokens_per_s,
         means=tuple(means),
-        note=f"{who} scores or judges it" if who else "",
+        note=f"{who} scores or judges it" if who else waits,
     )
 
 

@@ -34,6 +34,7 @@ def test_everybody_in_a_scene_is_shown_with_special_tokens_and_their_number(
 def test_the_limit_says_how_many_samples_of_each_split(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["model=zoo_base", "limit=2", f"results_dir={folder}", "--dry-run"]) == 0
     shown = capsys.readouterr().out
+    assert shown.startswith("capability check of zoo_base: the longest first prompt (") and " of 16384; " in shown
     assert shown.count("== ") == 2 * 4
     assert shown.count("<|im_start|>user\n") == shown.count("<|im_start|>assistant\n") == 8
 

@@ -19,6 +19,7 @@ from roleeval.engines._protocol import LoraNeed, ModelSource
 from roleeval.engines._replicas import Replicas
 from roleeval.engines._room import Room, require_room
 from roleeval.engines._thread import in_own_thread
+from roleeval.engines.abilities import Abilities
 from roleeval.engines.chat import (
     opened_prompt,
     scored_token_ids,
@@ -253,6 +254,12 @@ class VllmEngine:
     def require_room(self, request: Request) -> None:
         """See Measures."""
         self._room.require(request, self._prompts)
+
+    @property
+    def abilities(self) -> Abilities:
+        """See Able. On the CPU the context may be cut for want of memory."""
+        cut = self._cache.max_model_len if self._cache is not None and self._options.max_model_len is None else None
+        return Abilities(self._source, self._prompts, cut or self._room.context)
 
     def _require_room(self, prompt: int, new: int, *, less: int = 0, what: str = "new tokens") -> None:
         """`less`: vLLM generates one token after what it scores."""
