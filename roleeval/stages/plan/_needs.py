@@ -15,6 +15,7 @@ from roleeval.metrics import MetricInfo
 from roleeval.models import PersonaModel, base_parameters
 from roleeval.results import ResultFolder
 from roleeval.results.infos import summary_infos
+from roleeval.stages.asked import asked_samples
 from roleeval.stages.plan._rehearsal import Asked
 from roleeval.stages.plan._replies import finished, is_of
 from roleeval.stats import WIDEST, Foreseen, Spread, foreseen, spread_of
@@ -170,7 +171,7 @@ def _half(config: RunConfig, clusters: Sequence[str]) -> Sequence[str]:
         return clusters[: max(1, len(clusters) // 2)]
     splits = max(1, len({sample.split for sample in benchmark.samples(limit=1)}))
     half = max(1, (limit or -(-len(clusters) // splits)) // 2)
-    return [sample.cluster for sample in benchmark.samples(limit=half)]
+    return [sample.cluster for sample in asked_samples(benchmark, limit=half, clusters=config.options.clusters)]
 
 
 def _earlier_spread(config: RunConfig) -> tuple[Spread, MetricInfo, str] | None:

@@ -18,6 +18,7 @@ from roleeval.judging import REFERENCES, Answer, Case, Judge, Question, ask, con
 from roleeval.models import Hears, PersonaModel
 from roleeval.results import ResultFolder, read_transcripts
 from roleeval.stages import cast
+from roleeval.stages.asked import asked_count, asked_samples
 from roleeval.stages.foresee import Foresight, foresee
 from roleeval.stages.identity import find_folder, named_folder, run_identity, same_questions
 from roleeval.stages.plan._count import ByCharacters, ByTokenizer, Counts, at_hand
@@ -93,7 +94,7 @@ class Stage:
         Raises:
             ConfigError: it cannot be planned.
         """
-        total = config.benchmark.count(limit=config.options.limit)
+        total = asked_count(config.benchmark, limit=config.options.limit, clusters=config.options.clusters)
         if not total:
             raise ConfigError("nothing to plan: the benchmark has no samples")
         own, others = earlier(config)
@@ -239,7 +240,8 @@ class Stage:
     def _chosen(self, run: Run) -> list[Sample]:
         """All samples of a benchmark of single answers; of one with conversations some, spread over it."""
         config = run.config
-        samples = list(config.benchmark.samples(limit=config.options.limit))
+        options = config.options
+        samples = list(asked_samples(config.benchmark, limit=options.limit, clusters=options.clusters))
         run.clusters = [sample.cluster for sample in samples]
         single = isinstance(config.benchmark, Foreseen) and config.benchmark.longest == 1
         if single or self._episodes is None or len(samples) <= self._episodes:
