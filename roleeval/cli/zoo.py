@@ -58,8 +58,8 @@ def zoo_build(
 
     places = {"data": data, "chat_template": chat_template}
     how: dict[str, Any] = {
-        "rank": rank, "epochs": epochs, "steps": steps, "step_tokens": step_tokens, "lr": lr, "max_tokens": max_tokens, "dtype": dtype,
-        "device": device, "threads": threads,
+        "rank": rank, "epochs": epochs, "steps": steps, "step_tokens": step_tokens, "lr": lr,
+        "max_tokens": max_tokens, "dtype": dtype, "device": device, "threads": threads,
     }  # fmt: skip
     if base is None:
         from roleeval.zoo.build import build
