@@ -10,6 +10,8 @@ from roleeval.engines._protocol import (
     Renders,
     Served,
     ServedElsewhere,
+    is_elsewhere,
+    serving,
 )
 from roleeval.engines.budget import Budget, BudgetOptions, Price, price_of
 from roleeval.engines.fingerprint import adapter_fingerprint, model_fingerprint
@@ -35,9 +37,11 @@ __all__ = [
     "Usage",
     "adapter_fingerprint",
     "check_adapter",
+    "is_elsewhere",
     "likelihood_key",
     "load_adapter",
     "model_fingerprint",
     "price_of",
     "request_key",
+    "serving",
 ]
