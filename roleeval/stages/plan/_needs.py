@@ -83,7 +83,7 @@ def memory(options: EngineOptions, models: Sequence[PersonaModel], asked: Sequen
         in_flight: calls at once.
     """
     source = models[0].source
-    workers: int = getattr(options, "max_workers", None) or getattr(options, "min_workers", 1)
+    workers: int = getattr(options, "max_workers", None) or getattr(options, "min_workers", None) or 1
     options = serving(options)
     adapters = {adapter.path for model in models for adapter in model.adapters() if adapter.path}
     return Memory(
