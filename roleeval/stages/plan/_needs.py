@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from roleeval.benchmarks import SelfScored
 from roleeval.config import RunConfig
-from roleeval.engines import EngineOptions, ModelSource
+from roleeval.engines import EngineOptions, ModelSource, serving
 from roleeval.engines.shape import context_of, kv_shape
 from roleeval.errors import RoleEvalError
 from roleeval.metrics import MetricInfo
@@ -84,6 +84,8 @@ def memory(options: EngineOptions, models: Sequence[PersonaModel], asked: Sequen
         in_flight: calls at once.
     """
     source = models[0].source
+    workers: int = getattr(options, "max_workers", None) or getattr(options, "min_workers", None) or 1
+    options = serving(options)
     adapters = {adapter.path for model in models for adapter in model.adapters() if adapter.path}
     return Memory(
         source.path,
@@ -91,7 +93,7 @@ def memory(options: EngineOptions, models: Sequence[PersonaModel], asked: Sequen
         sum(_stored(Path(path)) for path in adapters),
         _kv(source, options, asked, min(in_flight, getattr(options, "max_num_seqs", in_flight))),
         getattr(options, "tensor_parallel_size", 1),
-        getattr(options, "data_parallel_size", 1),
+        getattr(options, "data_parallel_size", 1) * workers,
     )
 
 
