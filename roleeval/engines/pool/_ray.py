@@ -65,13 +65,15 @@ class RayWorker:
             # A wrong configuration is wrong in each of its lives; a device or a memory may be free the next time.
             return None, cause_of(error), isinstance(error, RoleEvalError) and not isinstance(error, EngineError)
 
-    async def submit(self, calls: Sequence[tuple[int, AnyRequest]], cancelled: Sequence[int]) -> None:
+    async def submit(self, message: bytes) -> None:
+        """See Link; the message is pickled by Python's own pickler, which is faster than Ray's."""
         assert self._worker is not None
-        self._worker.submit(calls, cancelled)
+        self._worker.submit(*pickle.loads(message))  # noqa: S301 - from the run's own process, by way of Ray
 
-    async def collect(self) -> Report:
+    async def collect(self) -> bytes:
+        """A pickled Report."""
         assert self._worker is not None
-        return await self._worker.collect()
+        return pickle.dumps(await self._worker.collect(), pickle.HIGHEST_PROTOCOL)
 
     async def close(self) -> None:
         if self._worker is not None:
@@ -124,7 +126,12 @@ class RayTransport:
             quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
             if self._address is None:
                 ray.init(
-                    _node_ip_address=_LOOPBACK, include_dashboard=False, object_store_memory=_OBJECT_STORE, **quiet
+                    _node_ip_address=_LOOPBACK,
+                    include_dashboard=False,
+                    object_store_memory=_OBJECT_STORE,
+                    # What a worker has started ends with it; on a cluster its nodes are started so (docs/scale.md).
+                    _system_config={"process_group_cleanup_enabled": True},
+                    **quiet,
                 )
             else:
                 ray.init(address=self._address, **quiet)
@@ -218,11 +225,11 @@ class RayLink:
         """See Link."""
         # A dead actor shows in `collect`.
         with contextlib.suppress(Exception):
-            self._actor.submit.remote(calls, cancelled)
+            self._actor.submit.remote(pickle.dumps((calls, cancelled), pickle.HIGHEST_PROTOCOL))
 
     async def collect(self) -> Report:
         """See Link."""
-        report: Report = await self.told(self._actor.collect.remote())
+        report: Report = pickle.loads(await self.told(self._actor.collect.remote()))  # noqa: S301 - our own worker's
         return report
 
     async def told(self, reference: Any) -> Any:

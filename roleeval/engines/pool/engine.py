@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from roleeval.engines._protocol import LoraNeed, Measures, ModelSource, Renders
+from roleeval.engines._protocol import Holds, LoraNeed, Measures, ModelSource, Renders
 from roleeval.engines.pool._link import Transport
 from roleeval.engines.pool._pool import Limits, Pool
 from roleeval.engines.pool._ray import RayTransport
@@ -49,6 +49,13 @@ class PoolEngine:
         self._starting = asyncio.Lock()
         self._unable = ""  # why it could not start; it is not tried again
         self._described: Mapping[str, Any] = {}
+        # What the engine inside can, and nothing else (engines._protocol).
+        if isinstance(self._inner, Renders):
+            self.prompt_key = self._inner.prompt_key
+        if isinstance(self._inner, Measures):
+            self.require_room = self._inner.require_room
+        if isinstance(self._inner, Holds):
+            self.hold = self._hold
 
     @property
     def likelihoods(self) -> bool:
@@ -64,16 +71,7 @@ class PoolEngine:
         """See Engine.check."""
         self._inner.check(adapter)
 
-    def prompt_key(self, request: Request | LikelihoodRequest) -> tuple[str, ...]:
-        """See Renders; () where the engine inside renders nothing."""
-        return self._inner.prompt_key(request) if isinstance(self._inner, Renders) else ()
-
-    def require_room(self, request: Request) -> None:
-        """See Measures; refuses nothing where the engine inside does not know its context."""
-        if isinstance(self._inner, Measures):
-            self._inner.require_room(request)
-
-    def hold(self, tokens: int) -> int | None:
+    def _hold(self, tokens: int) -> int | None:
         """See Holds. Each worker asks for its share when it loads; how much there is shows only there."""
         self._setting.tokens = max(self._setting.tokens, tokens)
         return None
