@@ -31,11 +31,13 @@ class Report:
         replies: number of a call -> its answer, or what its engine raised.
         facts: the engine's description, where it is new.
         dead: why its engine answers no more; "" where it does.
+        notes: warnings of its engine, for the run's log.
     """
 
     replies: Sequence[tuple[int, Answer | Exception]] = ()
     facts: Mapping[str, Any] | None = None
     dead: str = ""
+    notes: Sequence[str] = ()
 
 
 class Link(Protocol):

@@ -77,6 +77,7 @@ class Pool:
         self._looked_for_room_s = 0.0
         self._dead = ""
         self._change = asyncio.Event()
+        self._noted: set[str] = set()
         self.again = 0  # calls that were done again
 
     async def open(self) -> None:
@@ -296,6 +297,10 @@ class Pool:
             asyncio.get_running_loop().call_later(
                 _LINGER_S, self._left, hand, sum(call is not None for call, _ in calls)
             )
+        for note in report.notes:
+            if note not in self._noted:  # each worker has the same to say of its model
+                self._noted.add(note)
+                _log.warning("worker %s: %s", slot.name, note)
         if report.facts is not None:
             slot.facts = report.facts
         if report.dead:

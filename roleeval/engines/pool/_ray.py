@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,8 @@ class RayWorker:
         sys.path += [path for path in modules if path not in sys.path and Path(path).exists()]
         self._setting: Setting = pickle.loads(setting)  # noqa: S301 - from the run's own process, by way of Ray
         self._worker: Worker | None = None
+        self._notes = _Notes()
+        logging.getLogger("roleeval").addHandler(self._notes)
 
     async def place(self) -> dict[str, Any]:
         """Where Ray has put it."""
@@ -73,11 +76,28 @@ class RayWorker:
     async def collect(self) -> bytes:
         """A pickled Report."""
         assert self._worker is not None
-        return pickle.dumps(await self._worker.collect(), pickle.HIGHEST_PROTOCOL)
+        report = await self._worker.collect()
+        return pickle.dumps(replace(report, notes=self._notes.taken()), pickle.HIGHEST_PROTOCOL)
 
     async def close(self) -> None:
         if self._worker is not None:
             await self._worker.close()
+
+
+class _Notes(logging.Handler):
+    """Keeps warnings for the run's process: an actor has no log that a user reads."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._texts.append(record.getMessage())
+
+    def taken(self) -> list[str]:
+        """What has come since the last time."""
+        texts, self._texts = self._texts, []
+        return texts
 
 
 class RayTransport:

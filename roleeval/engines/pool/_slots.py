@@ -87,7 +87,8 @@ class Slot:
         return {key: self._read.get(key, 0) + now.get(key, 0) for key in self._read.keys() | now.keys()}
 
     def _keep_counts(self) -> None:
-        self._read, self.facts = dict(self.counts()), {}
+        self._read = dict(self.counts())
+        self.facts = {key: value for key, value in self.facts.items() if key != "prefix_cache"}
 
     def describe(self) -> Mapping[str, Any]:
         """For the manifest."""

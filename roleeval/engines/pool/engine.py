@@ -151,6 +151,12 @@ class PoolEngine:
         slots = [] if pool is None else list(pool.slots.values())
         facts: dict[str, Any] = dict(self._inner.describe())
         facts.update(next((slot.facts for slot in slots if slot.facts), {}))
+        if effects := [slot.facts["adapter_effects"] for slot in slots if "adapter_effects" in slot.facts]:
+            # each worker has loaded some of the adapters
+            facts["adapter_effects"] = {
+                "change": {name: change for each in effects for name, change in each["change"].items()},
+                "without_effect": sorted({name for each in effects for name in each["without_effect"]}),
+            }
         counts = [slot.counts() for slot in slots]
         if any(counts):
             facts["prefix_cache"] = {

@@ -83,18 +83,20 @@ def test_an_engine_that_dies_in_each_worker_stops_the_run_with_its_cause() -> No
     asyncio.run(main())
 
 
-def test_a_fault_of_one_request_is_its_own() -> None:
+def test_a_fault_of_one_request_is_its_own_and_warnings_reach_the_run(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
-        engine = pool(inner=StubOptions(fail="question 3"), max_workers=1)
+        engine = pool(inner=StubOptions(fail="question 3", script="pool_scripts:warns"), max_workers=1)
         await engine.start()
         try:
             with pytest.raises(EngineError, match="the stub refuses"):
                 await engine.generate(request(3))
-            assert (await engine.generate(request(4))).text
+            for number in (4, 5):
+                assert (await engine.generate(request(number))).text == "well"
         finally:
             await engine.close()
 
     asyncio.run(main())
+    assert caplog.text.count("this adapter has no effect") == 1
 
 
 def test_another_address_than_the_one_in_use_is_refused() -> None:
