@@ -50,18 +50,12 @@ def gate(
     out: Files = [],  # noqa: B006
 ) -> None:
     """Run an evaluation only until it is clear whether it is worse than a baseline; exit codes as regress."""
-    from roleeval.cli.hydra_app import configurations, guarded
-
-    def run(here: "Invocation") -> int:
-        if configurations(arguments, here):
-            return CANNOT
-        jobs, here.planned = here.planned or [], None
-        return _run(_planned(arguments, jobs, baseline, rules), here, kind, out)
+    from roleeval.cli.hydra_app import guarded
 
     with exit_code_2():
         check_files(out)
-        rules = chosen_policy(policy, allow=allow)
-        code = guarded(run)
+        planned = _planned(arguments, baseline, chosen_policy(policy, allow=allow))
+        code = CANNOT if planned is None else guarded(lambda here: _run(planned, here, kind, out))
     raise typer.Exit(code)
 
 
@@ -94,18 +88,22 @@ class _Plan:
         return {benchmark: chosen(benchmark, self.batches[:number]) for benchmark, _ in self.baseline.runs}
 
 
-def _planned(arguments: list[str], jobs: "Sequence[RunConfig]", baseline: Path, policy: "Policy") -> _Plan:
-    """The plan of what ARGS run.
+def _planned(arguments: list[str], baseline: Path, policy: "Policy") -> _Plan | None:
+    """The plan; None where Hydra refuses the arguments, whose cause is printed.
 
     Raises:
         RoleEvalError: the baseline cannot be read, or cannot be compared with what ARGS run.
     """
-    from roleeval.cli.hydra_app import commands_of
+    from roleeval.cli.hydra_app import commands_of, jobs_of
     from roleeval.report.regress.batches import first_look, planned_batches
     from roleeval.report.regress.compare import read_side
 
-    _refuse_options(jobs)
+    commands = commands_of(arguments)
     before = read_side(baseline)
+    jobs = jobs_of(commands)
+    if jobs is None:
+        return None
+    _refuse_options(jobs)
     runs = Counter((job.benchmark.name, job.model.name) for job in jobs)
     if unknown := [key for key in runs if key not in before.runs]:
         there, here = (", ".join(f"{model} on {name}" for name, model in keys) for keys in (before.runs, unknown))
@@ -113,14 +111,12 @@ def _planned(arguments: list[str], jobs: "Sequence[RunConfig]", baseline: Path, 
     before = replace(before, runs={key: before.runs[key] for key in before.runs if key in runs})
     batches = planned_batches(before)
     samples = sum(len(before.runs[key][0].asked_samples) * count for key, count in runs.items())
-    return _Plan(commands_of(arguments), before, policy, batches, first_look(before, policy, batches), samples)
+    return _Plan(commands, before, policy, batches, first_look(before, policy, batches), samples)
 
 
 def _refuse_options(jobs: "Sequence[RunConfig]") -> None:
     from roleeval.benchmarks import SelfScored
 
-    if not jobs:
-        raise ConfigError("ARGS run nothing; leave out options that only show something")
     for job in jobs:
         if isinstance(job.benchmark, SelfScored):
             raise ConfigError(
@@ -139,8 +135,8 @@ def _run(plan: _Plan, here: "Invocation", kind: GateFormat, out: list[Path]) -> 
 
     for number in range(plan.first, len(plan.batches) + 1):
         here.begin(plan.chosen(number))
-        if run_all(plan.commands, here) or here.failures or here.partial:
-            refuse([*here.failures, *here.partial] or ["ARGS could not be run; the cause is above"], kind, out)
+        if run_all(plan.commands, here) or here.failures or here.partial or not here.folders:
+            refuse([*here.failures, *here.partial] or ["ARGS ran nothing; the cause is above"], kind, out)
             return CANNOT
         folders = list(map(Path, here.folders))
         now = read_folders(folders, os.path.commonpath(folders))

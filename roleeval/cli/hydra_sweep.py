@@ -44,8 +44,6 @@ class ShareEngines(Callback):
             _refuse(ConfigError("--dry-run asks nothing and needs no other processes; leave hydra/launcher out"))
         if not here_too and invocation().chosen is not None:
             _refuse(ConfigError("roleeval gate runs all batches on the same engines; leave hydra/launcher out"))
-        if not here_too and invocation().chosen is not None:
-            _refuse(ConfigError("roleeval gate runs all batches on the same engines; leave hydra/launcher out"))
         if not here_too:
             invocation().outcomes, invocation().launched = _outcomes(config), len(jobs)
             # joblib's processes would repeat the warning that hydra_app filters, once per job

@@ -24,9 +24,8 @@ class Invocation:
         self.jobs = 0
         self.failures: list[str] = []
         self.folders: list[str] = []
-        self.chosen: Mapping[str, tuple[str, ...]] | None = None  # benchmark -> clusters that are run; None: all
         self.partial: list[str] = []  # what a budget had no room for
-        self.planned: list[RunConfig] | None = None  # runs are collected for a plan, none is done
+        self.chosen: Mapping[str, tuple[str, ...]] | None = None  # benchmark -> clusters that are run; None: all
         self.judged: list[RunConfig] = []  # runs that were judged, perhaps before all their opponents had finished
         self._runtime: Runtime | None = None
 

@@ -1,7 +1,7 @@
 """roleeval zoo: trains, fetches and lists small models."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,18 +21,31 @@ def zoo_build(
         str | None, typer.Option(help="Train the adapters on this model instead: a folder, a hub id or zoo:NAME.")
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="With --base: a folder of training rows in RoleBench's form; default: embedded.")
+        Path | None,
+        typer.Option(help="With --base: a folder with RoleBench's train files; default: the embedded ones."),
     ] = None,
-    rank: Annotated[int, typer.Option(help="With --base: rank of the LoRAs.")] = 8,
-    epochs: Annotated[int, typer.Option(help="With --base: passes over the data.")] = 3,
-    steps: Annotated[int, typer.Option(help="With --base: optimiser steps of a model at most; 0: no limit.")] = 0,
-    lr: Annotated[float, typer.Option(help="With --base: peak learning rate.")] = 3e-4,
+    rank: Annotated[int | None, typer.Option(help="With --base: rank of the LoRAs; default: 8.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="With --base: passes over the data; default: 3.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="With --base: optimiser steps of a model at most; default: no limit.")
+    ] = None,
+    step_tokens: Annotated[
+        int | None, typer.Option(help="With --base: tokens of an optimiser step, roughly; default: 1920.")
+    ] = None,
+    lr: Annotated[float | None, typer.Option(help="With --base: peak learning rate; default: 3e-4.")] = None,
     max_tokens: Annotated[
-        int, typer.Option(help="With --base: tokens of a prompt with its answer; 0: the model's context, 2048 at most.")
-    ] = 0,
-    dtype: Annotated[str, typer.Option(help="With --base: auto, float32 or bfloat16.")] = "auto",
-    device: Annotated[str, typer.Option(help="With --base: auto, cpu or cuda.")] = "auto",
-    threads: Annotated[int, typer.Option(help="With --base: of the processor; 0: as many as it has cores.")] = 0,
+        int | None,
+        typer.Option(help="With --base: tokens of a prompt with its answer; default: the context, 2048 at most."),
+    ] = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="With --base: float32 or bfloat16; default: bfloat16 on a GPU alone.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="With --base: cpu or cuda; default: a GPU, where there is one.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="With --base: threads of the processor; default: as many as it has cores.")
+    ] = None,
     chat_template: Annotated[
         str | None, typer.Option(help="With --base: a Jinja file, for a model without a chat template.")
     ] = None,
@@ -43,11 +56,16 @@ def zoo_build(
     """
     from roleeval.resources import ZOO_WEIGHTS
 
+    places = {"data": data, "chat_template": chat_template}
+    how: dict[str, Any] = {
+        "rank": rank, "epochs": epochs, "steps": steps, "step_tokens": step_tokens, "lr": lr,
+        "max_tokens": max_tokens, "dtype": dtype, "device": device, "threads": threads,
+    }  # fmt: skip
     if base is None:
         from roleeval.zoo.build import build
 
-        if data is not None or chat_template is not None:
-            raise ConfigError("--data, --chat-template: only together with --base")
+        if given := [name for name, value in {**places, **how}.items() if value is not None]:
+            raise ConfigError(f"--{given[0].replace('_', '-')}: only together with --base")
         folder = out or ZOO_WEIGHTS
         record = build(folder, only or None, seed)
     else:
@@ -56,17 +74,7 @@ def zoo_build(
         if out is None:
             raise ConfigError("--base: name a folder for its adapters (--out DIR)")
         folder = out
-        training = Training(
-            rank=rank,
-            epochs=epochs,
-            lr=lr,
-            steps=steps,
-            max_tokens=max_tokens,
-            seed=seed,
-            dtype=dtype,
-            device=device,
-            threads=threads,
-        )
+        training = Training(seed=seed, **{name: value for name, value in how.items() if value is not None})
         record = build_families(
             base, out, data=data, only=only or None, training=training, chat_template=chat_template, say=say
         )

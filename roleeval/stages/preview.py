@@ -75,7 +75,7 @@ def _longest(config: RunConfig, actor: Actor) -> Longest:
     """The longest prompts of the run."""
     longest, benchmark = Longest(), config.benchmark
     assert isinstance(benchmark, Foreseen)
-    for sample in asked_samples(config.benchmark, limit=config.options.limit, clusters=config.options.clusters):
+    for sample in asked_samples(benchmark, limit=config.options.limit, clusters=config.options.clusters):
         try:
             longest.add(sample, benchmark.openings(sample, actor))
         except Exception as error:

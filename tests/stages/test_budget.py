@@ -17,8 +17,10 @@ from roleeval.cli.invocation import invocation
 from roleeval.config import RunConfig, RunOptions
 from roleeval.engines import Budget, BudgetOptions, ModelSource, Price
 from roleeval.errors import ConfigError, OverBudgetError
+from roleeval.judging import VoiceJudge
 from roleeval.metrics import AnswerLength
 from roleeval.models import Base
+from roleeval.report import Report
 from roleeval.stages.run import RunOutcome, run
 from roleeval.stages.runtime import Runtime
 from roleeval.stages.watching import Watch
@@ -168,3 +170,28 @@ def test_bad_budgets_and_prices_are_named(
     assert command(tmp_path, given) in (1, 2)
     said = capsys.readouterr().err
     assert message in said
+
+
+def test_judges_share_the_budget_and_ask_the_rest_with_a_larger_one(tmp_path: Path) -> None:
+    judge = VoiceJudge(source=ModelSource("a-judge"), attempts=1, sampling=Sampling(max_tokens=8))
+    stub = StubOptions(journal=str(tmp_path / "calls"))
+    part = execute(replace(make(tmp_path / "r", 26, stub), judge=judge))
+    assert asked(tmp_path / "calls") == 26 and part.unasked_samples == 0
+    manifest = part.folder.manifest()
+    assert manifest is not None
+    (record,) = manifest.judge_records.values()
+    assert record.unanswered == record.questions - 6 and record.failures["the budget was spent"] == record.unanswered
+    summary = part.folder.summary()
+    assert summary is not None
+    judged = {name: entry for name, entry in summary["metrics"].items() if name.startswith("judge/")}
+    assert judged and all(group["n"] < 20 for entry in judged.values() for group in entry.values())
+    whole = execute(replace(make(tmp_path / "r", 100, stub), judge=judge)).folder.manifest()
+    assert whole is not None
+    assert [each.unanswered for each in whole.judge_records.values()] == [0]
+    assert asked(tmp_path / "calls") == 20 + record.questions
+
+
+def test_a_report_of_a_partial_run_has_its_coverage(tmp_path: Path) -> None:
+    execute(make(tmp_path, 7))
+    text = Report([tmp_path]).text("markdown")
+    assert "| 0.350 |" in text and "over_budget 13" in text

@@ -20,6 +20,7 @@ _STANDS_FOR = re.compile("⟦(\\d+)⟧")
 _WIDE = re.compile(r"[⺀-鿿가-힯豈-﫿＀-￯]")
 # Tokens of a wide character, other characters of a token, and tokens around a message: at least, usually, at most.
 _PER_WIDE, _PER_TOKEN, _AROUND = (0.5, 0.8, 1.6), (5.5, 4.2, 2.8), (3, 4, 8)
+_KEPT = 100_000  # prompts whose tokens are not counted twice
 BY_CHARACTERS = "by characters: 2.8 to 5.5 a token, 0.5 to 1.6 tokens for a Chinese character"
 
 
@@ -61,7 +62,7 @@ class ByTokenizer:
     """Counts what the engine will count."""
 
     source: ModelSource
-    _prompts: dict[str, Prompts] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _kept: dict[object, tuple[int, str]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def tokenizer(self) -> "PreTrainedTokenizerBase":
@@ -84,8 +85,14 @@ class ByTokenizer:
         return Prompts(self.source)
 
     def prompt(self, request: Request) -> tuple[int, str]:
-        ids, begins = opened_prompt(self.tokenizer, request, prompts=self._rendered)
-        return len(ids) + self._for_stand_ins(request), begins
+        key = (request.messages, request.prompt, request.prefill, request.json_schema is None)
+        if key not in self._kept:  # the scenarios of single answers have the same prompts
+            ids, begins = opened_prompt(self.tokenizer, request, prompts=self._rendered)
+            found = len(ids) + self._for_stand_ins(request), begins
+            if len(self._kept) >= _KEPT:
+                return found
+            self._kept[key] = found
+        return self._kept[key]
 
     def _for_stand_ins(self, request: Request) -> int:
         texts = [request.prompt or "", *(message.content for message in request.messages or ())]

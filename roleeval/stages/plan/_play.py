@@ -9,7 +9,7 @@ from typing import cast as typed
 
 from roleeval.benchmarks import Actor, Foreseen, SelfScored, spread
 from roleeval.config import RunConfig
-from roleeval.engines import EngineOptions, ModelSource, StoredEngine
+from roleeval.engines import EngineOptions, ModelSource, StoredEngine, is_elsewhere, serving
 from roleeval.engines.shape import context_of
 from roleeval.errors import ConfigError, EngineError, concerns_one_item
 from roleeval.hashing import digest
@@ -144,7 +144,7 @@ class Stage:
         if not file.is_file():
             return None
         try:
-            engine = await self._runtime.engine(options, model)
+            engine = await self._runtime.engine(serving(options), model)
         except EngineError as error:
             self.unstored[model.name] = str(error)
             return None
@@ -156,7 +156,7 @@ class Stage:
         Raises:
             ConfigError: the engine renders prompts itself, and there is no tokenizer.
         """
-        if getattr(options, "elsewhere", False) and not at_hand(source):
+        if is_elsewhere(options) and not at_hand(source):
             return ByCharacters(int(scenario))
         if source not in self._counts:
             counts = self._counts[source] = ByTokenizer(source)
@@ -175,7 +175,7 @@ class Stage:
         """The engine of a model, which says nothing yet."""
         known = await self._known(run.config, options, model)
         named = digest(class_name(type(options)), str(options), str(model.source))
-        limit, elsewhere = getattr(options, "max_model_len", None), getattr(options, "elsewhere", False)
+        limit, elsewhere = getattr(serving(options), "max_model_len", None), is_elsewhere(options)
         return Rehearsal(
             fingerprint=known.engine.fingerprint if known else named,
             counts=self.counts(options, model.source, scenario),
