@@ -1,7 +1,7 @@
 """The regression gate on real runs of the zoo through vLLM: unchanged pairs, and losses that were planted.
 
 `python -m bench.regression [FOLDER]` prints the table of docs/regression.md; FOLDER keeps the runs, and a second start
-with it only compares. About QQ minutes on two cores.
+with it only compares. About ten minutes on two cores.
 """
 
 import shutil
@@ -15,7 +15,7 @@ from roleeval.report.regress import NotComparableError, Policy, Regression, poli
 from roleeval.resources import zoo_path
 
 ROOT = Path(__file__).parent.parent
-COMMON = ("benchmark=rolebench", "judge=zoo_voice", "progress=quiet")
+COMMON = ("benchmark=rolebench", "judge=zoo_voice", "limit=40", "progress=quiet")
 SAMPLED = ("model=zoo_shared_lora", "model.sampling.temperature=0.7")
 
 
