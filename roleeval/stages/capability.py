@@ -22,6 +22,7 @@ log = logging.getLogger("roleeval")
 _FEW = 3  # prompts that are tokenised of each split and part: characters do not order them exactly as tokens do
 _CLOSE = 0.9  # of the context: then tokens are counted to the last one
 _NAMED = 3
+_SHOWN = 80
 
 
 @dataclass
@@ -86,8 +87,11 @@ def capability(actor: Actor, longest: Longest, *, exact: bool = False) -> Capabi
     measured = sorted(_measured(actor, able, longest, exact=exact), key=lambda each: each.room)
     model, raw = actor.model, _raw(actor.model)
     cannot = [*_beyond(measured), *_unending(able, model, raw=raw), *_foreign(able, measured, model)]
+    cannot += () if raw else _reasoning(able, model)
     asked = able.asked_for(model.sampling)
     facts = [*_context(measured), *([f"answers end at {_listed(able.ends)}"] if able.ends else [])]
+    if not raw and (own := able.habits.own_system) and (able.source.fold_system or not _sends_system(model)):
+        facts.append(f"no system turn is sent, and its chat template writes one of its own: {_short(own)!r}")
     if asked:
         its = ", ".join(f"{name}={value}" for name, (value, _) in asked.items())
         own = ", ".join(f"{name}={value}" for name, (_, value) in asked.items())
@@ -205,6 +209,21 @@ def _unending(able: Abilities, model: PersonaModel, *, raw: bool) -> Iterator[st
         )
 
 
+def _reasoning(able: Abilities, model: PersonaModel) -> Iterator[str]:
+    """Answers that would have to begin otherwise than the chat template begins them."""
+    if able.habits.closed_reasoning and getattr(model, "always_reasons", False):
+        yield (
+            f"it reasons before every answer (model.always_reasons), but its chat template writes empty reasoning there"
+            f" ({able.habits.closed_reasoning.strip()!r}); set model.source.template_options={{enable_thinking: true}}"
+            " or give another template"
+        )
+    if model.prefill and (opened := able.habits.opened_reasoning):
+        yield (
+            f"its chat template opens reasoning ({opened.strip()!r}), and model.prefill={model.prefill!r} comes behind"
+            " that; set model.prefill='' if the template begins the answer"
+        )
+
+
 def _foreign(able: Abilities, measured: Sequence[_Measured], model: PersonaModel) -> Iterator[str]:
     """Tokens that weights or adapters do not have in common with the tokenizer."""
     if missing := sorted({name for each in measured if each.able is able for name in able.unread(each.ids)}):
@@ -249,6 +268,11 @@ def _raw(model: PersonaModel) -> bool:
 
 def _abilities(actor: Actor) -> Abilities | None:
     return actor.engine.abilities if isinstance(actor.engine, Able) else None
+
+
+def _short(text: str) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= _SHOWN else f"{flat[:_SHOWN]}..."
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -183,6 +183,10 @@ class VllmEngine:
                 self._vllm,
                 self._stock,
             )
+        elif said := _compat.untested(self._vllm):
+            _log.warning("%s is untested (%s); engine.stock=false uses roleeval's additions with it", self._vllm, said)
+        if self._options.log_level == "ERROR" and (said := _compat.unredirected()):
+            _log.warning("what %s writes stays on the terminal: %s", self._vllm, said)
         if names := _environment.unnamed(self._env):
             _log.warning(
                 "%s: set in the environment but not part of the fingerprint, although texts may depend on it; unset"
