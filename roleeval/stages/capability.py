@@ -129,10 +129,21 @@ class _Measured:
         part = self.opening.part
         return self.sample if part == MODEL else f"{self.sample}, {part}"
 
+    @property
+    def usual(self) -> float:
+        """Tokens that a turn of the episode usually adds."""
+        usual = self.opening.growth / self.opening.turns
+        return min(usual, self.opening.step) if self.opening.step else usual
+
     def full_from(self, step: float) -> int | None:
-        """The turn from which on there is no room for an answer, if each adds `step` tokens; None: there always is."""
-        turn = 2 + int(self.room // step) if step and self.room != float("inf") else 0
-        return turn if 0 < turn <= self.opening.turns else None
+        """The turn from which on there is no room for an answer, if each adds `step` tokens; None: there always is.
+
+        Where `most` is given, an episode whose longest form does not fit is not played at all (foresee.py).
+        """
+        if not step or self.room == float("inf") or self.opening.most:
+            return None
+        turn = 2 + int(self.room // step)
+        return turn if turn <= self.opening.turns else None
 
 
 def _measured(actor: Actor, able: Abilities, longest: Longest, *, exact: bool) -> Iterator[_Measured]:
@@ -166,10 +177,8 @@ def _beyond(measured: Sequence[_Measured]) -> Iterator[str]:
             f" into the context of {worst.able.context}"
         )
         return
-    usual = {each.full_from(each.opening.growth / each.opening.turns): each for each in measured}
-    turns = [turn for turn in usual if turn is not None]
-    if turns:
-        each = usual[first := min(turns)]
+    first, each = _first((each.full_from(each.usual), each) for each in measured)
+    if first:
         yield (
             f"at the usual length of turns the context of {each.able.context} tokens runs out about turn {first} of"
             f" {each.opening.turns} ({each.who}, whose first prompt has {len(each.ids)})"
@@ -185,14 +194,17 @@ def _context(measured: Sequence[_Measured]) -> Iterator[str]:
     about = "" if longest.exact else "about "
     of = "of a context that its files do not name" if context is None else f"of {context}"
     yield f"the longest first prompt ({longest.who}) has {about}{len(longest.ids)} tokens, {longest.new} new ones, {of}"
-    # Where `most` is given, an episode whose longest form does not fit is not played (foresee.py).
-    firsts = [(each.full_from(each.opening.step), each.opening) for each in measured if not each.opening.most]
-    turns = [(turn, opening) for turn, opening in firsts if turn is not None]
-    if turns:
-        turn, opening = min(turns, key=lambda each: each[0])
-        yield (
-            f"the context may run out from turn {turn} of {opening.turns} on (a turn has up to {opening.step} tokens)"
-        )
+    usual, _ = _first((each.full_from(each.usual), each) for each in measured)
+    first, each = _first((each.full_from(each.opening.step), each) for each in measured)
+    if first and first != usual:
+        turns, step = each.opening.turns, each.opening.step
+        yield f"the context may run out from turn {first} of {turns} on (a turn has up to {step} tokens)"
+
+
+def _first(turns: Iterable[tuple[int | None, _Measured]]) -> tuple[int, _Measured]:
+    """The earliest turn, and whose; 0 where there is none."""
+    found = [(turn or 0, each) for turn, each in turns]
+    return min([pair for pair in found if pair[0]] or found, key=lambda pair: pair[0])
 
 
 def _unending(able: Abilities, model: PersonaModel, *, raw: bool) -> Iterator[str]:

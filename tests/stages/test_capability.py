@@ -330,6 +330,8 @@ def test_scenes_say_from_which_turn_on_the_context_may_run_out(zoo: Any, tmp_pat
     first = 2 + (1000 - longest - 50) // 50
     assert not found.cannot and first < 20
     assert f"the context may run out from turn {first} of 20 on (a turn has up to 50 tokens)" in found.facts
+    short = checked(folder, benchmark, exact=True, sampling=Sampling(max_tokens=10))
+    assert not short.cannot and not any("may run out" in fact for fact in short.facts)
     wordy = Coser(data_file=benchmark.data_file, protocol=Rules(rounds=20, word_limit=60))
     (said,) = checked(folder, wordy, exact=True, **model).cannot
     assert said.startswith("at the usual length of turns the context of 1000 tokens runs out about turn ")

@@ -261,9 +261,17 @@ class VllmEngine:
 
     @property
     def abilities(self) -> Abilities:
-        """See Able. On the CPU the context may be cut for want of memory."""
-        cut = self._cache.max_model_len if self._cache is not None and self._options.max_model_len is None else None
-        return Abilities(self._source, self._prompts, cut or self._room.context)
+        """See Able."""
+        return Abilities(self._source, self._prompts, self._context)
+
+    @property
+    def _context(self) -> int | None:
+        """The context that is served: on the CPU it may be cut for want of memory."""
+        if self._engine is not None:
+            return self._max_model_len
+        if self._vllm.cpu and self._cache is None:
+            self._cache = self._launch().sized(self._wanted)
+        return (self._cache.max_model_len if self._cache is not None else None) or self._room.context
 
     def _require_room(self, prompt: int, new: int, *, less: int = 0, what: str = "new tokens") -> None:
         """`less`: vLLM generates one token after what it scores."""
