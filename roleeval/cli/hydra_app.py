@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import pairwise
@@ -45,48 +45,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     dry_run = _DRY_RUN in arguments
     arguments = [argument for argument in arguments if argument != _DRY_RUN]
     try:
-        from roleeval.config import refuse_secret_arguments
-
-        refuse_secret_arguments(arguments)
-        commands = _commands(arguments)
+        commands = commands_of(arguments)
     except RoleEvalError as error:
         say(f"roleeval: {error}")
         return 2
+    return guarded(partial(_all, commands), dry_run=dry_run)
+
+
+def guarded(jobs: Callable[[Invocation], int], *, dry_run: bool = False) -> int:
+    """Runs what returns an exit code; stops it when interrupted, and frees engines and stores at the end."""
     here = invocation()
     terminated = _route_sigterm(here)
     here.leads, here.dry_run = True, dry_run
     try:
-        code = _all(commands, here)
+        code = jobs(here)
     except KeyboardInterrupt:
         say("\nroleeval: interrupted; all finished answers are stored. Run the same command again to resume.")
         code = 143 if terminated else 130
     finally:
         here.close()
     return code
-
-
-def configurations(arguments: Sequence[str], here: Invocation) -> int:
-    """Collects the runs of a command line into `here.planned`, and does none; returns the exit code.
-
-    Launchers are left out: where the jobs of a sweep would run changes nothing of what they ask.
-    """
-    from roleeval.config import refuse_secret_arguments
-
-    wanted = [argument for argument in arguments if not argument.startswith(("hydra/launcher=", "hydra.launcher."))]
-    here.leads, here.planned = True, []
-    try:
-        refuse_secret_arguments(wanted)
-        commands = _commands(wanted)
-    except RoleEvalError as error:
-        say(f"roleeval: {error}")
-        return 2
-    for command in commands:
-        if code := _hydra(command, here):
-            return code
-    if here.failures:
-        say("\n".join(f"roleeval: {failure}" for failure in here.failures))
-        return 1
-    return 0
 
 
 def _route_sigterm(here: Invocation) -> list[bool]:
@@ -100,6 +78,20 @@ def _route_sigterm(here: Invocation) -> list[bool]:
 
     signal.signal(signal.SIGTERM, interrupt)
     return seen
+
+
+def commands_of(arguments: list[str]) -> list[list[str]]:
+    """The commands of a command line.
+
+    Raises:
+        ConfigError: it holds a secret, or see `quoted`.
+    """
+    from roleeval.config import refuse_secret_arguments
+
+    # a launcher's preset in conf/ has the same name as its plugin's own, which causes a warning of Hydra
+    warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema")
+    refuse_secret_arguments(arguments)
+    return _commands(arguments)
 
 
 def _commands(arguments: list[str]) -> list[list[str]]:
@@ -121,15 +113,24 @@ def _commands(arguments: list[str]) -> list[list[str]]:
     return found
 
 
-def _all(commands: list[list[str]], here: Invocation) -> int:
+def run_all(commands: list[list[str]], here: Invocation) -> int:
+    """Runs all commands; what became of their jobs is in `here`. An exit code above 0 where one could not begin."""
+    from roleeval.cli.hydra_sweep import expect
+
     for command in commands:
-        if len(commands) > 1 and not _foreseen(command):
+        if len(commands) > 1 and not _composed(command, expect):
             return 2
     for command in commands:
         if code := _hydra(command, here):
             return code
         here.gather()
     _judge_again(here)
+    return 0
+
+
+def _all(commands: list[list[str]], here: Invocation) -> int:
+    if code := run_all(commands, here):
+        return code
     if here.folders:
         from roleeval.report import print_report
 
@@ -145,17 +146,31 @@ def _all(commands: list[list[str]], here: Invocation) -> int:
     return 0
 
 
-def _foreseen(arguments: list[str]) -> bool:
-    """Tells the runtime what one of several commands needs; prints the cause and returns False if Hydra refuses it."""
-    from hydra.errors import HydraException
-    from yaml import YAMLError
+def jobs_of(commands: list[list[str]]) -> "list[RunConfig] | None":
+    """Every run that some commands ask for; None where Hydra refuses one, whose cause is printed.
 
-    from roleeval.cli.hydra_sweep import expect
+    Raises:
+        ConfigError: a run is not possible.
+    """
+    from roleeval.cli.hydra_sweep import configs
+
+    found: list[RunConfig] = []
+    for command in commands:
+        if not _composed(command, lambda given: found.extend(configs(given))):
+            return None
+    return found
+
+
+def _composed(arguments: list[str], use: Callable[[list[str]], None]) -> bool:
+    """Uses a command's overrides with Hydra at hand; prints the cause and returns False if Hydra refuses them."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
 
     with composing():
         try:
-            expect(overrides(arguments))
-        except (HydraException, YAMLError) as error:
+            use(overrides(arguments))
+        except (HydraException, OmegaConfBaseException, YAMLError) as error:
             refused: Exception = error
         else:
             return True
@@ -169,8 +184,6 @@ def _hydra(arguments: list[str], here: Invocation) -> int:
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
-    # a launcher's preset in conf/ has the same name as its plugin's own, which causes a warning of Hydra
-    warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema")
     application = hydra.main(version_base="1.3", config_path=str(resource("conf")), config_name="config")(_job)
     sys.argv = [sys.argv[0], *arguments]
     try:
@@ -236,9 +249,8 @@ def _configured(config: "DictConfig") -> "list[RunConfig]":
 
     resolved: Any = OmegaConf.to_container(config, resolve=True)
     parsed = parse_config(resolved)
-    planning = invocation().planned is not None
-    set_up_logs(parsed.options.progress, None if planning else parsed.options.log_file)
-    runs = seed_runs(parsed)
+    set_up_logs(parsed.options.progress, parsed.options.log_file)
+    runs = [invocation().restricted(each) for each in seed_runs(parsed)]
     if len(runs) > 1 and parsed.model.sampling.temperature == 0:
         log.warning(
             "model.sampling.temperature=0 is greedy: all %d seeds will give the same texts; give a higher temperature",
@@ -250,9 +262,6 @@ def _configured(config: "DictConfig") -> "list[RunConfig]":
 def _run(config: "RunConfig", here: Invocation) -> None:
     from roleeval.stages.run import run
 
-    if here.planned is not None:
-        here.planned.append(config)
-        return
     if here.dry_run:
         _preview(config, here)
         return

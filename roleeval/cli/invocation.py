@@ -1,6 +1,8 @@
 """What the jobs of one command share and leave behind."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +25,7 @@ class Invocation:
         self.failures: list[str] = []
         self.folders: list[str] = []
         self.partial: list[str] = []  # what a budget had no room for
-        self.planned: list[RunConfig] | None = None  # runs are collected for a plan, none is done
+        self.chosen: Mapping[str, tuple[str, ...]] | None = None  # benchmark -> clusters that are run; None: all
         self.judged: list[RunConfig] = []  # runs that were judged, perhaps before all their opponents had finished
         self._runtime: Runtime | None = None
 
@@ -34,6 +36,17 @@ class Invocation:
 
             self._runtime = Runtime()
         return self._runtime
+
+    def begin(self, chosen: Mapping[str, tuple[str, ...]] | None) -> None:
+        """Forgets what was done, keeps the engines; jobs run these clusters from now on."""
+        self.chosen, self.jobs = chosen, 0
+        self.failures, self.folders, self.partial, self.judged = [], [], [], []
+
+    def restricted(self, config: "RunConfig") -> "RunConfig":
+        """A run of those of its benchmark's clusters that are run."""
+        if self.chosen is None:
+            return config
+        return replace(config, options=replace(config.options, clusters=self.chosen[config.benchmark.name]))
 
     def interrupt(self) -> None:
         """Ends the job that is running as Ctrl-C does, from a signal's handler.

@@ -31,7 +31,7 @@ def plan(
     """Say what a run or sweep will ask, hold, take and cost; takes the arguments of run_eval.py. Loads no model."""
     from dataclasses import asdict
 
-    from roleeval.cli.hydra_app import configurations
+    from roleeval.cli.hydra_app import commands_of, jobs_of
     from roleeval.cli.invocation import invocation
     from roleeval.errors import ConfigError
     from roleeval.stages.plan import plan as planned
@@ -41,11 +41,13 @@ def plan(
         raise ConfigError(f"--tokens-per-second: {tokens_per_second:g} is invalid; give a number above 0")
     if tokens_per_second is not None and probe:
         raise ConfigError("--probe and --tokens-per-second both say how fast models are; give one of them")
+    # where the jobs of a sweep would run changes nothing of what they ask
+    given = [word for word in context.args if not word.startswith(("hydra/launcher=", "hydra.launcher."))]
+    configs = jobs_of(commands_of(given))
+    if configs is None:
+        raise typer.Exit(2)
     here = invocation()
     try:
-        if code := configurations(context.args, here):
-            raise typer.Exit(code)
-        configs = here.planned or []
         found = here.runtime.execute(
             lambda: planned(
                 configs,

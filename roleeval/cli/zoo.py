@@ -29,6 +29,9 @@ def zoo_build(
     steps: Annotated[
         int | None, typer.Option(help="With --base: optimiser steps of a model at most; default: no limit.")
     ] = None,
+    step_tokens: Annotated[
+        int | None, typer.Option(help="With --base: tokens of an optimiser step, roughly; default: 1920.")
+    ] = None,
     lr: Annotated[float | None, typer.Option(help="With --base: peak learning rate; default: 3e-4.")] = None,
     max_tokens: Annotated[
         int | None,
@@ -55,8 +58,8 @@ def zoo_build(
 
     places = {"data": data, "chat_template": chat_template}
     how: dict[str, Any] = {
-        "rank": rank, "epochs": epochs, "steps": steps, "lr": lr, "max_tokens": max_tokens, "dtype": dtype,
-        "device": device, "threads": threads,
+        "rank": rank, "epochs": epochs, "steps": steps, "step_tokens": step_tokens, "lr": lr,
+        "max_tokens": max_tokens, "dtype": dtype, "device": device, "threads": threads,
     }  # fmt: skip
     if base is None:
         from roleeval.zoo.build import build

@@ -33,6 +33,7 @@ class RunOptions:
         seed: of the run; every call's seed derives from it.
         seeds: instead of one seed several, each a run of its own (`seed_runs`); None is one run.
         limit: samples per split at most, one from each equal stretch of the split; None is all.
+        clusters: names of the clusters (roles, books, seeds) whose samples are asked, after `limit`; None is all.
         stages: "generate" asks the model, "score" computes metrics from transcripts, "judge" asks the judge, if any.
         results_dir: where result folders go.
         run_name: the last part of the result folder; None: the seed and a hash of the configuration.
@@ -49,6 +50,7 @@ class RunOptions:
     seed: int = 1
     seeds: tuple[int, ...] | None = None
     limit: int | None = None
+    clusters: tuple[str, ...] | None = None
     stages: tuple[Stage, ...] = ("generate", "score", "judge")
     results_dir: str = "results"
     run_name: str | None = None
@@ -65,6 +67,11 @@ class RunOptions:
         check_range(self, "fail_on_error", low=0, high=1)
         if self.seeds is not None:
             _check_seeds(self.seeds, self.run_name)
+        if self.clusters is not None:
+            if not self.clusters:
+                raise ConfigError("clusters: empty; give names as clusters=[NAME,...], or null for all")
+            # in whatever order they are given, it is the same run
+            object.__setattr__(self, "clusters", tuple(sorted(set(self.clusters))))
         if not self.stages:
             raise ConfigError("stages: empty; allowed values: generate, score, judge")
         if self.run_name is not None and not re.fullmatch(r"[\w=-][\w.=-]*", self.run_name):
@@ -114,6 +121,10 @@ class RunConfig:
     metrics: Mapping[str, Metric | CorpusMetric]
     options: RunOptions
     judge: Judge | Panel | None = None
+
+    def __post_init__(self) -> None:
+        if self.options.clusters is not None and isinstance(self.benchmark, SelfScored):
+            raise ConfigError(f"clusters: {self.benchmark.name} scores itself, always in full; leave clusters out")
 
 
 def parse_config(config: Mapping[str, Any]) -> RunConfig:

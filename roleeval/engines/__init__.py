@@ -10,6 +10,8 @@ from roleeval.engines._protocol import (
     Renders,
     Served,
     ServedElsewhere,
+    is_elsewhere,
+    serving,
 )
 from roleeval.engines.abilities import Abilities, Able
 from roleeval.engines.budget import Budget, BudgetOptions, Price, price_of
@@ -38,9 +40,11 @@ __all__ = [
     "Usage",
     "adapter_fingerprint",
     "check_adapter",
+    "is_elsewhere",
     "likelihood_key",
     "load_adapter",
     "model_fingerprint",
     "price_of",
     "request_key",
+    "serving",
 ]

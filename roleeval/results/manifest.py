@@ -23,6 +23,7 @@ FORMAT = 2
 _IN_IDENTITY: Mapping[str, tuple[type, ...]] = {
     "seed": (int, type(None)),
     "limit": (int, type(None)),
+    "clusters": (list, tuple, type(None)),
     "helpers": (Mapping, type(None)),
 }
 _DESCRIBED = ("data_hash", "prompt_packs")
@@ -220,6 +221,12 @@ class Manifest:
         """Samples per split at most; None is all."""
         limit = self.identity.get("limit")
         return None if limit is None else int(limit)
+
+    @property
+    def clusters(self) -> tuple[str, ...] | None:
+        """The clusters that were asked, where they were chosen; None is all."""
+        clusters = self.identity.get("clusters")
+        return None if clusters is None else tuple(map(str, clusters))
 
     @property
     def helpers(self) -> Mapping[str, Any]:

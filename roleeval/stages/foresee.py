@@ -11,6 +11,7 @@ from roleeval.benchmarks import Actor, Foreseen, Opening
 from roleeval.config import RunConfig
 from roleeval.engines import Holds
 from roleeval.errors import ConfigError, concerns_one_item
+from roleeval.stages.asked import asked_samples
 from roleeval.stages.capability import Longest
 from roleeval.types import Message, Sample, Transcript, Turn
 
@@ -50,7 +51,7 @@ def foresee(config: RunConfig, actor: Actor) -> Foresight:
     misfits: dict[str, Turn] = {}
     need, longest = _Need(), Longest()
     samples = 0
-    for sample in benchmark.samples(limit=config.options.limit):
+    for sample in asked_samples(config.benchmark, limit=config.options.limit, clusters=config.options.clusters):
         samples += 1
         if (turn := _misfit(benchmark, sample, actor, need, longest)) is not None:
             misfits[sample.id] = turn

@@ -22,6 +22,7 @@ from roleeval.results.provenance import provenance
 from roleeval.secrets import masked
 from roleeval.stages import cast
 from roleeval.stages.ahead import JudgingAhead
+from roleeval.stages.asked import asked_count, asked_samples
 from roleeval.stages.capability import capability
 from roleeval.stages.cut_off import CutOff
 from roleeval.stages.foresee import Foresight, foresee
@@ -112,7 +113,7 @@ async def generate(job: Job) -> RunOutcome:
     """Plays every sample and writes the folder; its manifest comes last.
 
     Raises:
-        ConfigError: the benchmark has no samples.
+        ConfigError: the benchmark has no samples, or none of a chosen cluster.
         RoleEvalError: an engine is dead, too many samples failed, a file could not be written.
     """
     config, begin = job.config, time.perf_counter()
@@ -163,7 +164,7 @@ async def _openable(job: Job) -> None:
 
 
 def _planned(config: RunConfig) -> int:
-    total = config.benchmark.count(limit=config.options.limit)
+    total = asked_count(config.benchmark, limit=config.options.limit, clusters=config.options.clusters)
     if total == 0:
         raise ConfigError("nothing to do: the benchmark has no samples")
     return total
@@ -225,7 +226,7 @@ def _most(job: Job, foresight: Foresight) -> int:
 
 
 async def _episodes(config: RunConfig, actor: Actor, foresight: Foresight, finished: Finished, *, most: int) -> None:
-    benchmark, limit = config.benchmark, config.options.limit
+    benchmark, limit, clusters = config.benchmark, config.options.limit, config.options.clusters
     if isinstance(benchmark, SelfScored):
         async for played in benchmark.evaluate(actor, limit=limit, in_flight=most):
             finished(*played)
@@ -240,7 +241,7 @@ async def _episodes(config: RunConfig, actor: Actor, foresight: Foresight, finis
             transcript = _not_played(sample, error)
         finished(sample, transcript, None)
 
-    await in_flight(_told_apart(benchmark.samples(limit=limit)), play, most=most)
+    await in_flight(_told_apart(asked_samples(benchmark, limit=limit, clusters=clusters)), play, most=most)
 
 
 def _told_apart(samples: Iterable[Sample]) -> Iterator[Sample]:

@@ -22,6 +22,7 @@ from roleeval.engines import (
     Price,
     StoredEngine,
     Usage,
+    is_elsewhere,
     price_of,
 )
 from roleeval.errors import AdapterError
@@ -140,7 +141,7 @@ class Runtime:
             AdapterError: see `ready`.
             ConfigError: there is a budget, and nothing says what the model's calls cost.
         """
-        elsewhere = bool(getattr(options, "elsewhere", False))
+        elsewhere = is_elsewhere(options)
         price = price_of(model.source.path, {**run.prices, **(prices or {})}, budget=run.budget, elsewhere=elsewhere)
         engine = await self.ready(options, model)
         return StoredEngine(engine, self.store(run), usage, budget=self.budget(run), price=price)

@@ -21,6 +21,7 @@ from roleeval.report.found.collect import Collection, Entry, NotShown, RunResult
 from roleeval.report.found.groups import headline_groups, splits_of
 from roleeval.report.tables.chosen import Choice
 from roleeval.report.tables.standings import single_entries
+from roleeval.stages.asked import asked_count
 from roleeval.stages.lock import holder
 
 State = Literal["running", "finished", "stopped", "damaged"]
@@ -152,7 +153,9 @@ def _planned(config: Path) -> int | None:
     try:
         node: Any = yaml.safe_load(config.read_text(encoding="utf-8"))
         benchmark = build_target(node["benchmark"], "benchmark")
-        return None if isinstance(benchmark, SelfScored) else int(benchmark.count(limit=node["limit"]))
+        if isinstance(benchmark, SelfScored):
+            return None
+        return asked_count(benchmark, limit=node["limit"], clusters=node.get("clusters"))
     except (RoleEvalError, yaml.YAMLError, OSError, KeyError, TypeError, ValueError):
         return None
 

@@ -21,14 +21,14 @@ from roleeval.errors import ConfigError, cause_of
 from roleeval.hashing import digest
 from roleeval.zoo._adapters import ADAPTERS, AdapterPlan, Part, TrainingBase, build_parts
 from roleeval.zoo._data import Corpus, load_corpus, tasks_folder
-from roleeval.zoo._encode import Encoder
+from roleeval.zoo._encode import Encoder, length
 from roleeval.zoo._estimate import Estimate, estimate
 from roleeval.zoo._models import HyCoraSize, LoraSize
 from roleeval.zoo._real_base import RealBase, base_encoder, open_base, takes_packs
 from roleeval.zoo._recipe import command, write_models
 from roleeval.zoo._rows import own_corpus
 from roleeval.zoo._train import Schedule, make_deterministic
-from roleeval.zoo.build import HASHES, built_record, read_record, versions, write_record
+from roleeval.zoo.build import HASHES, built_record, read_record, versions, write_record, write_whole
 
 FAMILIES = tuple(name for name in ADAPTERS if name != "user")
 SETTINGS = "build.json"
@@ -41,7 +41,6 @@ _HASH = 64
 # Sessions come after all else, with one such part of the steps.
 _SESSIONS = 4
 _PROBED = 64
-_PLAIN = Schedule(epochs=3, lr=3e-4, pack_tokens=640, packs_per_step=3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +51,7 @@ class Training:
         rank: of the LoRAs; alpha is twice that.
         epochs: passes over the data.
         lr: peak learning rate.
+        step_tokens: tokens of an optimiser step, roughly.
         steps: optimiser steps of a model at most (shared out among roles where each has its own); 0: no limit.
         max_tokens: of a document, prompt and answer together; 0: what the base can read, 2048 at most.
         seed: of every random choice.
@@ -63,6 +63,7 @@ class Training:
     rank: int = 8
     epochs: int = 3
     lr: float = 3e-4
+    step_tokens: int = 1920
     steps: int = 0
     max_tokens: int = 0
     seed: int = 0
@@ -71,7 +72,14 @@ class Training:
     threads: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("rank", 1), ("epochs", 1), ("steps", 0), ("max_tokens", 0), ("threads", 0)):
+        for name, least in (
+            ("rank", 1),
+            ("epochs", 1),
+            ("steps", 0),
+            ("step_tokens", 1),
+            ("max_tokens", 0),
+            ("threads", 0),
+        ):
             if getattr(self, name) < least:
                 raise ConfigError(f"--{name.replace('_', '-')}: {getattr(self, name)}; at least {least}")
         if not self.lr > 0:
@@ -81,9 +89,14 @@ class Training:
 
     def plan(self, roles: int) -> AdapterPlan:
         """Schedules and sizes of all adapters."""
-        usual = replace(_PLAIN, epochs=self.epochs, lr=self.lr, max_steps=self.steps)
-        one_role = replace(usual, packs_per_step=2, max_steps=-(-self.steps // roles))
-        long = replace(usual, pack_tokens=1024, packs_per_step=2)
+        plain = Schedule(epochs=self.epochs, lr=self.lr, max_steps=self.steps)
+
+        def sized(pack_tokens: int, share: float = 1.0) -> Schedule:
+            packs = max(1, round(self.step_tokens * share / pack_tokens))
+            return replace(plain, pack_tokens=pack_tokens, packs_per_step=packs)
+
+        usual, long = sized(640), sized(1024)
+        one_role = replace(sized(640, 2 / 3), max_steps=-(-self.steps // roles))
         sessions = replace(long, lr=self.lr / 2, epochs=1, max_steps=-(-self.steps // _SESSIONS))
         size = LoraSize(rank=self.rank, alpha=2 * self.rank)
         return AdapterPlan(
@@ -92,7 +105,7 @@ class Training:
             hycora_size=HyCoraSize(128, 128, 512, 2, 28, self.rank, 4.0 * self.rank),
             shared_lora=usual,
             independent_lora=one_role,
-            hycora=replace(usual, pack_tokens=384, packs_per_step=5),
+            hycora=sized(384),
             her=long,
             her_sessions=sessions,
             rar=usual,
@@ -157,7 +170,7 @@ def build_families(
             expected = estimate(todo, ground, roles=roles, seed=training.seed)
             out.mkdir(parents=True, exist_ok=True)
             _announce(expected, out, say)
-            (out / SETTINGS).write_bytes(orjson.dumps(settings, option=orjson.OPT_INDENT_2))
+            write_whole(out / SETTINGS, orjson.dumps(settings, option=orjson.OPT_INDENT_2))
         for name, parts in todo.items():
             record[name] = _build(name, parts, ground, out, roles, training.seed, checkpoint_s, say)
             write_record(out / HASHES, record)
@@ -212,8 +225,9 @@ def _ground(
 
         check_hycora(base.model, f"--base {base.given}")
     make_deterministic(seed, threads)
-    first = next(iter(models.values()))[0].phases[0].documents
-    sample = encoder.all(first[:_PROBED])
+    phases = [phase for parts in models.values() for part in parts for phase in part.phases]
+    longest = [max(phase.documents, key=length) for phase in phases if phase.documents]
+    sample = encoder.all([*phases[0].documents[:_PROBED], *longest])
     if not sample:
         raise ConfigError(f"--max-tokens {encoder.limit}: no prompt of the data is that short")
     packed = takes_packs(base, sample)
@@ -245,6 +259,7 @@ def _settings(
         "rank": training.rank,
         "epochs": training.epochs,
         "lr": training.lr,
+        "step_tokens": training.step_tokens,
         "steps": training.steps,
         "max_tokens": limit,
         "seed": training.seed,

@@ -39,6 +39,17 @@ def test_the_limit_says_how_many_samples_of_each_split(folder: Path, capsys: pyt
     assert shown.count("<|im_start|>user\n") == shown.count("<|im_start|>assistant\n") == 8
 
 
+def test_chosen_clusters_are_shown_and_an_unknown_one_is_named(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chosen = ["model=zoo_base", f"results_dir={folder}", "--dry-run"]
+    assert main([*chosen, "clusters=[Sherlock Holmes]"]) == 0
+    heads = [line for line in capsys.readouterr().out.splitlines() if line.startswith("== ")]
+    assert heads and all("Sherlock Holmes" in head for head in heads)
+    assert main([*chosen, "clusters=[Sherlock Holmes, 林戴玉]"]) == 1
+    assert "clusters: '林戴玉' has no samples; did you mean '林黛玉'?" in capsys.readouterr().err
+
+
 def test_a_role_that_cannot_be_played_costs_itself(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

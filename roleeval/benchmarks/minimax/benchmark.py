@@ -187,7 +187,7 @@ class Minimax:
     def lines(self, sample: Sample) -> Mapping[str, Sequence[str]]:
         """See Scripted: what the seed gives."""
         seed = self._by_id[sample.cluster]
-        return {"": [seed.ai_prologue], "user": [seed.initial_user_input]}
+        return {"": [seed.ai_prologue, seed.initial_user_input], "user": [seed.initial_user_input]}
 
     def choices(self, sample: Sample, *, turns: int | None) -> Mapping[str, Sequence[str]]:
         """See Scripted: nobody decides how a session goes on."""

@@ -5,9 +5,7 @@ several base URLs, and never accepts a late, cut-off or empty reply as an answer
 """
 
 import asyncio
-import hashlib
 import importlib.metadata
-import itertools
 import logging
 import os
 import random
@@ -18,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from roleeval.engines._protocol import LoraNeed, ModelSource, Served
+from roleeval.engines._router import SLACK, Router
 from roleeval.engines.openai._reply import (
     BrokenReplyError,
     FilteredError,
@@ -85,8 +84,6 @@ class _RetryableError(Exception):
 class _Endpoint:
     url: str
     client: "AsyncOpenAI"
-    in_flight: int = 0
-    last_used: int = 0
     down_until: float = 0.0
 
     @property
@@ -116,7 +113,8 @@ class OpenAIEngine:
         self._servers = Servers(source.path)
         self._starting = asyncio.Lock()
         self._noticed = False
-        self._ticks = itertools.count(1)
+        # Not for one of them's bad luck alone: only where it holds nearly all that may be under way.
+        self._router = Router(options.base_urls, slack=max(SLACK, 3 * options.max_concurrency // 4), outlasting=True)
         self._key = ""
 
     @property
@@ -263,12 +261,10 @@ class OpenAIEngine:
         now = asyncio.get_running_loop().time()
         others = [endpoint for endpoint in self._endpoints if endpoint is not avoid]
         live = [endpoint for endpoint in others if endpoint.down_until <= now] or others or self._endpoints
-        if affinity:  # rendezvous hashing: a URL that comes or goes moves no request between the others
-            chosen = max(live, key=lambda endpoint: hashlib.sha256(f"{affinity}\0{endpoint.url}".encode()).digest())
-        else:
-            chosen = min(live, key=lambda endpoint: (endpoint.in_flight, endpoint.last_used))
-        chosen.last_used = next(self._ticks)
-        return chosen
+        by_url = {endpoint.url: endpoint for endpoint in live}
+        chosen = self._router.choose(affinity, among=by_url)
+        assert chosen is not None  # there is one at least
+        return by_url[chosen]
 
     async def _send(self, endpoint: _Endpoint, body: dict[str, Any]) -> bytes:
         """One attempt: the bytes of a reply with status 200.
@@ -279,7 +275,7 @@ class OpenAIEngine:
 
         resource: Any = endpoint.client.chat.completions if "messages" in body else endpoint.client.completions
         named, extra = named_and_extra(body)
-        endpoint.in_flight += 1
+        self._router.begin(endpoint.url)
         try:
             # The client's own time-out restarts with every byte; this one does not.
             async with asyncio.timeout(self._options.timeout_s):
@@ -299,7 +295,7 @@ class OpenAIEngine:
         except Exception as error:  # the client fails to read it: an impossible charset, for one
             raise _RetryableError(f"unreadable reply ({self._scrub(cause_of(error))})", elsewhere=True) from None
         finally:
-            endpoint.in_flight -= 1
+            self._router.end(endpoint.url)
 
     def _status_error(self, endpoint: _Endpoint, error: "APIStatusError", body: Mapping[str, Any]) -> Exception:
         status: int = error.status_code

@@ -58,6 +58,11 @@ class VllmSettings:
     extra: dict[str, Any] = field(default_factory=dict)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "ERROR"
 
+    @property
+    def gpus(self) -> int:
+        """GPUs that one engine takes, for who places it (a pool)."""
+        return self.tensor_parallel_size * self.data_parallel_size
+
     def __post_init__(self) -> None:
         """Checks numbers, and the settings for the environment.
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from roleeval.engines._adapter_effect import PROBE, AdapterEffects
 from roleeval.engines._protocol import LoraNeed, ModelSource
-from roleeval.engines._replicas import Replicas
 from roleeval.engines._room import Room, require_room
+from roleeval.engines._router import Router
 from roleeval.engines._thread import in_own_thread
 from roleeval.engines.abilities import Abilities
 from roleeval.engines.chat import (
@@ -105,7 +105,7 @@ class VllmEngine:
         self._preemptions: Preemptions | None = None  # None: none can happen, or none are counted
         self._answered = self._wanted = 0
         self._cache: Cache | None = None  # on the CPU, where its size is settled before the start
-        self._replicas = Replicas(options.data_parallel_size)
+        self._copies = Router(range(options.data_parallel_size))
 
     @property
     def fingerprint(self) -> str:
@@ -289,17 +289,17 @@ class VllmEngine:
         lora = await self._adapter(adapter) if adapter else None
         # An adapter's products are cheapest where nobody else's are, and its prefixes are only its own.
         affinity = request.affinity if isinstance(request, Request) else ""
-        key = adapter.fingerprint if adapter and self._lora.count > 1 else affinity
+        group = adapter.fingerprint if adapter and self._lora.count > 1 else ""
         last: Any = None
         try:
-            with self._replicas.serving(key) as replica:
+            with self._copies.serving(affinity, group=group) as copy:
                 async for output in self._engine.generate(
                     {"type": "token", "prompt_token_ids": tokens},
                     params,
                     request_id=f"roleeval-{next(self._ids)}",
                     lora_request=lora,
                     priority=request.priority if self._options.scheduling == "priority" else 0,
-                    data_parallel_rank=replica if self._options.data_parallel_size > 1 else None,
+                    data_parallel_rank=copy if self._options.data_parallel_size > 1 else None,
                 ):
                     last = output
         except VllmDeadError as error:

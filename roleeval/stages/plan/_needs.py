@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from roleeval.benchmarks import SelfScored
 from roleeval.config import RunConfig
-from roleeval.engines import EngineOptions, ModelSource
+from roleeval.engines import EngineOptions, ModelSource, serving
 from roleeval.engines.shape import context_of, kv_shape
 from roleeval.errors import RoleEvalError
 from roleeval.metrics import MetricInfo
 from roleeval.models import PersonaModel, base_parameters
 from roleeval.results import ResultFolder
 from roleeval.results.infos import summary_infos
+from roleeval.stages.asked import asked_samples
 from roleeval.stages.plan._rehearsal import Asked
 from roleeval.stages.plan._replies import finished, is_of
 from roleeval.stats import WIDEST, Foreseen, Spread, foreseen, spread_of
@@ -83,6 +84,8 @@ def memory(options: EngineOptions, models: Sequence[PersonaModel], asked: Sequen
         in_flight: calls at once.
     """
     source = models[0].source
+    workers: int = getattr(options, "max_workers", None) or getattr(options, "min_workers", None) or 1
+    options = serving(options)
     adapters = {adapter.path for model in models for adapter in model.adapters() if adapter.path}
     return Memory(
         source.path,
@@ -90,7 +93,7 @@ def memory(options: EngineOptions, models: Sequence[PersonaModel], asked: Sequen
         sum(_stored(Path(path)) for path in adapters),
         _kv(source, options, asked, min(in_flight, getattr(options, "max_num_seqs", in_flight))),
         getattr(options, "tensor_parallel_size", 1),
-        getattr(options, "data_parallel_size", 1),
+        getattr(options, "data_parallel_size", 1) * workers,
     )
 
 
@@ -168,9 +171,11 @@ def _half(config: RunConfig, clusters: Sequence[str]) -> Sequence[str]:
     benchmark, limit = config.benchmark, config.options.limit
     if isinstance(benchmark, SelfScored):
         return clusters[: max(1, len(clusters) // 2)]
+    if config.options.clusters is not None:
+        return clusters[::2]
     splits = max(1, len({sample.split for sample in benchmark.samples(limit=1)}))
     half = max(1, (limit or -(-len(clusters) // splits)) // 2)
-    return [sample.cluster for sample in benchmark.samples(limit=half)]
+    return [sample.cluster for sample in asked_samples(benchmark, limit=half, clusters=config.options.clusters)]
 
 
 def _earlier_spread(config: RunConfig) -> tuple[Spread, MetricInfo, str] | None:

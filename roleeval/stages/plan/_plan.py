@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from roleeval.config import RunConfig
-from roleeval.engines import EngineOptions, Price
+from roleeval.engines import EngineOptions, Price, is_elsewhere
 from roleeval.hashing import digest
 from roleeval.identity import class_name
 from roleeval.judging import members
@@ -200,7 +200,7 @@ def _model_plan(
         for name in ("calls", "prompt", "new")
     )
     expected = each[Scenario.EXPECTED]
-    price, elsewhere = prices.get(model.source.path), bool(getattr(options, "elsewhere", False))
+    price, elsewhere = prices.get(model.source.path), is_elsewhere(options)
     pace = paces.get(pace_key(options, model))
     return ModelPlan(
         who=who,
@@ -230,7 +230,7 @@ async def _paces(runs: Sequence[Run], runtime: Runtime, given: float | None, *, 
         if given is not None:
             for options, model, _ in _models(config).values():
                 found[pace_key(options, model)] = Pace(given, given, 0.0, f"{given:g} new tokens a second, as given")
-        elif probes and own not in found and not getattr(config.engine, "elsewhere", False):
+        elif probes and own not in found and not is_elsewhere(config.engine):
             requests = run.asked[Scenario.EXPECTED][MODEL_WHO].first
             found[own] = await probe(config, runtime, requests)
         elif not probes and own not in found and (known := earlier_pace(config)) is not None:
@@ -243,7 +243,7 @@ def _memory(runs: Sequence[Run]) -> tuple[Memory, ...]:
     served: dict[str, list[tuple[Run, Who, EngineOptions, PersonaModel]]] = {}
     for run in runs:
         for who, (options, model, _) in _models(run.config).items():
-            if not getattr(options, "elsewhere", False):
+            if not is_elsewhere(options):
                 served.setdefault(pace_key(options, model), []).append((run, who, options, model))
     found = []
     for group in served.values():

@@ -9,7 +9,7 @@ from typing import cast as typed
 
 from roleeval.benchmarks import Actor, Foreseen, SelfScored, spread
 from roleeval.config import RunConfig
-from roleeval.engines import EngineOptions, ModelSource, StoredEngine
+from roleeval.engines import EngineOptions, ModelSource, StoredEngine, is_elsewhere, serving
 from roleeval.engines.shape import context_of
 from roleeval.errors import ConfigError, EngineError, concerns_one_item
 from roleeval.hashing import digest
@@ -18,6 +18,7 @@ from roleeval.judging import REFERENCES, Answer, Case, Judge, Question, ask, con
 from roleeval.models import Hears, PersonaModel
 from roleeval.results import ResultFolder, read_transcripts
 from roleeval.stages import cast
+from roleeval.stages.asked import asked_count, asked_samples
 from roleeval.stages.foresee import Foresight, foresee
 from roleeval.stages.identity import find_folder, named_folder, run_identity, same_questions
 from roleeval.stages.plan._count import ByCharacters, ByTokenizer, Counts, at_hand
@@ -72,6 +73,7 @@ class Run:
             "data_hash": facts["data_hash"],
             "prompt_packs": {name: pack["sha256"] for name, pack in facts["prompt_packs"].items()},
             "limit": options.limit,
+            **({} if options.clusters is None else {"clusters": list(options.clusters)}),
             "seed": options.seed,
         }
 
@@ -93,7 +95,7 @@ class Stage:
         Raises:
             ConfigError: it cannot be planned.
         """
-        total = config.benchmark.count(limit=config.options.limit)
+        total = asked_count(config.benchmark, limit=config.options.limit, clusters=config.options.clusters)
         if not total:
             raise ConfigError("nothing to plan: the benchmark has no samples")
         own, others = earlier(config)
@@ -142,7 +144,7 @@ class Stage:
         if not file.is_file():
             return None
         try:
-            engine = await self._runtime.engine(options, model)
+            engine = await self._runtime.engine(serving(options), model)
         except EngineError as error:
             self.unstored[model.name] = str(error)
             return None
@@ -154,7 +156,7 @@ class Stage:
         Raises:
             ConfigError: the engine renders prompts itself, and there is no tokenizer.
         """
-        if getattr(options, "elsewhere", False) and not at_hand(source):
+        if is_elsewhere(options) and not at_hand(source):
             return ByCharacters(int(scenario))
         if source not in self._counts:
             counts = self._counts[source] = ByTokenizer(source)
@@ -173,7 +175,7 @@ class Stage:
         """The engine of a model, which says nothing yet."""
         known = await self._known(run.config, options, model)
         named = digest(class_name(type(options)), str(options), str(model.source))
-        limit, elsewhere = getattr(options, "max_model_len", None), getattr(options, "elsewhere", False)
+        limit, elsewhere = getattr(serving(options), "max_model_len", None), is_elsewhere(options)
         return Rehearsal(
             fingerprint=known.engine.fingerprint if known else named,
             counts=self.counts(options, model.source, scenario),
@@ -239,7 +241,8 @@ class Stage:
     def _chosen(self, run: Run) -> list[Sample]:
         """All samples of a benchmark of single answers; of one with conversations some, spread over it."""
         config = run.config
-        samples = list(config.benchmark.samples(limit=config.options.limit))
+        options = config.options
+        samples = list(asked_samples(config.benchmark, limit=options.limit, clusters=options.clusters))
         run.clusters = [sample.cluster for sample in samples]
         single = isinstance(config.benchmark, Foreseen) and config.benchmark.longest == 1
         if single or self._episodes is None or len(samples) <= self._episodes:

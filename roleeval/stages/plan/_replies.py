@@ -1,6 +1,7 @@
 """What models are expected to say: as in earlier results, as the benchmark's own texts, or nothing is known.
 
-LOW       a tenth of the source's replies are this short; episodes end at the first chance
+LOW       a tenth of the earlier replies are this short (half of it, of the benchmark's texts, which only stand for
+          replies); episodes end at the first chance
 EXPECTED  the source's replies themselves, those of the same sample where it has them
 MOST      every reply as long as it may be; episodes as long as they may be
 """
@@ -190,12 +191,12 @@ class Cast:
         return self._choices.get(name, {})
 
     def _short(self, helper: str, counts: Counts) -> int:
-        """Tokens of a short reply: those of the shortest tenth."""
+        """Tokens of a short reply: those of the shortest tenth; half of it, of texts that only stand for replies."""
         pool = self._earlier(helper).pool.get(self._part(helper))
         if pool:
             return tenth(turn.output_tokens for turn in pool)
         texts = [text for name in self.samples for text in self._lines_of(name).get(helper, ())]
-        return tenth(counts.text(text) + 1 for text in texts[:_READ]) if texts else 1
+        return max(1, tenth(counts.text(text) + 1 for text in texts[:_READ]) // 2) if texts else 1
 
 
 def tenth(lengths: Iterable[int]) -> int:

@@ -1,0 +1,298 @@
+"""Workers as Ray actors: where they are placed, how they are reached, and why they were lost, in one sentence.
+
+Ray places the workers and says when one is gone; it neither queues nor retries, which the pool does. Messages are
+actor calls that carry many requests and many answers, because one call of Ray's costs about as much as thirty of ours.
+"""
+
+import contextlib
+import importlib.util
+import logging
+import os
+import pickle
+import re
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from roleeval.engines.pool._link import AnyRequest, Report, WorkerLostError
+from roleeval.engines.pool._worker import Setting, Worker
+from roleeval.errors import EngineError, RoleEvalError, cause_of
+
+_log = logging.getLogger(__name__)
+
+_LOOPBACK = "127.0.0.1"
+# Nothing of ours goes through Ray's object store; it takes no less.
+_OBJECT_STORE = 100 * 2**20
+# An actor call costs the caller about 0.5 ms of a core (docs/scale.md): a hundred messages a second to all workers.
+_PACE_S = 0.01
+_DETAIL = re.compile(r"(?:Worker exit detail|The actor died because|The actor is dead because|due to): *(?P<why>.+)")
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class RayWorker:
+    """The actor: a worker in a process of its own."""
+
+    def __init__(self, setting: bytes, folder: str, modules: Sequence[str]) -> None:
+        """Args: a pickled Setting, and where the run's process works and finds its modules, as far as it is the same
+        here."""
+        if Path(folder).is_dir():  # relative paths mean here what they mean there
+            os.chdir(folder)
+        sys.path += [path for path in modules if path not in sys.path and Path(path).exists()]
+        self._setting: Setting = pickle.loads(setting)  # noqa: S301 - from the run's own process, by way of Ray
+        self._worker: Worker | None = None
+        self._notes = _Notes()
+        logging.getLogger("roleeval").addHandler(self._notes)
+
+    async def place(self) -> dict[str, Any]:
+        """Where Ray has put it."""
+        import ray
+
+        context = ray.get_runtime_context()
+        return {
+            "node": ray.util.get_node_ip_address(),
+            "node_id": context.get_node_id()[:12],
+            "gpus": [str(each) for each in context.get_accelerator_ids().get("GPU", [])],
+            "pid": os.getpid(),
+        }
+
+    async def load(self, share: int) -> tuple[int | None, str, bool]:
+        """Loads the engine: scored length, or why it could not load and whether that is final."""
+        try:
+            self._worker = Worker(self._setting)
+            return await self._worker.load(share), "", False
+        except Exception as error:
+            # A wrong configuration is wrong in each of its lives; a device or a memory may be free the next time.
+            return None, cause_of(error), isinstance(error, RoleEvalError) and not isinstance(error, EngineError)
+
+    async def submit(self, message: bytes) -> None:
+        """See Link; the message is pickled by Python's own pickler, which is faster than Ray's."""
+        assert self._worker is not None
+        self._worker.submit(*pickle.loads(message))  # noqa: S301 - from the run's own process, by way of Ray
+
+    async def collect(self) -> bytes:
+        """A pickled Report."""
+        assert self._worker is not None
+        report = await self._worker.collect()
+        return pickle.dumps(replace(report, notes=self._notes.taken()), pickle.HIGHEST_PROTOCOL)
+
+    async def close(self) -> None:
+        if self._worker is not None:
+            await self._worker.close()
+
+
+class _Notes(logging.Handler):
+    """Keeps warnings for the run's process: an actor has no log that a user reads."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._texts.append(record.getMessage())
+
+    def taken(self) -> list[str]:
+        """What has come since the last time."""
+        texts, self._texts = self._texts, []
+        return texts
+
+
+class RayTransport:
+    """See the module. Nothing of Ray is imported before `open`."""
+
+    pace_s = _PACE_S
+
+    def __init__(
+        self, setting: Setting, *, address: str | None, cpus: float, gpus: float | None, likely: int | None
+    ) -> None:
+        """Makes one that is not connected.
+
+        Args:
+            setting: what a worker is.
+            address: of the cluster; None: this machine.
+            cpus, gpus: that a worker takes; gpus None: what the engine inside says, none where the cluster has none.
+            likely: how many workers there will be, if that is known.
+
+        Raises:
+            EngineError: no Ray is installed.
+        """
+        if importlib.util.find_spec("ray") is None:
+            raise EngineError('engine=pool needs Ray: pip install "roleeval[ray]"')
+        self._setting, self._address = setting, address
+        self._cpus, self._gpus, self._likely = cpus, gpus, likely
+        self._version = ""
+        self._nodes = 0
+
+    async def open(self) -> None:
+        """See Transport. The loop waits meanwhile: Ray answers later questions only to the thread that started it."""
+        try:
+            with _signals_kept():
+                self._connect()
+        except Exception as error:
+            where = f"the Ray cluster at {self._address}" if self._address else "Ray on this machine"
+            raise EngineError(f"engine=pool: {where} cannot be used: {cause_of(error)}") from error
+
+    def _connect(self) -> None:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        if self._address is None:  # Ray's own way, on any system, to listen on the loopback address alone
+            os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+        import ray
+
+        self._version = ray.__version__
+        if not ray.is_initialized():
+            quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
+            if self._address is None:
+                ray.init(
+                    _node_ip_address=_LOOPBACK,
+                    include_dashboard=False,
+                    object_store_memory=_OBJECT_STORE,
+                    # What a worker has started ends with it; on a cluster its nodes are started so (docs/scale.md).
+                    _system_config={"process_group_cleanup_enabled": True},
+                    **quiet,
+                )
+            else:
+                ray.init(address=self._address, **quiet)
+        elif (used := ray.get_runtime_context().gcs_address) != self._address and ":" in (self._address or ""):
+            raise EngineError(f"this process is connected to {used} already; one process uses one cluster")
+        totals = ray.cluster_resources()
+        self._nodes = sum(key.startswith("node:") and key != "node:__internal_head__" for key in totals)
+        if self._gpus is None:
+            self._gpus = getattr(self._setting.options, "gpus", 1) if totals.get("GPU") else 0
+
+    @property
+    def _needs(self) -> dict[str, float]:
+        return {name: need for name, need in (("CPU", self._cpus), ("GPU", self._gpus or 0)) if need}
+
+    def room(self) -> int:
+        """See Transport. Counted over the whole cluster: a worker for which no single node has room waits."""
+        import ray
+
+        try:
+            free = ray.available_resources()
+        except Exception as error:  # the cluster's head is gone, or busy
+            _log.debug("Ray does not say what is free: %s", cause_of(error))
+            return 0
+        return int(min(free.get(name, 0.0) / need + 1e-9 for name, need in self._needs.items()))
+
+    def lacking(self) -> str:
+        """See Transport."""
+        import ray
+
+        total, free = ray.cluster_resources(), ray.available_resources()
+        each = ", ".join(
+            f"{need:g} {name} (the cluster has {total.get(name, 0):g}, of which {free.get(name, 0):g} are free)"
+            for name, need in self._needs.items()
+        )
+        return f"each worker needs, on one node, {each}"
+
+    async def launch(self, name: str, placed: Callable[[Mapping[str, Any]], None]) -> "RayLink":
+        """See Transport."""
+        import ray
+
+        actor = (
+            ray.remote(RayWorker)
+            .options(
+                num_cpus=self._cpus,
+                num_gpus=self._gpus or 0,
+                max_restarts=0,
+                max_task_retries=0,
+                scheduling_strategy="SPREAD",
+            )
+            .remote(pickle.dumps(self._setting), str(Path.cwd()), [path for path in sys.path if path])
+        )
+        link = RayLink(actor)
+        try:
+            place = await link.told(actor.place.remote())
+            placed(place)
+            length, error, final = await link.told(actor.load.remote(self._share))
+            if error:
+                raise WorkerLostError(f"it could not load: {error}", final=final)
+            if length is not None:
+                placed({**place, "scored_length": length})
+        except BaseException:
+            await link.close()
+            raise
+        return link
+
+    @property
+    def _share(self) -> int:
+        """The workers that will share the chats in flight, as far as that can be said now."""
+        import ray
+
+        total = ray.cluster_resources()
+        fit = int(min(total.get(name, 0.0) / need for name, need in self._needs.items()))
+        return max(1, min(fit, self._likely or fit))
+
+    async def close(self) -> None:
+        """Ray itself stays until this process ends: other pools of it may use the same cluster."""
+
+    def describe(self) -> Mapping[str, Any]:
+        """See Transport."""
+        where = "this machine" if self._address is None else self._address
+        return {"ray": self._version, "cluster": where, "nodes": self._nodes, "each_worker": self._needs}
+
+
+class RayLink:
+    """A worker in an actor."""
+
+    def __init__(self, actor: Any) -> None:
+        self._actor = actor
+
+    def submit(self, calls: Sequence[tuple[int, AnyRequest]], cancelled: Sequence[int]) -> None:
+        """See Link."""
+        # A dead actor shows in `collect`.
+        with contextlib.suppress(Exception):
+            self._actor.submit.remote(pickle.dumps((calls, cancelled), pickle.HIGHEST_PROTOCOL))
+
+    async def collect(self) -> Report:
+        """See Link."""
+        report: Report = pickle.loads(await self.told(self._actor.collect.remote()))  # noqa: S301 - our own worker's
+        return report
+
+    async def told(self, reference: Any) -> Any:
+        """What an actor call returns.
+
+        Raises:
+            WorkerLostError: the actor is gone, or the call failed.
+        """
+        import ray
+
+        try:
+            return await reference
+        except ray.exceptions.RayActorError as error:
+            raise lost(str(error)) from error
+        except ray.exceptions.RayError as error:
+            raise WorkerLostError(cause_of(error)) from error
+
+    async def close(self) -> None:
+        """Kills the actor; what its engine has started ends with it."""
+        import ray
+
+        with contextlib.suppress(Exception):
+            ray.kill(self._actor)
+
+
+@contextlib.contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Ray takes SIGTERM for itself, which is ours: a batch system's preemption ends a run cleanly."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
+
+
+def lost(said: str) -> WorkerLostError:
+    """What Ray says of an actor that is gone, in one sentence."""
+    lines = [line.strip() for line in _ANSI.sub("", said).splitlines() if line.strip()]
+    found = _DETAIL.search("\n".join(lines))
+    why = found["why"] if found else "".join(lines[:1]) or "no cause given"
+    if "creation task" in said:  # a traceback, whose last line is the error
+        why = lines[-1]
+    why = why.partition(" Some common causes")[0]
+    node = re.search(r"\bnode\b.*\b(?:died|dead|terminated|preempted|lost)\b", said, re.IGNORECASE) is not None
+    return WorkerLostError(" ".join(why.split())[:300], excused=node)
