@@ -409,3 +409,8 @@ def test_an_engine_that_knows_nothing_of_its_model_says_nothing() -> None:
     source = ModelSource("x")
     actor = acting(Base(name="m", source=source), engine=StubOptions().build(source, LoraNeed()))
     assert capability(actor, Longest()) is None
+
+
+def test_a_model_without_a_tokenizer_is_left_to_the_engine(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "llama", "max_position_embeddings": 512}')
+    assert capability(acting(Base(name="m", source=ModelSource(str(tmp_path)))), Longest()) is None
