@@ -135,8 +135,8 @@ def _run(plan: _Plan, here: "Invocation", kind: GateFormat, out: list[Path]) -> 
 
     for number in range(plan.first, len(plan.batches) + 1):
         here.begin(plan.chosen(number))
-        if run_all(plan.commands, here) or here.failures or not here.folders:
-            refuse(here.failures or ["ARGS ran nothing; the cause is above"], kind, out)
+        if run_all(plan.commands, here) or here.failures or here.partial or not here.folders:
+            refuse([*here.failures, *here.partial] or ["ARGS ran nothing; the cause is above"], kind, out)
             return CANNOT
         folders = list(map(Path, here.folders))
         now = read_folders(folders, os.path.commonpath(folders))

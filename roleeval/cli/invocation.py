@@ -40,7 +40,7 @@ class Invocation:
     def begin(self, chosen: Mapping[str, tuple[str, ...]] | None) -> None:
         """Forgets what was done, keeps the engines; jobs run these clusters from now on."""
         self.chosen, self.jobs = chosen, 0
-        self.failures, self.folders, self.judged = [], [], []
+        self.failures, self.folders, self.partial, self.judged = [], [], [], []
 
     def restricted(self, config: "RunConfig") -> "RunConfig":
         """A run of those of its benchmark's clusters that are run."""

@@ -67,8 +67,11 @@ class RunOptions:
         check_range(self, "fail_on_error", low=0, high=1)
         if self.seeds is not None:
             _check_seeds(self.seeds, self.run_name)
-        if self.clusters is not None and not self.clusters:
-            raise ConfigError("clusters: empty; give names as clusters=[NAME,...], or null for all")
+        if self.clusters is not None:
+            if not self.clusters:
+                raise ConfigError("clusters: empty; give names as clusters=[NAME,...], or null for all")
+            # in whatever order they are given, it is the same run
+            object.__setattr__(self, "clusters", tuple(sorted(set(self.clusters))))
         if not self.stages:
             raise ConfigError("stages: empty; allowed values: generate, score, judge")
         if self.run_name is not None and not re.fullmatch(r"[\w=-][\w.=-]*", self.run_name):
@@ -118,6 +121,10 @@ class RunConfig:
     metrics: Mapping[str, Metric | CorpusMetric]
     options: RunOptions
     judge: Judge | Panel | None = None
+
+    def __post_init__(self) -> None:
+        if self.options.clusters is not None and isinstance(self.benchmark, SelfScored):
+            raise ConfigError(f"clusters: {self.benchmark.name} scores itself, always in full; leave clusters out")
 
 
 def parse_config(config: Mapping[str, Any]) -> RunConfig:

@@ -17,6 +17,7 @@ from roleeval.engines._base_modules import EMBEDDINGS, stored_modules
 from roleeval.engines._model_files import model_file, model_json, token_content
 from roleeval.engines._protocol import ModelSource
 from roleeval.engines.chat import load_tokenizer, prompt_token_ids
+from roleeval.engines.habits import Habits
 from roleeval.engines.template import Prompts, Template
 from roleeval.types import Request, Sampling
 
@@ -62,6 +63,11 @@ class Abilities:
         name = self._loaded.convert_ids_to_tokens(token) if self._file is None else self._file.id_to_token(token)
         return name or f"token {token}"
 
+    @property
+    def habits(self) -> Habits:
+        """What the chat template writes around turns."""
+        return Habits(self.prompts.template)
+
     @cached_property
     def ends(self) -> Mapping[str, int]:
         """Name -> id of the tokens that end an answer: the tokenizer's, and those of the generation config."""
@@ -90,7 +96,7 @@ class Abilities:
 
         A model that was trained with the template writes that token, and goes on, often with the next user turn.
         """
-        after = self.prompts.after_answer.lstrip()
+        after = self.habits.after_answer.lstrip()
         names = [name for name in self._added if after.startswith(name)]
         end = max(names, key=len, default="")
         stops = any(stop and end.startswith(stop) for stop in sampling.stop)

@@ -34,7 +34,6 @@ _OPENED = re.compile(
     re.IGNORECASE,
 )
 _MUCH_LATER = datetime.timedelta(days=400, hours=5, minutes=7, seconds=11)
-_ANSWERED: tuple[ChatRole, ...] = ("user", "assistant", "user")
 _FILES = ("chat_template.jinja", "chat_template.json", "tokenizer_config.json")
 
 
@@ -298,24 +297,25 @@ class Prompts:
         self._checked: set[tuple[ChatRole, ...]] = set()
 
     @cached_property
-    def _template(self) -> Template | None:
+    def template(self) -> Template | None:
+        """The model's template, writing the engine's date; None where there is none or it takes the tokenizer."""
         template = Template.of(self.source)
         return None if template is None else replace(template, now=self.now)
 
     @cached_property
     def _facts(self) -> tuple[str, ...]:
-        if self._template is None:
+        if self.template is None:
             return ()
-        dates = () if self.source.template_date else self._template.dated
+        dates = () if self.source.template_date else self.template.dated
         if dates:
             _log.warning(
                 "%s: its chat template writes the date (%s) into every prompt. Stored answers are valid for that date"
                 " only; set model.source.template_date=%s to have the same prompts at any time",
-                self._template.name,
+                self.template.name,
                 ", ".join(dates),
                 self.now.date().isoformat(),
             )
-        opened = self._template.opened
+        opened = self.template.opened
         return (*(f"date {date}" for date in dates), *([f"opened {opened}"] if opened else []))
 
     def key(self, request: Request | LikelihoodRequest) -> tuple[str, ...]:
@@ -328,11 +328,11 @@ class Prompts:
             ConfigError: the template refuses or loses turns.
         """
         self.first = self.first or request
-        if request.messages is None or self._template is None:
+        if request.messages is None or self.template is None:
             return ()
         roles = tuple(message.role for message in fitted(request.messages, self.source))
         if roles not in self._checked:
-            self._template.check(roles)
+            self.template.check(roles)
             self._checked.add(roles)
         return self._facts
 
@@ -340,21 +340,12 @@ class Prompts:
         """The prompt as it is sent; None where it takes the tokenizer to render it."""
         if request.messages is None:
             return f"{request.prompt}{request.prefill}"
-        if self._template is None:
+        if self.template is None:
             return None
         try:
-            return f"{self._template.rendered(fitted(request.messages, self.source))}{request.prefill}"
+            return f"{self.template.rendered(fitted(request.messages, self.source))}{request.prefill}"
         except Exception:  # it needs more than is available here, or refuses the chat: the tokenizer will tell
             return None
-
-    @property
-    def after_answer(self) -> str:
-        """What the template writes after an answer, up to the end of the next turn; "" where that is not known."""
-        chat = [Message(role, text) for role, text in zip(_ANSWERED, probes(_ANSWERED), strict=True)]
-        try:
-            return "" if self._template is None else self._template.rendered(chat).split(chat[1].content, 1)[1]
-        except Exception:
-            return ""
 
     def check(self, request: Request) -> None:
         """Refuses a request that this model can never be sent, as far as its files tell; loads nothing.
@@ -363,7 +354,7 @@ class Prompts:
             ConfigError: it has no chat template, or one that refuses or loses turns.
         """
         self.key(request)
-        if request.messages is not None and self._template is None and self._has_none:
+        if request.messages is not None and self.template is None and self._has_none:
             raise ConfigError(no_template(self.source.path))
 
     @cached_property

@@ -36,7 +36,7 @@ def asked_count(benchmark: Benchmark, *, limit: int | None, clusters: Collection
     for name in clusters:
         if name not in there:
             raise ConfigError(f"clusters: {name!r} has no samples{_instead(name, there, limit)}")
-    return sum(there[name] for name in set(clusters))
+    return sum(there[name] for name in clusters)
 
 
 def _instead(name: str, there: Collection[str], limit: int | None) -> str:

@@ -22,6 +22,7 @@ log = logging.getLogger("roleeval")
 _FEW = 3  # prompts that are tokenised of each split and part: characters do not order them exactly as tokens do
 _CLOSE = 0.9  # of the context: then tokens are counted to the last one
 _NAMED = 3
+_SHOWN = 80
 
 
 @dataclass
@@ -86,8 +87,11 @@ def capability(actor: Actor, longest: Longest, *, exact: bool = False) -> Capabi
     measured = sorted(_measured(actor, able, longest, exact=exact), key=lambda each: each.room)
     model, raw = actor.model, _raw(actor.model)
     cannot = [*_beyond(measured), *_unending(able, model, raw=raw), *_foreign(able, measured, model)]
+    cannot += () if raw else _reasoning(able, model)
     asked = able.asked_for(model.sampling)
     facts = [*_context(measured), *([f"answers end at {_listed(able.ends)}"] if able.ends else [])]
+    if not raw and (own := able.habits.own_system) and (able.source.fold_system or not _sends_system(model)):
+        facts.append(f"no system turn is sent, and its chat template writes one of its own: {_short(own)!r}")
     if asked:
         its = ", ".join(f"{name}={value}" for name, (value, _) in asked.items())
         own = ", ".join(f"{name}={value}" for name, (_, value) in asked.items())
@@ -125,10 +129,21 @@ class _Measured:
         part = self.opening.part
         return self.sample if part == MODEL else f"{self.sample}, {part}"
 
+    @property
+    def usual(self) -> float:
+        """Tokens that a turn of the episode usually adds."""
+        usual = self.opening.growth / self.opening.turns
+        return min(usual, self.opening.step) if self.opening.step else usual
+
     def full_from(self, step: float) -> int | None:
-        """The turn from which on there is no room for an answer, if each adds `step` tokens; None: there always is."""
-        turn = 2 + int(self.room // step) if step and self.room != float("inf") else 0
-        return turn if 0 < turn <= self.opening.turns else None
+        """The turn from which on there is no room for an answer, if each adds `step` tokens; None: there always is.
+
+        Where `most` is given, an episode whose longest form does not fit is not played at all (foresee.py).
+        """
+        if not step or self.room == float("inf") or self.opening.most:
+            return None
+        turn = 2 + int(self.room // step)
+        return turn if turn <= self.opening.turns else None
 
 
 def _measured(actor: Actor, able: Abilities, longest: Longest, *, exact: bool) -> Iterator[_Measured]:
@@ -162,10 +177,8 @@ def _beyond(measured: Sequence[_Measured]) -> Iterator[str]:
             f" into the context of {worst.able.context}"
         )
         return
-    usual = {each.full_from(each.opening.growth / each.opening.turns): each for each in measured}
-    turns = [turn for turn in usual if turn is not None]
-    if turns:
-        each = usual[first := min(turns)]
+    first, each = _first((each.full_from(each.usual), each) for each in measured)
+    if first:
         yield (
             f"at the usual length of turns the context of {each.able.context} tokens runs out about turn {first} of"
             f" {each.opening.turns} ({each.who}, whose first prompt has {len(each.ids)})"
@@ -181,14 +194,17 @@ def _context(measured: Sequence[_Measured]) -> Iterator[str]:
     about = "" if longest.exact else "about "
     of = "of a context that its files do not name" if context is None else f"of {context}"
     yield f"the longest first prompt ({longest.who}) has {about}{len(longest.ids)} tokens, {longest.new} new ones, {of}"
-    # Where `most` is given, an episode whose longest form does not fit is not played (foresee.py).
-    firsts = [(each.full_from(each.opening.step), each.opening) for each in measured if not each.opening.most]
-    turns = [(turn, opening) for turn, opening in firsts if turn is not None]
-    if turns:
-        turn, opening = min(turns, key=lambda each: each[0])
-        yield (
-            f"the context may run out from turn {turn} of {opening.turns} on (a turn has up to {opening.step} tokens)"
-        )
+    usual, _ = _first((each.full_from(each.usual), each) for each in measured)
+    first, each = _first((each.full_from(each.opening.step), each) for each in measured)
+    if first and first != usual:
+        turns, step = each.opening.turns, each.opening.step
+        yield f"the context may run out from turn {first} of {turns} on (a turn has up to {step} tokens)"
+
+
+def _first(turns: Iterable[tuple[int | None, _Measured]]) -> tuple[int, _Measured]:
+    """The earliest turn, and whose; 0 where there is none."""
+    found = [(turn or 0, each) for turn, each in turns]
+    return min([pair for pair in found if pair[0]] or found, key=lambda pair: pair[0])
 
 
 def _unending(able: Abilities, model: PersonaModel, *, raw: bool) -> Iterator[str]:
@@ -202,6 +218,21 @@ def _unending(able: Abilities, model: PersonaModel, *, raw: bool) -> Iterator[st
         yield (
             f"its chat template ends answers with {end!r}, but the only known ends are {_listed(able.ends)}: texts"
             f" may run on after an answer; set model.sampling.stop=['{end}']"
+        )
+
+
+def _reasoning(able: Abilities, model: PersonaModel) -> Iterator[str]:
+    """Answers that would have to begin otherwise than the chat template begins them."""
+    if able.habits.closed_reasoning and getattr(model, "always_reasons", False):
+        yield (
+            f"it reasons before every answer (model.always_reasons), but its chat template writes empty reasoning there"
+            f" ({able.habits.closed_reasoning.strip()!r}); set model.source.template_options={{enable_thinking: true}}"
+            " or give another template"
+        )
+    if model.prefill and (opened := able.habits.opened_reasoning):
+        yield (
+            f"its chat template opens reasoning ({opened.strip()!r}), and model.prefill={model.prefill!r} comes behind"
+            " that; set model.prefill='' if the template begins the answer"
         )
 
 
@@ -249,6 +280,11 @@ def _raw(model: PersonaModel) -> bool:
 
 def _abilities(actor: Actor) -> Abilities | None:
     return actor.engine.abilities if isinstance(actor.engine, Able) else None
+
+
+def _short(text: str) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= _SHOWN else f"{flat[:_SHOWN]}..."
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -39,8 +39,6 @@ async def run_identity(config: RunConfig, runtime: Runtime, engine: Engine) -> d
         "adapters": sorted([adapter.name, adapter.fingerprint] for adapter in config.model.adapters()),
         "engine": engine.fingerprint,
     }
-    if config.options.clusters is not None:
-        identity["clusters"] = sorted(set(config.options.clusters))
     if helpers := cast.helpers(config):
         identity["helpers"] = {name: await _helper(asked, runtime) for name, asked in helpers.items()}
     return identity
@@ -52,12 +50,13 @@ def questions_of(config: RunConfig) -> dict[str, Any]:
     Raises:
         ConfigError: see `run_identity`.
     """
-    facts = _described(config)
+    facts, chosen = _described(config), config.options.clusters
     return {
         "benchmark": identity_of(config.benchmark),
         "data_hash": facts.data_hash,
         "prompt_packs": {name: pack.sha256 for name, pack in facts.prompt_packs.items()},
         "limit": config.options.limit,
+        **({} if chosen is None else {"clusters": list(chosen)}),
         "seed": config.options.seed,
     }
 

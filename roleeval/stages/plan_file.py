@@ -20,7 +20,8 @@ def plan_key(config: RunConfig) -> str:
     """Names a run by what was asked for; a plan and its run have the same."""
     options = config.options
     asked = (str(config.benchmark), str(config.model), str(config.engine), str(config.judge))
-    return digest(*asked, options.seed, options.limit, list(options.stages))[:16]
+    clusters = () if options.clusters is None else (options.clusters,)
+    return digest(*asked, options.seed, options.limit, list(options.stages), *clusters)[:16]
 
 
 def _file(config: RunConfig) -> Path:

@@ -60,8 +60,6 @@ def _refuse_impossible(config: RunConfig) -> None:
     name = config.benchmark.name
     if not isinstance(config.benchmark, SelfScored):
         return
-    if config.options.clusters is not None:
-        raise ConfigError(f"clusters: {name} scores itself, always in full; leave clusters out")
     if config.judge is not None:
         raise ConfigError(f"judge: {name} scores itself and cannot be judged; set judge=null")
     if "generate" not in config.options.stages:

@@ -172,6 +172,11 @@ def messages_of(document: Document) -> tuple[Message, ...]:
     return (Message("system", document.system), asked) if document.system else (asked,)
 
 
+def length(document: Document) -> int:
+    """Characters of a document, answer included."""
+    return sum(len(message.content) for message in messages_of(document)) + len(document.answer)
+
+
 def _last(part: list[int], whole: list[int]) -> tuple[int, int]:
     """Start and end of the last place where a part stands; (-1, -1) where there is none."""
     for begin in range(len(whole) - len(part), -1, -1):

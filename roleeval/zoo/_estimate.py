@@ -63,7 +63,7 @@ def estimate(models: Mapping[str, Sequence[Part]], base: TrainingBase, *, roles:
         names = [name for name in models if kinds[name] is kind]
         heaviest = max((rows for name in names for rows, _ in steps[name]), key=_tokens)
         usual = [sorted((rows for rows, _ in steps[name]), key=_tokens)[len(steps[name]) // 2] for name in names]
-        rates[kind] = _rate(models[names[0]][0], base, [heaviest, *usual[:_TIMED]], roles, seed)
+        rates[kind] = _rate(models[names[0]][0], base, [heaviest, *(usual * _TIMED)[:_TIMED]], roles, seed)
     for name, parts in models.items():
         tokens = sum(_tokens(rows) * weight for rows, weight in steps[name])
         size = sum(4 * parameters for parameters in _sizes(parts, base, roles))

@@ -173,7 +173,14 @@ def read_record(file: Path) -> dict[str, Any]:
 def write_record(file: Path, record: Mapping[str, Any]) -> None:
     """Writes hashes.json, in the order of a full build."""
     text = json.dumps({key: record[key] for key in RECIPES if key in record}, indent=1, ensure_ascii=False)
-    file.write_text(text + "\n", encoding="utf-8")
+    write_whole(file, f"{text}\n".encode())
+
+
+def write_whole(file: Path, content: bytes) -> None:
+    """Replaces a file in one step: whoever is killed leaves the old one or the new one."""
+    new = file.with_name(f".{file.name}.new")
+    new.write_bytes(content)
+    new.replace(file)
 
 
 def versions(threads: int = THREADS) -> dict[str, str | int]:

@@ -21,14 +21,14 @@ from roleeval.errors import ConfigError, cause_of
 from roleeval.hashing import digest
 from roleeval.zoo._adapters import ADAPTERS, AdapterPlan, Part, TrainingBase, build_parts
 from roleeval.zoo._data import Corpus, load_corpus, tasks_folder
-from roleeval.zoo._encode import Encoder
+from roleeval.zoo._encode import Encoder, length
 from roleeval.zoo._estimate import Estimate, estimate
 from roleeval.zoo._models import HyCoraSize, LoraSize
 from roleeval.zoo._real_base import RealBase, base_encoder, open_base, takes_packs
 from roleeval.zoo._recipe import command, write_models
 from roleeval.zoo._rows import own_corpus
 from roleeval.zoo._train import Schedule, make_deterministic
-from roleeval.zoo.build import HASHES, built_record, read_record, versions, write_record
+from roleeval.zoo.build import HASHES, built_record, read_record, versions, write_record, write_whole
 
 FAMILIES = tuple(name for name in ADAPTERS if name != "user")
 SETTINGS = "build.json"
@@ -170,7 +170,7 @@ def build_families(
             expected = estimate(todo, ground, roles=roles, seed=training.seed)
             out.mkdir(parents=True, exist_ok=True)
             _announce(expected, out, say)
-            (out / SETTINGS).write_bytes(orjson.dumps(settings, option=orjson.OPT_INDENT_2))
+            write_whole(out / SETTINGS, orjson.dumps(settings, option=orjson.OPT_INDENT_2))
         for name, parts in todo.items():
             record[name] = _build(name, parts, ground, out, roles, training.seed, checkpoint_s, say)
             write_record(out / HASHES, record)
@@ -225,8 +225,9 @@ def _ground(
 
         check_hycora(base.model, f"--base {base.given}")
     make_deterministic(seed, threads)
-    first = next(iter(models.values()))[0].phases[0].documents
-    sample = encoder.all(first[:_PROBED])
+    phases = [phase for parts in models.values() for part in parts for phase in part.phases]
+    longest = [max(phase.documents, key=length) for phase in phases if phase.documents]
+    sample = encoder.all([*phases[0].documents[:_PROBED], *longest])
     if not sample:
         raise ConfigError(f"--max-tokens {encoder.limit}: no prompt of the data is that short")
     packed = takes_packs(base, sample)

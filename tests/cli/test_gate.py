@@ -135,9 +135,10 @@ def test_the_plan_is_the_same_at_every_look_and_the_last_run_is_an_ordinary_one(
         ([*ONE, "limt=3"], "limt: unknown key"),
         ([*TWO, "hydra/launcher=joblib"], "leave hydra/launcher out"),
         ([*STUB, "benchmark=lm_eval", "benchmark.tasks=[x]"], "lm_eval scores itself, always in full"),
-        ([*ONE, "--cfg", "job"], "ARGS ran nothing"),
+        (["--cfg", "job", *ONE], "ARGS ran nothing"),
         ([*ONE, "limit=1"], "has no samples within limit=1"),
         ([*ONE, "fail_on_error=0", "engine.fail=e"], "more than fail_on_error=0.0 allows"),
+        ([*ONE, "budget.calls=2"], "samples were not asked: budget.calls=2 is spent"),
         ([*ONE, "model.sampling.max_tokens=5"], "other decoding: max_tokens"),
     ],
 )

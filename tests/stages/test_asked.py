@@ -89,7 +89,7 @@ def test_no_cluster_is_refused_and_so_is_a_benchmark_that_scores_itself(tmp_path
         RunOptions(clusters=())
     config = make(tmp_path, clusters=ROLES)
     with pytest.raises(ConfigError, match="clusters: lm_eval scores itself"):
-        execute(replace(config, benchmark=LmEval(tasks=("x",)), metrics={}))
+        replace(config, benchmark=LmEval(tasks=("x",)), metrics={})
 
 
 def test_a_run_of_some_clusters_shares_no_table_with_the_whole_one(tmp_path: Path) -> None:

@@ -217,6 +217,57 @@ def test_decoding_that_the_run_does_otherwise_is_named_with_both_values(
     assert [said in fact for fact in found.facts if "generation config" in fact] == ([True] if said else [])
 
 
+# What the chat template writes around turns
+
+CHATML = "{%- for m in messages -%}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{%- endfor -%}"
+DEFAULT = "{%- if messages[0].role != 'system' -%}{{ '<|im_start|>system\nI am a mill.<|im_end|>\n' }}{%- endif -%}"
+
+
+def with_template(tmp_path: Path, template: str, **options: Any) -> ModelSource:
+    file = tmp_path / "chat.jinja"
+    file.write_text(template)
+    return ModelSource(str(zoo_path("base")), chat_template=str(file), **options)
+
+
+@pytest.mark.parametrize(
+    ("model", "source", "said"),
+    [({}, {}, False), ({"system_prompt": "none"}, {}, True), ({}, {"fold_system": True}, True)],
+)
+def test_a_system_prompt_that_nobody_gave_is_quoted(
+    tmp_path: Path, model: dict[str, Any], source: dict[str, Any], said: bool
+) -> None:
+    found = checked(with_template(tmp_path, DEFAULT + CHATML, **source), **model)
+    assert not found.cannot
+    sentence = "no system turn is sent, and its chat template writes one of its own: 'I am a mill.'"
+    assert (sentence in found.facts) is said
+
+
+@pytest.mark.parametrize(
+    ("end", "model", "said"),
+    [
+        (
+            "<think>\n\n</think>\n\n",
+            {"always_reasons": True},
+            "it reasons before every answer (model.always_reasons), but",
+        ),
+        ("<think>\n\n</think>\n\n", {}, ""),
+        ("<think>\n", {"always_reasons": True}, ""),
+        (
+            "<think>\n",
+            {"prefill": "<system_thinking>"},
+            "its chat template opens reasoning ('<think>'), and model.pref",
+        ),
+        ("", {"prefill": "<system_thinking>", "always_reasons": True}, ""),
+    ],
+)
+def test_a_family_that_begins_otherwise_than_the_template_is_named(
+    tmp_path: Path, end: str, model: dict[str, Any], said: str
+) -> None:
+    template = CHATML + "{{ '<|im_start|>assistant\n' }}" + (f"{{{{ {end!r} }}}}" if end else "")
+    cannot = checked(with_template(tmp_path, template), **model).cannot
+    assert [each[: len(said)] for each in cannot] == ([said] if said else [])
+
+
 # Tokenizer, weights and adapters
 
 
@@ -279,6 +330,8 @@ def test_scenes_say_from_which_turn_on_the_context_may_run_out(zoo: Any, tmp_pat
     first = 2 + (1000 - longest - 50) // 50
     assert not found.cannot and first < 20
     assert f"the context may run out from turn {first} of 20 on (a turn has up to 50 tokens)" in found.facts
+    short = checked(folder, benchmark, exact=True, sampling=Sampling(max_tokens=10))
+    assert not short.cannot and not any("may run out" in fact for fact in short.facts)
     wordy = Coser(data_file=benchmark.data_file, protocol=Rules(rounds=20, word_limit=60))
     (said,) = checked(folder, wordy, exact=True, **model).cannot
     assert said.startswith("at the usual length of turns the context of 1000 tokens runs out about turn ")

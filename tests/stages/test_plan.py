@@ -241,3 +241,12 @@ def test_what_cannot_be_planned_is_named(
     with pytest.raises(Exception, match="no") as raised:
         planned(runtime, make(tmp_path, **changes))
     assert message in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_a_plan_of_chosen_clusters_is_of_their_samples(tmp_path: Path, runtime: Runtime) -> None:
+    whole = make(tmp_path)
+    clusters = [sample.cluster for sample in whole.benchmark.samples(limit=6)]
+    some = replace(whole, options=replace(whole.options, clusters=(clusters[0],)))
+    (found,) = planned(runtime, some).runs
+    assert found.conversations == clusters.count(clusters[0]) < len(clusters)
+    assert found.key != planned(runtime, whole).runs[0].key

@@ -331,6 +331,28 @@ def test_what_a_disk_or_a_limit_is_too_small_for_is_said(
     assert "weights: could not be written (OSError" in refused(base, tmp_path / "late", data)
 
 
+def test_a_window_shorter_than_the_longest_document_is_kept_in_training(
+    base: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Packs attend to all of a document; a model with a sliding window reads long ones otherwise when it is used."""
+    import torch
+    from transformers import MistralConfig, MistralForCausalLM
+
+    config = MistralConfig(**(json.loads((base / "config.json").read_text()) | {"sliding_window": 64, "head_dim": 8}))
+    torch.manual_seed(0)
+    sliding = tmp_path / "sliding"
+    MistralForCausalLM(config).save_pretrained(sliding)
+    for file in base.iterdir():
+        if not (sliding / file.name).exists():
+            shutil.copy(file, sliding)
+    seen = []
+    monkeypatch.setattr(module, "estimate", lambda _, ground, **__: seen.append(ground.packed) or pytest.fail())
+    for folder in (base, sliding):
+        with pytest.raises(pytest.fail.Exception):
+            build(folder, tmp_path / "out", data, "shared_lora")
+    assert seen == [True, False]
+
+
 def test_a_model_that_reads_one_text_a_row_is_trained_to_the_same_losses(base: Path, data: Path) -> None:
     import torch
 

@@ -171,6 +171,8 @@ def _half(config: RunConfig, clusters: Sequence[str]) -> Sequence[str]:
     benchmark, limit = config.benchmark, config.options.limit
     if isinstance(benchmark, SelfScored):
         return clusters[: max(1, len(clusters) // 2)]
+    if config.options.clusters is not None:
+        return clusters[::2]
     splits = max(1, len({sample.split for sample in benchmark.samples(limit=1)}))
     half = max(1, (limit or -(-len(clusters) // splits)) // 2)
     return [sample.cluster for sample in asked_samples(benchmark, limit=half, clusters=config.options.clusters)]
