@@ -224,7 +224,7 @@ def test_the_longest_possible_session_is_compared_with_the_context_before_it_sta
     benchmark = Minimax(messages=messages, languages=("en",), user=Helper(MODEL), may_overflow=may_overflow)
     engine: Any = Measured(counted)
     actor = Actor(MODEL, engine, run_seed=1, helpers={"user": Actor(MODEL, engine, run_seed=1)})
-    config: Any = SimpleNamespace(benchmark=benchmark, options=SimpleNamespace(limit=1, max_in_flight=4))
+    config: Any = SimpleNamespace(benchmark=benchmark, options=SimpleNamespace(limit=1, clusters=None, max_in_flight=4))
     if fits:
         assert foresee(config, actor).misfits == {}
     else:
