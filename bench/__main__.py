@@ -16,6 +16,7 @@ BENCHES = (
     "minimax",
     "site",
     "regression",
+    "pool",
 )
 ALONE = ("gpu",)  # by name only: it takes nine minutes and writes docs/gpu.md
 

@@ -293,6 +293,6 @@ def lost(said: str) -> WorkerLostError:
     why = found["why"] if found else "".join(lines[:1]) or "no cause given"
     if "creation task" in said:  # a traceback, whose last line is the error
         why = lines[-1]
-    why = why.partition(" Some common causes")[0]
+    why = why.partition(" Some common causes")[0].rstrip(".")
     node = re.search(r"\bnode\b.*\b(?:died|dead|terminated|preempted|lost)\b", said, re.IGNORECASE) is not None
     return WorkerLostError(" ".join(why.split())[:300], excused=node)

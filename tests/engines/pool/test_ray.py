@@ -114,7 +114,7 @@ def test_another_address_than_the_one_in_use_is_refused() -> None:
         (
             "The actor died unexpectedly before finishing this task.\n\tclass_name: RayWorker\nWorker exit type:"
             " SYSTEM_ERROR Worker exit detail: Worker unexpectedly exits with a connection error code 2. End of file.",
-            "Worker unexpectedly exits with a connection error code 2. End of file.",
+            "Worker unexpectedly exits with a connection error code 2. End of file",
             False,
         ),
         ("The actor died because its node has died. Node Id: 3f2\n\tthe actor's node was terminated", "its node", True),
