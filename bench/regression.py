@@ -1,7 +1,7 @@
 """The regression gate on real runs of the zoo through vLLM: unchanged pairs, and losses that were planted.
 
-`python -m bench.regression [FOLDER]` prints the table of docs/regression.md; FOLDER keeps the runs, and a second start
-with it only compares. About ten minutes on two cores.
+`python -m bench.regression [FOLDER [LIMIT]]` prints the table of docs/regression.md; FOLDER keeps the runs, and a
+second start with it only compares. LIMIT is 40 samples a split; null is all. About ten minutes on two cores.
 """
 
 import shutil
@@ -15,25 +15,25 @@ from roleeval.report.regress import NotComparableError, Policy, Regression, poli
 from roleeval.resources import zoo_path
 
 ROOT = Path(__file__).parent.parent
-COMMON = ("benchmark=rolebench", "judge=zoo_voice", "limit=40", "progress=quiet")
+COMMON = ("benchmark=rolebench", "judge=zoo_voice", "progress=quiet")
 SAMPLED = ("model=zoo_shared_lora", "model.sampling.temperature=0.7")
 
 
 def main() -> int:
     """Makes what is missing, compares, and prints the table."""
     if len(sys.argv) > 1:
-        _report(Path(sys.argv[1]).resolve())
+        _report(Path(sys.argv[1]).resolve(), *sys.argv[2:3])
         return 0
     with tempfile.TemporaryDirectory() as folder:
         _report(Path(folder))
     return 0
 
 
-def _report(folder: Path) -> None:
+def _report(folder: Path, limit: str = "40") -> None:
     folder.mkdir(parents=True, exist_ok=True)
     _damage(folder)
     for commands in _invocations(folder):
-        _run(folder, commands)
+        _run(folder, commands, limit)
     print("| what was done | model | outcome | exit code | what said so |")
     print("| --- | --- | --- | --: | --- |")
     for words, before, now, model, policy in _pairs():
@@ -100,7 +100,7 @@ def _invocations(folder: Path) -> list[list[tuple[str, ...]]]:
     ]
 
 
-def _run(folder: Path, commands: list[tuple[str, ...]]) -> None:
+def _run(folder: Path, commands: list[tuple[str, ...]], limit: str) -> None:
     places = [
         next(word.partition("=")[2] for word in command if word.startswith("results_dir=")) for command in commands
     ]
@@ -108,7 +108,7 @@ def _run(folder: Path, commands: list[tuple[str, ...]]) -> None:
         return
     line: list[str] = []
     for command in commands:
-        line += [*(["--then"] if line else []), *command, *COMMON]
+        line += [*(["--then"] if line else []), *command, *COMMON, f"limit={limit}"]
     subprocess.run([sys.executable, str(ROOT / "run_eval.py"), *line], cwd=folder, check=True, stdout=sys.stderr)
 
 

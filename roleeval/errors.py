@@ -68,6 +68,10 @@ class ContextOverflowError(EngineError):
         return f"{self.what}; {' or '.join(ways)}" if ways else self.what
 
 
+class OverBudgetError(EngineError):
+    """A call was not made because the budget is spent: an outcome that is counted, not a failure of the run."""
+
+
 class EngineDeadError(EngineError):
     """The engine is gone, or could not start; no further request of it will be answered."""
 

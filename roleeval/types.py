@@ -21,12 +21,14 @@ Status = Literal[
     "refused",
     "unsupported_role",
     "context_overflow",
+    "over_budget",
     "judge_failed",
     "engine_failed",
     "metric_failed",
 ]
-# Of a call that brought no reply: the engine failed, or what was to be sent does not fit into the model's context.
-WITHOUT_REPLY: frozenset[Status] = frozenset({"engine_failed", "context_overflow"})
+# Of a call that brought no reply: the engine failed, what was to be sent does not fit into the model's context, or the
+# budget was spent before.
+WITHOUT_REPLY: frozenset[Status] = frozenset({"engine_failed", "context_overflow", "over_budget"})
 
 
 @dataclass(frozen=True, slots=True)

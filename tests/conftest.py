@@ -32,8 +32,7 @@ def shared_rolebench() -> Path:
 
 @pytest.fixture(autouse=True)
 def _logs_untouched() -> None:
-    """A command that runs in a test's own process sets up roleeval's logs, and Hydra disables all loggers that there
-    are; no other test is to notice."""
+    """A command that runs in a test's own process sets up roleeval's logs; no other test is to notice."""
     logger = logging.getLogger("roleeval")
     logger.handlers, logger.propagate = [], True
     logger.setLevel(logging.NOTSET)

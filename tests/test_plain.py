@@ -59,7 +59,7 @@ def test_the_log_and_the_terminal_obey_nothing(log: Path, capsys: pytest.Capture
 
 
 def test_no_job_of_a_sweep_loses_the_warnings_of_modules(log: Path) -> None:
-    """Hydra disables all loggers before each job: what modules warn of was lost from the second job on."""
+    """hydra/job_logging=default disables all loggers before each job: what modules warn of was lost."""
     module = logging.getLogger("roleeval.engines.some_module")
     module.disabled = True
     try:

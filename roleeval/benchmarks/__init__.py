@@ -1,6 +1,6 @@
 """Benchmarks: what is asked, and how an episode is played."""
 
-from roleeval.benchmarks._protocol import Benchmark, Foreseen, Opening, Scored, SelfScored, Staged
+from roleeval.benchmarks._protocol import Benchmark, Foreseen, Opening, Scored, Scripted, SelfScored, Staged
 from roleeval.benchmarks._spread import spread
 from roleeval.benchmarks.actor import Actor, Helper, Keys, status_of, told
 from roleeval.benchmarks.participant import Participant, given_turn
@@ -14,6 +14,7 @@ __all__ = [
     "Opening",
     "Participant",
     "Scored",
+    "Scripted",
     "SelfScored",
     "Staged",
     "given_turn",

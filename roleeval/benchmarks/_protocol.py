@@ -66,6 +66,8 @@ class Opening:
         growth: tokens by which the participant's chat usually grows until the end of the episode.
         most: tokens by which it may grow before the last call, where an episode that might not fit is not played.
         way_out: what the benchmark says of one that does not fit.
+        turns: of the episode at most, the first being this call or one near it.
+        step: tokens that each of them may add to the chat, as far as the protocol says.
     """
 
     actor: Actor
@@ -76,6 +78,8 @@ class Opening:
     growth: int = 0
     most: int = 0
     way_out: str = ""
+    turns: int = 1
+    step: int = 0
 
 
 @runtime_checkable
@@ -89,6 +93,27 @@ class Foreseen(Protocol):
     @property
     def longest(self) -> int:
         """Calls of an episode at most."""
+        ...
+
+
+@runtime_checkable
+class Scripted(Protocol):
+    """A benchmark that says what its models might say, so that `roleeval plan` can play it without them.
+
+    One that is not has its samples' first references as the replies of the model under test.
+    """
+
+    def lines(self, sample: Sample) -> Mapping[str, Sequence[str]]:
+        """Texts as long as replies usually are: helper's name ("" is the model under test) -> some."""
+        ...
+
+    def choices(self, sample: Sample, *, turns: int | None) -> Mapping[str, Sequence[str]]:
+        """Helper's name -> its replies in order, where they decide how the episode goes on; the last one is repeated.
+
+        Args:
+            sample: the episode's.
+            turns: of the conversation, as many as an episode is expected to have; None is as many as the reference has.
+        """
         ...
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from roleeval.engines import Engine, EngineOptions, Measures
-from roleeval.errors import ContextOverflowError, UnsupportedRoleError, cause_of, concerns_one_item
+from roleeval.errors import ContextOverflowError, OverBudgetError, UnsupportedRoleError, cause_of, concerns_one_item
 from roleeval.identity import OUTSIDE_IDENTITY
 from roleeval.models import PersonaModel
 from roleeval.seeds import derive_seed
@@ -72,7 +72,8 @@ class Actor:
         """Asks the model for one turn. A failed call becomes a turn with status engine_failed, never an empty text.
 
         So does a call that brings out an error nobody foresaw: in the prompt, in the engine, in reading the reply. One
-        that does not fit into the model's context becomes a turn with status context_overflow.
+        that does not fit into the model's context becomes a turn with status context_overflow, one
+        that the budget has no room for a turn with status over_budget.
 
         Args:
             persona: who speaks.
@@ -206,6 +207,8 @@ def status_of(error: Exception) -> Status:
     """The status of a call that an error ended."""
     if isinstance(error, UnsupportedRoleError):
         return "unsupported_role"
+    if isinstance(error, OverBudgetError):
+        return "over_budget"
     return "context_overflow" if isinstance(error, ContextOverflowError) else "engine_failed"
 
 

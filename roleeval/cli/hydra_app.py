@@ -1,8 +1,8 @@
 """The Hydra application behind run_eval.py and `roleeval run`: exit codes, sweeps, interruption.
 
 A command line may contain several commands separated by --then: all run in this process, on the same engines.
-Exit codes: 0 all done; 1 a job failed or a file could not be written; 2 the command line is wrong; 130 (143)
-interrupted.
+Exit codes: 0 all done; 1 a job failed or a file could not be written; 2 the command line is wrong; 3 the budget is
+spent and results are partial; 130 (143) interrupted.
 """
 
 import logging
@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import pairwise
@@ -45,18 +45,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     dry_run = _DRY_RUN in arguments
     arguments = [argument for argument in arguments if argument != _DRY_RUN]
     try:
-        from roleeval.config import refuse_secret_arguments
-
-        refuse_secret_arguments(arguments)
-        commands = _commands(arguments)
+        commands = commands_of(arguments)
     except RoleEvalError as error:
         say(f"roleeval: {error}")
         return 2
+    return guarded(partial(_all, commands), dry_run=dry_run)
+
+
+def guarded(jobs: Callable[[Invocation], int], *, dry_run: bool = False) -> int:
+    """Runs what returns an exit code; stops it when interrupted, and frees engines and stores at the end."""
     here = invocation()
     terminated = _route_sigterm(here)
     here.leads, here.dry_run = True, dry_run
     try:
-        code = _all(commands, here)
+        code = jobs(here)
     except KeyboardInterrupt:
         say("\nroleeval: interrupted; all finished answers are stored. Run the same command again to resume.")
         code = 143 if terminated else 130
@@ -78,6 +80,20 @@ def _route_sigterm(here: Invocation) -> list[bool]:
     return seen
 
 
+def commands_of(arguments: list[str]) -> list[list[str]]:
+    """The commands of a command line.
+
+    Raises:
+        ConfigError: it holds a secret, or see `quoted`.
+    """
+    from roleeval.config import refuse_secret_arguments
+
+    # a launcher's preset in conf/ has the same name as its plugin's own, which causes a warning of Hydra
+    warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema")
+    refuse_secret_arguments(arguments)
+    return _commands(arguments)
+
+
 def _commands(arguments: list[str]) -> list[list[str]]:
     """The commands of a command line, as Hydra can read and run them.
 
@@ -97,15 +113,24 @@ def _commands(arguments: list[str]) -> list[list[str]]:
     return found
 
 
-def _all(commands: list[list[str]], here: Invocation) -> int:
+def run_all(commands: list[list[str]], here: Invocation) -> int:
+    """Runs all commands; what became of their jobs is in `here`. An exit code above 0 where one could not begin."""
+    from roleeval.cli.hydra_sweep import expect
+
     for command in commands:
-        if len(commands) > 1 and not _foreseen(command):
+        if len(commands) > 1 and not _composed(command, expect):
             return 2
     for command in commands:
         if code := _hydra(command, here):
             return code
         here.gather()
     _judge_again(here)
+    return 0
+
+
+def _all(commands: list[list[str]], here: Invocation) -> int:
+    if code := run_all(commands, here):
+        return code
     if here.folders:
         from roleeval.report import print_report
 
@@ -114,20 +139,38 @@ def _all(commands: list[list[str]], here: Invocation) -> int:
         jobs = f"{len(here.failures)} of {here.jobs} jobs failed" if here.jobs > 1 else "failed"
         say("\n".join([f"roleeval: {jobs}:", *(f"  {failure}" for failure in here.failures)]))
         return 1
+    if here.partial:
+        say("\n".join(["roleeval: the budget is spent; these results are partial:", *map("  {}".format, here.partial)]))
+        say("Nothing is lost: run the same command with a larger budget to go on.")
+        return 3
     return 0
 
 
-def _foreseen(arguments: list[str]) -> bool:
-    """Tells the runtime what one of several commands needs; prints the cause and returns False if Hydra refuses it."""
-    from hydra.errors import HydraException
-    from yaml import YAMLError
+def jobs_of(commands: list[list[str]]) -> "list[RunConfig] | None":
+    """Every run that some commands ask for; None where Hydra refuses one, whose cause is printed.
 
-    from roleeval.cli.hydra_sweep import expect
+    Raises:
+        ConfigError: a run is not possible.
+    """
+    from roleeval.cli.hydra_sweep import configs
+
+    found: list[RunConfig] = []
+    for command in commands:
+        if not _composed(command, lambda given: found.extend(configs(given))):
+            return None
+    return found
+
+
+def _composed(arguments: list[str], use: Callable[[list[str]], None]) -> bool:
+    """Uses a command's overrides with Hydra at hand; prints the cause and returns False if Hydra refuses them."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
 
     with composing():
         try:
-            expect(overrides(arguments))
-        except (HydraException, YAMLError) as error:
+            use(overrides(arguments))
+        except (HydraException, OmegaConfBaseException, YAMLError) as error:
             refused: Exception = error
         else:
             return True
@@ -141,8 +184,6 @@ def _hydra(arguments: list[str], here: Invocation) -> int:
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
-    # a launcher's preset in conf/ has the same name as its plugin's own, which causes a warning of Hydra
-    warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema")
     application = hydra.main(version_base="1.3", config_path=str(resource("conf")), config_name="config")(_job)
     sys.argv = [sys.argv[0], *arguments]
     try:
@@ -209,7 +250,7 @@ def _configured(config: "DictConfig") -> "list[RunConfig]":
     resolved: Any = OmegaConf.to_container(config, resolve=True)
     parsed = parse_config(resolved)
     set_up_logs(parsed.options.progress, parsed.options.log_file)
-    runs = seed_runs(parsed)
+    runs = [invocation().restricted(each) for each in seed_runs(parsed)]
     if len(runs) > 1 and parsed.model.sampling.temperature == 0:
         log.warning(
             "model.sampling.temperature=0 is greedy: all %d seeds will give the same texts; give a higher temperature",
@@ -224,11 +265,17 @@ def _run(config: "RunConfig", here: Invocation) -> None:
     if here.dry_run:
         _preview(config, here)
         return
+    budget = here.runtime.budget(config.options)
+    refused = budget.refused
     outcome = here.runtime.execute(lambda: run(config, here.runtime))
     path = str(outcome.folder.path)
     here.folders.append(path)
     if config.judge is not None and "judge" in config.options.stages:
         here.judged.append(config)
+    if budget.refused > refused or outcome.unasked_samples:
+        here.partial.append(f"{path}: {_left_out(outcome.folder)}: {budget.spent} is spent")
+        log.warning("partial: %s", here.partial[-1])
+        return
     if nothing := _nothing_answered(outcome.folder):
         raise ResultError(f"{path}: {nothing}")
     log.info("already done, skipped: %s" if outcome.skipped else "done: %s", path)
@@ -241,8 +288,11 @@ def _run(config: "RunConfig", here: Invocation) -> None:
 def _preview(config: "RunConfig", here: Invocation) -> None:
     from roleeval.stages.preview import preview
 
+    able, prompts = here.runtime.execute(lambda: preview(config, here.runtime))
+    if able:
+        show(f"{able}\n")
     sent = 0
-    for found in here.runtime.execute(lambda: preview(config, here.runtime)):
+    for found in prompts:
         who = f"== {found.sample}: {found.part} {found.role}, by {found.model}"
         if found.error:
             show(f"{who}: cannot be sent: {found.error}\n")
@@ -258,6 +308,17 @@ def _preview(config: "RunConfig", here: Invocation) -> None:
         show(f"{found.text}\n")
     if not sent:
         raise ResultError("--dry-run: none of these prompts can be sent")
+
+
+def _left_out(folder: "ResultFolder") -> str:
+    """What is missing in a run that a budget ended."""
+    manifest = folder.manifest()
+    if manifest is None:
+        return "unfinished"
+    questions = sum(record.unanswered for record in manifest.judge_records.values())
+    parts = [f"{manifest.unasked_samples} of {manifest.samples.planned} samples"]
+    parts += [f"{questions} questions to judges"] if questions else []
+    return f"{' and '.join(parts)} were not asked"
 
 
 def _nothing_answered(folder: "ResultFolder") -> str:

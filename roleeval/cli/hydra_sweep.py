@@ -19,7 +19,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from roleeval.cli.invocation import invocation
-from roleeval.config import parse_config
+from roleeval.config import RunConfig, parse_config, seed_runs
 from roleeval.errors import ConfigError, RoleEvalError
 from roleeval.stages.cast import everyone
 
@@ -42,6 +42,8 @@ class ShareEngines(Callback):
             _refuse(error)
         if not here_too and invocation().dry_run:
             _refuse(ConfigError("--dry-run asks nothing and needs no other processes; leave hydra/launcher out"))
+        if not here_too and invocation().chosen is not None:
+            _refuse(ConfigError("roleeval gate runs all batches on the same engines; leave hydra/launcher out"))
         if not here_too:
             invocation().outcomes, invocation().launched = _outcomes(config), len(jobs)
             # joblib's processes would repeat the warning that hydra_app filters, once per job
@@ -98,5 +100,19 @@ def _expanded(overrides: list[str]) -> list[list[str]]:
 
 
 def _expect(job: list[str]) -> None:
+    invocation().runtime.expect(*everyone(_config(job)))
+
+
+def configs(overrides: list[str]) -> list[RunConfig]:
+    """The runs of a command; Hydra must be initialised with the config folder.
+
+    Raises:
+        HydraException: it cannot be composed.
+        ConfigError: a run is not possible.
+    """
+    return [run for job in _expanded(overrides) for run in seed_runs(_config(job))]
+
+
+def _config(job: list[str]) -> RunConfig:
     resolved: Any = OmegaConf.to_container(compose("config", job), resolve=True)
-    invocation().runtime.expect(*everyone(parse_config(resolved)))
+    return parse_config(resolved)

@@ -1,6 +1,8 @@
 """What the jobs of one command share and leave behind."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +24,8 @@ class Invocation:
         self.jobs = 0
         self.failures: list[str] = []
         self.folders: list[str] = []
+        self.partial: list[str] = []  # what a budget had no room for
+        self.chosen: Mapping[str, tuple[str, ...]] | None = None  # benchmark -> clusters that are run; None: all
         self.judged: list[RunConfig] = []  # runs that were judged, perhaps before all their opponents had finished
         self._runtime: Runtime | None = None
 
@@ -32,6 +36,17 @@ class Invocation:
 
             self._runtime = Runtime()
         return self._runtime
+
+    def begin(self, chosen: Mapping[str, tuple[str, ...]] | None) -> None:
+        """Forgets what was done, keeps the engines; jobs run these clusters from now on."""
+        self.chosen, self.jobs = chosen, 0
+        self.failures, self.folders, self.partial, self.judged = [], [], [], []
+
+    def restricted(self, config: "RunConfig") -> "RunConfig":
+        """A run of those of its benchmark's clusters that are run."""
+        if self.chosen is None:
+            return config
+        return replace(config, options=replace(config.options, clusters=self.chosen[config.benchmark.name]))
 
     def interrupt(self) -> None:
         """Ends the job that is running as Ctrl-C does, from a signal's handler.
@@ -46,7 +61,7 @@ class Invocation:
         """In a launcher's process: writes the outcome of its job, for the command's own process to gather."""
         from roleeval.results import write_atomically
 
-        found = {"jobs": self.jobs, "failures": self.failures, "folders": self.folders}
+        found = {"jobs": self.jobs, "failures": self.failures, "folders": self.folders, "partial": self.partial}
         write_atomically(file, json.dumps(found, ensure_ascii=False).encode())
 
     def gather(self) -> None:
@@ -57,6 +72,7 @@ class Invocation:
             self.jobs += found["jobs"]
             self.failures += found["failures"]
             self.folders += found["folders"]
+            self.partial += found["partial"]
         if lost := self.launched - len(files):
             self.jobs += lost
             self.failures.append(f"{lost} jobs left no outcome file; see their logs")

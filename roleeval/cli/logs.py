@@ -58,7 +58,8 @@ def set_up_logs(progress: Literal["bar", "quiet", "log"], log_file: str | None) 
     logger.propagate = False
     for name, each in logging.root.manager.loggerDict.items():
         if name.partition(".")[0] == logger.name and isinstance(each, logging.Logger):
-            each.disabled = False  # Hydra disables all loggers that there are, before every job
+            each.disabled = False  # hydra/job_logging=default disables all loggers that there are, before every job
+    logging.root.setLevel(logging.ERROR)  # other libraries
     # tracebacks of single failed items are logged at this level: for the file, never for the terminal
     logger.setLevel(logging.INFO if log_file is None else logging.DEBUG)
     console = Console(stderr=True)

@@ -1,7 +1,7 @@
 """The console script `roleeval`. Everything heavy is imported inside the command that needs it.
 
 Exit codes: 0 done; 1 failed (one line on stderr says why); 2 the command line is wrong; 130 interrupted. `run` has the
-exit codes of roleeval.cli.hydra_app, `regress` those of roleeval.cli.regress.
+exit codes of roleeval.cli.hydra_app, `regress` and `gate` those of roleeval.cli.regress.
 """
 
 from enum import StrEnum
@@ -18,8 +18,10 @@ from roleeval.cli.adapters import adapters
 from roleeval.cli.calibrate import calibrate
 from roleeval.cli.data import data
 from roleeval.cli.export import export
+from roleeval.cli.gate import gate
 from roleeval.cli.imports import imports
 from roleeval.cli.judge import judge_card
+from roleeval.cli.plan import plan
 from roleeval.cli.prompts import prompts
 from roleeval.cli.regress import regress
 from roleeval.cli.score import score
@@ -53,6 +55,7 @@ app.add_typer(prompts, name="prompts")
 app.command("judge-card")(judge_card)
 app.command("site")(site)
 app.command("regress")(regress)
+app.command("gate")(gate)
 app.command("watch")(watch)
 app.add_typer(imports, name="import")
 app.add_typer(calibrate, name="calibrate")
@@ -82,6 +85,11 @@ def run(context: typer.Context) -> None:
     from roleeval.cli.hydra_app import main
 
     raise typer.Exit(main(context.args))
+
+
+app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)(plan)
 
 
 class TableFormat(StrEnum):

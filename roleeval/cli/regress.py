@@ -4,7 +4,8 @@ Exit codes: 0 PASS; 1 FAIL; 2 the two cannot be compared, or the command line is
 blocks on it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from roleeval.report.regress import Policy, Regression
     from roleeval.report.regress.kept import Side
 
-_CANNOT = 2
+CANNOT = 2
 
 
 class GateFormat(StrEnum):
@@ -32,6 +33,21 @@ class GateFormat(StrEnum):
 
 
 _SUFFIXES = {".md": GateFormat.markdown, ".xml": GateFormat.junit, ".json": GateFormat.json}
+
+# Options that `roleeval gate` has too.
+PolicyFile = Annotated[
+    Path | None, typer.Option("--policy", help="YAML with margins, guards and what blocks (docs/regression.md).")
+]
+Allowed = Annotated[
+    list[str],
+    typer.Option(
+        "--allow", help="What may differ between the two, beside what the policy allows: decoding, items, ..."
+    ),
+]
+Kind = Annotated[GateFormat, typer.Option("--format", help="What is printed.")]
+Files = Annotated[
+    list[Path], typer.Option("--out", help="Also write this file; its end says what: .md, .xml (JUnit) or .json.")
+]
 
 
 def regress(
@@ -47,9 +63,7 @@ def regress(
         Path | None, typer.Option(help="Write a baseline of RESULTS to this file, and compare nothing.")
     ] = None,
     baseline: Annotated[Path | None, typer.Option(help="The baseline: a file of --save, or a result folder.")] = None,
-    policy: Annotated[
-        Path | None, typer.Option(help="YAML with margins, guards and what blocks (docs/regression.md).")
-    ] = None,
+    policy: PolicyFile = None,
     exact: Annotated[
         bool, typer.Option("--exact", help="Any changed text fails; for greedy float32 runs on the CPU.")
     ] = False,
@@ -62,30 +76,32 @@ def regress(
     texts: Annotated[
         bool, typer.Option("--texts", help="With --save: keep questions and answers too, to show them later.")
     ] = False,
-    allow: Annotated[
-        list[str],
-        typer.Option(help="What may differ between the two, beside what the policy allows: decoding, items, ..."),
-    ] = [],  # noqa: B006 (typer reads it)
-    kind: Annotated[GateFormat, typer.Option("--format", help="What is printed.")] = GateFormat.terminal,
-    out: Annotated[
-        list[Path], typer.Option(help="Also write this file; its end says what: .md, .xml (JUnit) or .json.")
-    ] = [],  # noqa: B006
+    allow: Allowed = [],  # noqa: B006 (typer reads it)
+    kind: Kind = GateFormat.terminal,
+    out: Files = [],  # noqa: B006
     site: Annotated[
         Path | None, typer.Option(help="Also write both folders as a site, and link the worst items to it.")
     ] = None,
 ) -> None:
     """Test whether results are worse than a baseline; exit code 0 PASS, 1 FAIL, 2 cannot compare, 3 INCONCLUSIVE."""
-    try:
+    with exit_code_2():
         if save:
             code = _save(paths, save, texts=texts)
         else:
-            chosen = _policy(policy, exact=exact, allow=allow)
+            chosen = chosen_policy(policy, exact=exact, allow=allow)
             sides = [*([baseline] if baseline else []), *paths]
             code = _compare(sides, chosen, sequential=sequential, kind=kind, out=out, site=site)
+    raise typer.Exit(code)
+
+
+@contextmanager
+def exit_code_2() -> Iterator[None]:
+    """Says what a user can fix in one line, and exits."""
+    try:
+        yield
     except RoleEvalError as error:
         say(f"roleeval: {' '.join(str(error).split())}")
-        code = _CANNOT
-    raise typer.Exit(code)
+        raise typer.Exit(CANNOT) from None
 
 
 def _save(paths: list[Path], file: Path, *, texts: bool) -> int:
@@ -110,30 +126,50 @@ def _compare(
     from roleeval.report.regress import regress as compare
     from roleeval.report.regress.compare import read_side
 
-    for file in out:
-        if file.suffix not in _SUFFIXES:
-            raise ConfigError(f"--out {file}: what to write is told by the end of its name; give .md, .xml or .json")
+    check_files(out)
     if len(sides) != 2:
         raise ConfigError("give --baseline FILE RESULTS, or two folders: the baseline's and the current one")
     before, now = map(read_side, sides)
     try:
         found = compare(before, now, policy, sequential=sequential)
     except NotComparableError as error:
-        _refuse(error.reasons, kind, out)
-        return _CANNOT
-    links = _site(before, now, found, site) if site else {}
-    _print(found, kind, links)
-    for file in out:
-        _write(file, _text(found, _SUFFIXES[file.suffix], links))
+        refuse(error.reasons, kind, out)
+        return CANNOT
+    print_and_write(found, kind, out, links=_site(before, now, found, site) if site else {})
     return found.exit_code
 
 
-def _policy(file: Path | None, *, exact: bool, allow: list[str]) -> "Policy":
+def check_files(out: list[Path]) -> None:
+    """Refuses files of `--out` whose names do not say what to write.
+
+    Raises:
+        ConfigError: names the first.
+    """
+    for file in out:
+        if file.suffix not in _SUFFIXES:
+            raise ConfigError(f"--out {file}: what to write is told by the end of its name; give .md, .xml or .json")
+
+
+def chosen_policy(file: Path | None, *, exact: bool = False, allow: list[str]) -> "Policy":
+    """The policy of a file, or the default one, with what the command line adds.
+
+    Raises:
+        ConfigError: it is not possible.
+    """
     from roleeval.report.regress import Policy, policy_of, read_policy
 
     policy = read_policy(file) if file else Policy()
     more = policy_of({"allow": allow}, "--allow").allow
     return replace(policy, exact=policy.exact or exact, allow=(*policy.allow, *more))
+
+
+def print_and_write(
+    found: "Regression", kind: GateFormat, out: list[Path], *, links: Mapping[tuple[str, str, str], str]
+) -> None:
+    """Prints what the gate found, and writes the files of `--out`."""
+    _print(found, kind, links)
+    for file in out:
+        _write(file, _text(found, _SUFFIXES[file.suffix], links))
 
 
 def _print(found: "Regression", kind: GateFormat, links: Mapping[tuple[str, str, str], str]) -> None:
@@ -158,7 +194,8 @@ def _text(found: "Regression", kind: GateFormat, links: Mapping[tuple[str, str, 
     return junit(found) if kind is GateFormat.junit else as_json(found, links=links)
 
 
-def _refuse(reasons: tuple[str, ...], kind: GateFormat, out: list[Path]) -> None:
+def refuse(reasons: Sequence[str], kind: GateFormat, out: list[Path]) -> None:
+    """Says why nothing can be compared, in the formats that were asked for."""
     from roleeval.report.regress.render import as_json, junit, markdown
 
     texts = {

@@ -21,6 +21,7 @@ _TAIL = """\
   hydra/launcher=NAME     with -m: basic, joblib, submitit_slurm, submitit_local (all but basic: extra `launchers`)
   --dry-run               print the first prompt of everyone in the first sample (limit=N: in N of each split), special
                           tokens written out, with its token count; nothing is asked
+  roleeval plan ...       the same arguments: says what they would ask, hold, take and cost, and does nothing
   --cfg job               print the composed configuration and stop
   --config-dir DIR        a folder with your own groups (DIR/model/mine.yaml: model=mine)
   --hydra-help            Hydra's other options

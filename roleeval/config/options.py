@@ -7,12 +7,12 @@ dataclass and its fields are its options. A third party adds one with a class in
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from roleeval.benchmarks import Benchmark, SelfScored
 from roleeval.config.build import as_node, build, build_target, checked
-from roleeval.engines import EngineOptions
+from roleeval.engines import BudgetOptions, EngineOptions, Price
 from roleeval.errors import ConfigError
 from roleeval.judging import Judge, Panel, members
 from roleeval.metrics import CorpusMetric, Metric
@@ -33,6 +33,7 @@ class RunOptions:
         seed: of the run; every call's seed derives from it.
         seeds: instead of one seed several, each a run of its own (`seed_runs`); None is one run.
         limit: samples per split at most, one from each equal stretch of the split; None is all.
+        clusters: names of the clusters (roles, books, seeds) whose samples are asked, after `limit`; None is all.
         stages: "generate" asks the model, "score" computes metrics from transcripts, "judge" asks the judge, if any.
         results_dir: where result folders go.
         run_name: the last part of the result folder; None: the seed and a hash of the configuration.
@@ -42,11 +43,14 @@ class RunOptions:
         progress: "bar" (without a terminal a line every 30 seconds), "quiet" (errors and the final table), or "log" (a
             line every 10 seconds).
         log_file: also write the log there.
+        budget: what the whole command may spend on new calls; at its end the rest is left out (over_budget).
+        prices: model's source.path -> price of its tokens; judges may have others (judge.prices).
     """
 
     seed: int = 1
     seeds: tuple[int, ...] | None = None
     limit: int | None = None
+    clusters: tuple[str, ...] | None = None
     stages: tuple[Stage, ...] = ("generate", "score", "judge")
     results_dir: str = "results"
     run_name: str | None = None
@@ -55,12 +59,19 @@ class RunOptions:
     store: str | None = None
     progress: Literal["bar", "quiet", "log"] = "bar"
     log_file: str | None = None
+    budget: BudgetOptions = field(default_factory=BudgetOptions)
+    prices: Mapping[str, Price] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_range(self, "limit", "max_in_flight", low=1)
         check_range(self, "fail_on_error", low=0, high=1)
         if self.seeds is not None:
             _check_seeds(self.seeds, self.run_name)
+        if self.clusters is not None:
+            if not self.clusters:
+                raise ConfigError("clusters: empty; give names as clusters=[NAME,...], or null for all")
+            # in whatever order they are given, it is the same run
+            object.__setattr__(self, "clusters", tuple(sorted(set(self.clusters))))
         if not self.stages:
             raise ConfigError("stages: empty; allowed values: generate, score, judge")
         if self.run_name is not None and not re.fullmatch(r"[\w=-][\w.=-]*", self.run_name):
@@ -110,6 +121,10 @@ class RunConfig:
     metrics: Mapping[str, Metric | CorpusMetric]
     options: RunOptions
     judge: Judge | Panel | None = None
+
+    def __post_init__(self) -> None:
+        if self.options.clusters is not None and isinstance(self.benchmark, SelfScored):
+            raise ConfigError(f"clusters: {self.benchmark.name} scores itself, always in full; leave clusters out")
 
 
 def parse_config(config: Mapping[str, Any]) -> RunConfig:

@@ -10,13 +10,21 @@ from roleeval.engines._protocol import (
     Renders,
     Served,
     ServedElsewhere,
+    is_elsewhere,
+    serving,
 )
+from roleeval.engines.abilities import Abilities, Able
+from roleeval.engines.budget import Budget, BudgetOptions, Price, price_of
 from roleeval.engines.fingerprint import adapter_fingerprint, model_fingerprint
 from roleeval.engines.lora import check_adapter, load_adapter
 from roleeval.engines.store import CompletionStore, likelihood_key, request_key
 from roleeval.engines.stored import StoredEngine, Usage
 
 __all__ = [
+    "Abilities",
+    "Able",
+    "Budget",
+    "BudgetOptions",
     "CompletionStore",
     "Engine",
     "EngineOptions",
@@ -24,6 +32,7 @@ __all__ = [
     "LoraNeed",
     "Measures",
     "ModelSource",
+    "Price",
     "Renders",
     "Served",
     "ServedElsewhere",
@@ -31,8 +40,11 @@ __all__ = [
     "Usage",
     "adapter_fingerprint",
     "check_adapter",
+    "is_elsewhere",
     "likelihood_key",
     "load_adapter",
     "model_fingerprint",
+    "price_of",
     "request_key",
+    "serving",
 ]

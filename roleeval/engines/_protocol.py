@@ -194,7 +194,11 @@ class Holds(Protocol):
 
 @runtime_checkable
 class EngineOptions(Protocol):
-    """The options of one kind of engine: a frozen dataclass that Hydra reaches by `_target_`."""
+    """The options of one kind of engine: a frozen dataclass that Hydra reaches by `_target_`.
+
+    One whose models are on a server that counts tokens itself says so: `elsewhere: ClassVar[bool] = True`. One that
+    hands its calls to other engines has their options as `inner`.
+    """
 
     def build(self, source: ModelSource, lora: LoraNeed) -> Engine:
         """Makes an engine that is not started yet; checks what can be checked without loading.
@@ -203,3 +207,14 @@ class EngineOptions(Protocol):
             ConfigError, EngineError, AdapterError.
         """
         ...
+
+
+def serving(options: EngineOptions) -> EngineOptions:
+    """The options of the engine that serves the model: of a pool, those of the engines in it."""
+    inner: EngineOptions = getattr(options, "inner", options)
+    return inner
+
+
+def is_elsewhere(options: EngineOptions) -> bool:
+    """Whether the model is on a server: its tokenizer may not be at hand, and its calls may cost money."""
+    return bool(getattr(serving(options), "elsewhere", False))

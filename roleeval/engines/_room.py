@@ -1,14 +1,14 @@
 """Whether a prompt and what is asked for after it fit into a model's context; the same for all local engines."""
 
-import json
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from roleeval.engines._protocol import ModelSource
 from roleeval.engines.chat import load_tokenizer, prompt_token_ids
-from roleeval.engines.template import Prompts, model_file
+from roleeval.engines.shape import context_of
+from roleeval.engines.template import Prompts
 from roleeval.errors import ContextOverflowError
 from roleeval.types import Request
 
@@ -63,7 +63,7 @@ class Room:
     @cached_property
     def context(self) -> int | None:
         """Tokens of prompt and answer together; None where no file says so."""
-        return self.max_model_len or _own_context(self.source)
+        return self.max_model_len or context_of(self.source)
 
     def require(self, request: Request, prompts: Prompts) -> None:
         """Refuses a request that cannot be sent or does not fit; loads a tokenizer at most, and that for long prompts.
@@ -89,12 +89,3 @@ class Room:
 def _bytes(request: Request) -> int:
     texts = [message.content for message in request.messages or ()] or [request.prompt or ""]
     return sum(len(text.encode("utf-8", "surrogatepass")) + _MARKS for text in (*texts, request.prefill))
-
-
-def _own_context(source: ModelSource) -> int | None:
-    try:
-        config: Any = json.loads(model_file(source, "config.json"))
-        length = {**config, **(config.get("text_config") or {})}.get("max_position_embeddings")
-        return length if isinstance(length, int) and length > 0 else None
-    except (ValueError, AttributeError, TypeError):
-        return None

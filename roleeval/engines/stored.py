@@ -9,6 +9,8 @@ from typing import Any
 
 from roleeval.engines._entries import Answer
 from roleeval.engines._protocol import Engine, Holds, Measures, Renders, ServedElsewhere
+from roleeval.engines.abilities import Abilities, Able
+from roleeval.engines.budget import Budget, Price
 from roleeval.engines.store import CompletionStore, likelihood_key, request_key
 from roleeval.errors import EngineDeadError, cause_of
 from roleeval.types import AdapterRef, Completion, Likelihood, LikelihoodRequest, Request
@@ -42,8 +44,25 @@ class Usage:
 class StoredEngine:
     """An engine with the store in front of it. The store and the engine belong to whoever made them."""
 
-    def __init__(self, engine: Engine, store: CompletionStore, usage: Usage | None = None) -> None:
-        """Makes one; several may count into the same `usage`."""
+    def __init__(
+        self,
+        engine: Engine,
+        store: CompletionStore,
+        usage: Usage | None = None,
+        *,
+        budget: Budget | None = None,
+        price: Price | None = None,
+    ) -> None:
+        """Makes one; several may count into the same `usage`, and spend of the same `budget`.
+
+        Args:
+            engine, store: see above.
+            usage: what calls are counted into; None is a new one.
+            budget: what calls may cost; None is no limit.
+            price: of the model's tokens; None costs nothing.
+        """
+        self._budget = Budget() if budget is None else budget
+        self._price = price
         self._engine = engine
         self._store = store
         self._running: dict[bytes, asyncio.Task[Any]] = {}
@@ -74,7 +93,8 @@ class StoredEngine:
             StoreError: the store cannot be read or written.
         """
         key = request_key(self._engine.fingerprint, request, self._prompt_key(request))
-        return await self._answer(key, Completion, lambda: self._engine.generate(request))
+        most = 0.0 if self._price is None else self._price.at_most(request)
+        return await self._answer(key, Completion, lambda: self._engine.generate(request), most)
 
     async def likelihood(self, request: LikelihoodRequest) -> Likelihood:
         """The same for the likelihood of a text.
@@ -83,7 +103,7 @@ class StoredEngine:
             EngineError, AdapterError, StoreError: see generate.
         """
         key = likelihood_key(self._engine.fingerprint, request, self._prompt_key(request))
-        return await self._answer(key, Likelihood, lambda: self._engine.likelihood(request))
+        return await self._answer(key, Likelihood, lambda: self._engine.likelihood(request), 0.0)
 
     def _prompt_key(self, request: Request | LikelihoodRequest) -> tuple[str, ...]:
         return () if self._renders is None else self._renders.prompt_key(request)
@@ -103,13 +123,20 @@ class StoredEngine:
             self._engine.require_room(request)
 
     @property
+    def abilities(self) -> Abilities | None:
+        """See Able; None of an engine that does not know its model's."""
+        return self._engine.abilities if isinstance(self._engine, Able) else None
+
+    @property
     def likelihoods(self) -> bool:
         return self._engine.likelihoods
 
     async def scored_length(self) -> int:
         return await self._engine.scored_length()
 
-    async def _answer(self, key: bytes, kind: type[Answer], ask: Callable[[], Awaitable[Answer]]) -> Answer:
+    async def _answer(
+        self, key: bytes, kind: type[Answer], ask: Callable[[], Awaitable[Answer]], most: float
+    ) -> Answer:
         stored = self._store.get(key, kind)
         self.usage.requests += 1
         if stored is not None:
@@ -117,7 +144,7 @@ class StoredEngine:
             return stored
         running = self._running.get(key)
         if running is None:
-            running = asyncio.ensure_future(self._ask(key, ask))
+            running = asyncio.ensure_future(self._ask(key, ask, most))
             self._running[key] = running
             running.add_done_callback(lambda task: self._ended(key, task))
         answer: Answer = await asyncio.shield(running)
@@ -128,14 +155,11 @@ class StoredEngine:
         if not task.cancelled():
             task.exception()  # taken note of; whoever waited for it has it, and perhaps nobody waits any more
 
-    async def _ask(self, key: bytes, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+    async def _ask(self, key: bytes, ask: Callable[[], Awaitable[Answer]], most: float) -> Answer:
+        """`most` is what the call may cost."""
         try:
-            await self._started()
-            self._compare_served()
-            self.usage.asked += 1
-            self.usage.begun = self.usage.begun or time.monotonic()
-            answer = replace(await ask(), served_by=self._engine.fingerprint)
-            self._compare_served()
+            await self._budget.hold(most)
+            answer = await self._paid(ask, most)
             kept = await self._store.put(key, answer)
         except BaseException:
             self.usage.failed += 1
@@ -145,6 +169,22 @@ class StoredEngine:
         if isinstance(answer, Completion):
             self.usage.output_tokens += answer.output_tokens
         return kept
+
+    async def _paid(self, ask: Callable[[], Awaitable[Answer]], most: float) -> Answer:
+        """The engine's answer; what it cost leaves the budget, and where it failed, what it may have cost."""
+        cost = most
+        try:
+            await self._started()
+            self._compare_served()
+            self.usage.asked += 1
+            self.usage.begun = self.usage.begun or time.monotonic()
+            answer = replace(await ask(), served_by=self._engine.fingerprint)
+            self._compare_served()
+            if self._price is not None:
+                cost = self._price.of(answer.prompt_tokens, getattr(answer, "output_tokens", 0))
+        finally:
+            self._budget.settle(most, cost)
+        return answer
 
     async def _started(self) -> None:
         """Starts the engine; one that could not start is not started again, and the first cause ends the run."""

@@ -17,6 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from roleeval.engines._model_files import json_object, model_file, model_json, token_content
 from roleeval.engines._protocol import ModelSource
 from roleeval.engines.turns import OPTIONS, fitted
 from roleeval.errors import ConfigError
@@ -104,15 +105,17 @@ class Template:
             ConfigError: see `read_template_file`, `moment`.
         """
         found = {name: model_file(source, name) for name in _FILES}
-        config = _object(found["tokenizer_config.json"])
+        config = json_object(found["tokenizer_config.json"])
         if source.chat_template:
             text: Any = read_template_file(source.chat_template)
         else:
-            of_json = _object(found["chat_template.json"]).get("chat_template")
+            of_json = json_object(found["chat_template.json"]).get("chat_template")
             text = found["chat_template.jinja"] or of_json or config.get("chat_template")
         if not isinstance(text, str):  # none, or several by name
             return None
-        tokens = {name: _content(config.get(name)) for name in ("bos_token", "eos_token", "pad_token", "unk_token")}
+        tokens = {
+            name: token_content(config.get(name)) for name in ("bos_token", "eos_token", "pad_token", "unk_token")
+        }
         name = source.chat_template or source.path
         return cls(with_variables(text, source.template_options), name, tokens, moment(source))
 
@@ -147,10 +150,13 @@ class Template:
         check_turns(self.name, roles, self._rendered)
 
     def _rendered(self, roles: Sequence[ChatRole]) -> str:
-        messages = [{"role": role, "content": content} for role, content in zip(roles, probes(roles), strict=True)]
+        return self.rendered([Message(role, text) for role, text in zip(roles, probes(roles), strict=True)])
+
+    def rendered(self, chat: Sequence[Message]) -> str:
+        """A chat with the assistant's turn opened. Raises whatever the template does."""
         return str(
             self._compiled.render(
-                messages=messages,
+                messages=[{"role": message.role, "content": message.content} for message in chat],
                 tools=None,
                 documents=None,
                 add_generation_prompt=True,
@@ -275,41 +281,6 @@ def _generation_tag() -> Any:
     return Generation
 
 
-def model_file(source: ModelSource, name: str) -> str:
-    """A text file of a model's folder, or of a hub's local cache; "" where there is none."""
-    file: Path | None = Path(source.path) / name
-    if not Path(source.path).is_dir():
-        file = _cached(source, name)
-    try:
-        return file.read_text(encoding="utf-8-sig") if file is not None and file.is_file() else ""
-    except (OSError, UnicodeDecodeError):
-        return ""
-
-
-def _cached(source: ModelSource, name: str) -> Path | None:
-    from huggingface_hub import try_to_load_from_cache
-    from huggingface_hub.errors import HFValidationError
-
-    try:
-        found = try_to_load_from_cache(source.path, name, revision=source.revision)
-    except (HFValidationError, OSError, ValueError):
-        return None
-    return Path(found) if isinstance(found, str) else None
-
-
-def _object(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text) if text else {}
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _content(token: Any) -> str:
-    value = token.get("content") if isinstance(token, dict) else token
-    return value if isinstance(value, str) else ""
-
-
 class Prompts:
     """What an engine that renders chats knows of its prompts before anything is loaded; see the protocol `Renders`.
 
@@ -326,24 +297,25 @@ class Prompts:
         self._checked: set[tuple[ChatRole, ...]] = set()
 
     @cached_property
-    def _template(self) -> Template | None:
+    def template(self) -> Template | None:
+        """The model's template, writing the engine's date; None where there is none or it takes the tokenizer."""
         template = Template.of(self.source)
         return None if template is None else replace(template, now=self.now)
 
     @cached_property
     def _facts(self) -> tuple[str, ...]:
-        if self._template is None:
+        if self.template is None:
             return ()
-        dates = () if self.source.template_date else self._template.dated
+        dates = () if self.source.template_date else self.template.dated
         if dates:
             _log.warning(
                 "%s: its chat template writes the date (%s) into every prompt. Stored answers are valid for that date"
                 " only; set model.source.template_date=%s to have the same prompts at any time",
-                self._template.name,
+                self.template.name,
                 ", ".join(dates),
                 self.now.date().isoformat(),
             )
-        opened = self._template.opened
+        opened = self.template.opened
         return (*(f"date {date}" for date in dates), *([f"opened {opened}"] if opened else []))
 
     def key(self, request: Request | LikelihoodRequest) -> tuple[str, ...]:
@@ -356,13 +328,24 @@ class Prompts:
             ConfigError: the template refuses or loses turns.
         """
         self.first = self.first or request
-        if request.messages is None or self._template is None:
+        if request.messages is None or self.template is None:
             return ()
         roles = tuple(message.role for message in fitted(request.messages, self.source))
         if roles not in self._checked:
-            self._template.check(roles)
+            self.template.check(roles)
             self._checked.add(roles)
         return self._facts
+
+    def text(self, request: Request) -> str | None:
+        """The prompt as it is sent; None where it takes the tokenizer to render it."""
+        if request.messages is None:
+            return f"{request.prompt}{request.prefill}"
+        if self.template is None:
+            return None
+        try:
+            return f"{self.template.rendered(fitted(request.messages, self.source))}{request.prefill}"
+        except Exception:  # it needs more than is available here, or refuses the chat: the tokenizer will tell
+            return None
 
     def check(self, request: Request) -> None:
         """Refuses a request that this model can never be sent, as far as its files tell; loads nothing.
@@ -371,13 +354,13 @@ class Prompts:
             ConfigError: it has no chat template, or one that refuses or loses turns.
         """
         self.key(request)
-        if request.messages is not None and self._template is None and self._has_none:
+        if request.messages is not None and self.template is None and self._has_none:
             raise ConfigError(no_template(self.source.path))
 
     @cached_property
     def _has_none(self) -> bool:
         """Whether there is surely no template: none beside a configuration that has none, nor code that might."""
-        config = _object(model_file(self.source, "tokenizer_config.json"))
+        config = model_json(self.source, "tokenizer_config.json")
         several = (Path(self.source.path) / "additional_chat_templates").is_dir()
         return bool(config) and not several and not ({"chat_template", "auto_map"} & config.keys())
 

@@ -102,6 +102,7 @@ def tracked(run: RunResult) -> TrackedRun:
         "family": run.family,
         "seed": facts.seed,
         "limit": facts.limit,
+        **({} if facts.chosen is None else {"clusters": ", ".join(facts.chosen)}),
         "data": facts.data,
         "data_hash": facts.data_hash,
         "samples": facts.planned,

@@ -4,7 +4,8 @@ A third-party judge needs `Judge`, `Case`, `Question` and `View`; candidates' te
 `read_verdict`; `judge_messages` and `criteria_schema` fill a pack of prompts and criteria.
 """
 
-from roleeval.judging._calls import TOO_LONG, ask
+from roleeval.engines import Price
+from roleeval.judging._calls import OVER_BUDGET, TOO_LONG, ask
 from roleeval.judging._controls import Control, control_record, controls
 from roleeval.judging._faults import Fault, load_faults, sentences, spoil
 from roleeval.judging._fence import disarmed, echoes, fence_token, fenced, quoted, verbatim
@@ -17,7 +18,6 @@ from roleeval.judging._protocol import (
     Form,
     Judge,
     Judgement,
-    Price,
     Question,
     UnusableReplyError,
     mean_or_none,
@@ -31,6 +31,7 @@ from roleeval.judging.ranking import RankingJudge
 from roleeval.judging.voice import VoiceJudge
 
 __all__ = [
+    "OVER_BUDGET",
     "REFERENCES",
     "TOO_LONG",
     "Answer",

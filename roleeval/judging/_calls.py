@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from roleeval.engines import StoredEngine
-from roleeval.errors import ContextOverflowError, RoleEvalError, cause_of, concerns_one_item
+from roleeval.errors import ContextOverflowError, OverBudgetError, RoleEvalError, cause_of, concerns_one_item
 from roleeval.judging._protocol import Attempt, Judge, Judgement, Question, UnusableReplyError
 from roleeval.models.reply import parse_plain
 from roleeval.seeds import derive_seed
@@ -18,6 +18,8 @@ _log = logging.getLogger(__name__)
 
 _LAST = 2  # what a scene waits for is served before its judges
 TOO_LONG = "the question does not fit into the judge's context"  # Judgement.reason: an outcome, no fault of the engine
+OVER_BUDGET = "the budget was spent"  # the same
+_OUTCOMES = {ContextOverflowError: TOO_LONG, OverBudgetError: OVER_BUDGET}
 
 
 async def ask(
@@ -46,9 +48,10 @@ async def ask(
             if not concerns_one_item(error):
                 raise
             _log.debug("judge %s, %s: %s", judge.name, question.item, cause_of(error), exc_info=error)
-            too_long = isinstance(error, ContextOverflowError)
             attempts.append(_attempt(request, None, _told(error, judge)))
-            reason = TOO_LONG if too_long else "no reply from the judge"
+            reason = next(
+                (why for kind, why in _OUTCOMES.items() if isinstance(error, kind)), "no reply from the judge"
+            )
             return _judgement(question, repeat, attempts, reason=reason, answered=False)
         try:
             verdict = _verdict(question, done)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
-from roleeval.engines import EngineOptions, ModelSource
+from roleeval.engines import EngineOptions, ModelSource, Price
 from roleeval.errors import ConfigError
 from roleeval.identity import OUTSIDE_IDENTITY, options
 from roleeval.judging._view import Answer, View
@@ -104,17 +104,6 @@ class Judgement:
     reason: str
     answered: bool
     attempts: tuple[Attempt, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Price:
-    """Of a million tokens, in one currency for the whole table."""
-
-    input: float
-    output: float
-
-    def __post_init__(self) -> None:
-        check_range(self, "input", "output", low=0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,6 +23,7 @@ FORMAT = 2
 _IN_IDENTITY: Mapping[str, tuple[type, ...]] = {
     "seed": (int, type(None)),
     "limit": (int, type(None)),
+    "clusters": (list, tuple, type(None)),
     "helpers": (Mapping, type(None)),
 }
 _DESCRIBED = ("data_hash", "prompt_packs")
@@ -222,6 +223,12 @@ class Manifest:
         return None if limit is None else int(limit)
 
     @property
+    def clusters(self) -> tuple[str, ...] | None:
+        """The clusters that were asked, where they were chosen; None is all."""
+        clusters = self.identity.get("clusters")
+        return None if clusters is None else tuple(map(str, clusters))
+
+    @property
     def helpers(self) -> Mapping[str, Any]:
         """What determines the texts of the benchmark's other models, by name."""
         return dict(self.identity.get("helpers") or {})
@@ -230,6 +237,11 @@ class Manifest:
     def failed_samples(self) -> int:
         """Samples whose engine call failed in every attempt; the same command retries them."""
         return self.samples.statuses.get("engine_failed", 0)
+
+    @property
+    def unasked_samples(self) -> int:
+        """Samples that a budget had no room for; the same command with a larger one asks them."""
+        return self.samples.statuses.get("over_budget", 0)
 
     @property
     def outgrown_samples(self) -> int:

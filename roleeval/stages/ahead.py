@@ -54,7 +54,7 @@ class JudgingAhead:
         for judge in members(config.judge) if wanted else ():
             if not judge.compares:
                 options, model = judge_model(judge, config)
-                engine = await runtime.stored(options, model, config.options)
+                engine = await runtime.stored(options, model, config.options, prices=judge.prices)
                 benches.append(_Bench(judge, engine, next(iter(model.adapters()), None)))
         return cls(benches)
 

@@ -11,6 +11,8 @@ from roleeval.benchmarks import Actor, Foreseen, Opening
 from roleeval.config import RunConfig
 from roleeval.engines import Holds
 from roleeval.errors import ConfigError, concerns_one_item
+from roleeval.stages.asked import asked_samples
+from roleeval.stages.capability import Longest
 from roleeval.types import Sample, Transcript, Turn
 
 log = logging.getLogger("roleeval")
@@ -24,10 +26,12 @@ class Foresight:
     Attributes:
         misfits: sample id -> the call that can never be made.
         in_flight: episodes at once that the engine has memory for; None is any number.
+        longest: the first prompts to measure, of those that can be asked.
     """
 
     misfits: Mapping[str, Turn] = field(default_factory=dict)
     in_flight: int | None = None
+    longest: Longest = field(default_factory=Longest)
 
     def not_played(self, sample: Sample) -> Transcript | None:
         """The transcript of an episode that cannot be played; None of all others."""
@@ -45,11 +49,11 @@ def foresee(config: RunConfig, actor: Actor) -> Foresight:
     if not isinstance(benchmark, Foreseen) or not any(each.measures for each in (actor, *actor.helpers.values())):
         return Foresight()
     misfits: dict[str, Turn] = {}
-    need = _Need()
+    need, longest = _Need(), Longest()
     samples = 0
-    for sample in benchmark.samples(limit=config.options.limit):
+    for sample in asked_samples(config.benchmark, limit=config.options.limit, clusters=config.options.clusters):
         samples += 1
-        if (turn := _misfit(benchmark, sample, actor, need)) is not None:
+        if (turn := _misfit(benchmark, sample, actor, need, longest)) is not None:
             misfits[sample.id] = turn
     if misfits:
         name, turn = next(iter(misfits.items()))
@@ -62,7 +66,7 @@ def foresee(config: RunConfig, actor: Actor) -> Foresight:
             samples,
             first,
         )
-    return Foresight(misfits, need.in_flight(config, actor, samples - len(misfits)))
+    return Foresight(misfits, need.in_flight(config, actor, samples - len(misfits)), longest)
 
 
 @dataclass
@@ -116,8 +120,8 @@ def _tokens(opening: Opening) -> int:
     return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts) // _BYTES_PER_TOKEN + opening.growth
 
 
-def _misfit(benchmark: Foreseen, sample: Sample, actor: Actor, need: _Need) -> Turn | None:
-    """The first of an episode's calls that cannot be made; counts what the episode needs."""
+def _misfit(benchmark: Foreseen, sample: Sample, actor: Actor, need: _Need, longest: Longest) -> Turn | None:
+    """The first of an episode's calls that cannot be made; notes what the episode needs."""
     try:
         openings = list(benchmark.openings(sample, actor))
         for opening in openings:
@@ -126,6 +130,7 @@ def _misfit(benchmark: Foreseen, sample: Sample, actor: Actor, need: _Need) -> T
             )
             if turn is not None:
                 return replace(turn, error="; ".join(filter(None, (turn.error, opening.way_out))))
+        longest.add(sample, openings)
         own = actor.engine.fingerprint
         need.add([opening for opening in openings if opening.actor.engine.fingerprint == own])
     except Exception as error:

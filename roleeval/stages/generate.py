@@ -22,11 +22,14 @@ from roleeval.results.provenance import provenance
 from roleeval.secrets import masked
 from roleeval.stages import cast
 from roleeval.stages.ahead import JudgingAhead
+from roleeval.stages.asked import asked_count, asked_samples
+from roleeval.stages.capability import capability
 from roleeval.stages.cut_off import CutOff
 from roleeval.stages.foresee import Foresight, foresee
 from roleeval.stages.judge_check import check_judges
 from roleeval.stages.notices import notices
 from roleeval.stages.outcome import RunOutcome
+from roleeval.stages.plan_file import outcome
 from roleeval.stages.progress import make_progress
 from roleeval.stages.reasoning import ReasoningSeen
 from roleeval.stages.runtime import Runtime
@@ -61,6 +64,8 @@ class _Tally:
     statuses: Counter[str] = field(default_factory=Counter)
     tokens: Counter[str] = field(default_factory=Counter)
     reasoning: ReasoningSeen = field(default_factory=ReasoningSeen)
+    calls: int = 0
+    written: int = 0  # tokens of replies, without texts that were scored
     overflow: str = ""  # the first sample that outgrew the context, and by how much
 
     def add(self, transcript: Transcript) -> None:
@@ -70,11 +75,18 @@ class _Tally:
         for turn in transcript.turns:
             self.tokens["prompt"] += turn.prompt_tokens
             self.tokens["output"] += turn.output_tokens
+            self.calls += turn.attempts * bool(turn.prompt_tokens)
+            self.written += turn.output_tokens if turn.logprob is None else 0
         failed = self.statuses["engine_failed"]
         if transcript.status == "engine_failed" and failed > self.options.failures_allowed(self.planned):
             raise EngineError(self._too_many(failed, transcript))
         if transcript.status == "context_overflow" and not self.overflow:
             self.overflow = f"{transcript.sample_id}: {_error(transcript)}"
+
+    @property
+    def asked(self) -> dict[str, int]:
+        """What a plan is compared with (plan_file.COMPARED)."""
+        return {"calls": self.calls, "prompt_tokens": self.tokens["prompt"], "new_tokens": self.written}
 
     def _too_many(self, failed: int, transcript: Transcript) -> str:
         kept = "What was generated is kept; fix" if self.cut_off.turns else "Fix"
@@ -101,7 +113,7 @@ async def generate(job: Job) -> RunOutcome:
     """Plays every sample and writes the folder; its manifest comes last.
 
     Raises:
-        ConfigError: the benchmark has no samples.
+        ConfigError: the benchmark has no samples, or none of a chosen cluster.
         RoleEvalError: an engine is dead, too many samples failed, a file could not be written.
     """
     config, begin = job.config, time.perf_counter()
@@ -115,7 +127,10 @@ async def generate(job: Job) -> RunOutcome:
     await _openable(job)
     read_before = _prompts_read(job)
     async with _actor(job) as (actor, usage):
-        await _play(job, actor, usage, tally, scoring, foresee(config, actor))
+        foresight = foresee(config, actor)
+        if able := capability(actor, foresight.longest):
+            able.log()
+        await _play(job, actor, usage, tally, scoring, foresight)
     tally.warn(actor)
     job.folder.judgements.unlink(missing_ok=True)  # of older answers
     stages = {"generate": "done"}
@@ -123,8 +138,15 @@ async def generate(job: Job) -> RunOutcome:
         scoring.write(job.folder)
         stages["score"] = metrics_hash(config)
     session = _session(tally, usage, time.perf_counter() - begin) | _from_prefix_cache(read_before, _prompts_read(job))
+    session |= outcome(config, ["model", *cast.helpers(config)], tally.asked)
     job.folder.write_manifest(_manifest(job, tally, parameters, session, stages))
-    return RunOutcome(job.folder, skipped=False, failed_samples=tally.statuses["engine_failed"])
+    statuses = tally.statuses
+    return RunOutcome(
+        job.folder,
+        skipped=False,
+        failed_samples=statuses["engine_failed"],
+        unasked_samples=statuses["over_budget"],
+    )
 
 
 async def _openable(job: Job) -> None:
@@ -142,7 +164,7 @@ async def _openable(job: Job) -> None:
 
 
 def _planned(config: RunConfig) -> int:
-    total = config.benchmark.count(limit=config.options.limit)
+    total = asked_count(config.benchmark, limit=config.options.limit, clusters=config.options.clusters)
     if total == 0:
         raise ConfigError("nothing to do: the benchmark has no samples")
     return total
@@ -185,16 +207,26 @@ async def _play(job: Job, actor: Actor, usage: Usage, tally: _Tally, scoring: Sc
                 progress.done(transcript)
                 ahead.add(sample, transcript)
 
-            await _episodes(config, actor, foresight, finished)
+            await _episodes(config, actor, foresight, finished, most=_most(job, foresight))
             writer.finish()
         await ahead.close()
     finally:
         await ahead.cancel()
 
 
-async def _episodes(config: RunConfig, actor: Actor, foresight: Foresight, finished: Finished) -> None:
-    benchmark, limit = config.benchmark, config.options.limit
-    most = min(config.options.max_in_flight, foresight.in_flight or config.options.max_in_flight)
+def _most(job: Job, foresight: Foresight) -> int:
+    """Episodes at once. A budget's last calls are not spread over more long episodes than they can finish."""
+    options, benchmark = job.config.options, job.config.benchmark
+    most = min(options.max_in_flight, foresight.in_flight or options.max_in_flight)
+    longest = benchmark.longest if isinstance(benchmark, Foreseen) else 1
+    if options.budget.calls is None or longest == 1:
+        return most
+    left = options.budget.calls - job.runtime.budget(options).calls
+    return max(1, min(most, left // (2 * longest)))
+
+
+async def _episodes(config: RunConfig, actor: Actor, foresight: Foresight, finished: Finished, *, most: int) -> None:
+    benchmark, limit, clusters = config.benchmark, config.options.limit, config.options.clusters
     if isinstance(benchmark, SelfScored):
         async for played in benchmark.evaluate(actor, limit=limit, in_flight=most):
             finished(*played)
@@ -209,7 +241,7 @@ async def _episodes(config: RunConfig, actor: Actor, foresight: Foresight, finis
             transcript = _not_played(sample, error)
         finished(sample, transcript, None)
 
-    await in_flight(_told_apart(benchmark.samples(limit=limit)), play, most=most)
+    await in_flight(_told_apart(asked_samples(benchmark, limit=limit, clusters=clusters)), play, most=most)
 
 
 def _told_apart(samples: Iterable[Sample]) -> Iterator[Sample]:

@@ -19,16 +19,16 @@ from roleeval.results.manifest import BenchmarkRecord, benchmark_record
 from roleeval.stages import cast
 from roleeval.stages.runtime import Runtime
 
-_QUESTIONS = ("benchmark", "data_hash", "prompt_packs", "limit", "seed")
+_QUESTIONS = ("benchmark", "data_hash", "prompt_packs", "limit", "clusters", "seed")
 
 
 async def run_identity(config: RunConfig, runtime: Runtime, engine: Engine) -> dict[str, Any]:
     """Everything that determines a run's transcripts, as JSON.
 
     Returns:
-        {"benchmark", "data_hash", "prompt_packs", "model", "adapters", "engine", "seed", "limit"}, and "helpers" where
-        the benchmark has some. "adapters" are names with hashes: two roles whose adapters are swapped are another
-        model.
+        {"benchmark", "data_hash", "prompt_packs", "model", "adapters", "engine", "seed", "limit"}, "clusters" where
+        they were chosen, and "helpers" where the benchmark has some. "adapters" are names with hashes: two roles whose
+        adapters are swapped are another model.
 
     Raises:
         ConfigError: the benchmark does not describe itself as a manifest needs it.
@@ -44,6 +44,8 @@ async def run_identity(config: RunConfig, runtime: Runtime, engine: Engine) -> d
         "seed": config.options.seed,
         "limit": config.options.limit,
     }
+    if config.options.clusters is not None:
+        identity["clusters"] = list(config.options.clusters)
     if helpers := cast.helpers(config):
         identity["helpers"] = {name: await _helper(asked, runtime) for name, asked in helpers.items()}
     return identity

@@ -17,6 +17,7 @@ from roleeval.errors import EngineError, ResultError, cause_of, concerns_one_ite
 from roleeval.hashing import digest, file_hash
 from roleeval.identity import class_name
 from roleeval.judging import (
+    OVER_BUDGET,
     TOO_LONG,
     Answer,
     Case,
@@ -49,6 +50,7 @@ from roleeval.stages.cast import judge_model
 from roleeval.stages.judge_check import check_prompts, one_per_language
 from roleeval.stages.judge_record import JudgeRows, Task, counted, judge_record, pooled_rows, shared_infos
 from roleeval.stages.opponents import Opponents
+from roleeval.stages.plan_file import outcome
 from roleeval.stages.progress import make_progress
 from roleeval.stages.runtime import Runtime
 from roleeval.types import Sample, Score, Status, Transcript
@@ -92,7 +94,7 @@ async def judge_folder(config: RunConfig, runtime: Runtime, folder: ResultFolder
     judges = dict(manifest.judges)
     found: dict[str, JudgeRows] = {}
     for task in tasks:
-        found[task.prefix], judges[task.column] = await _judged(task, config.options, folder, played)
+        found[task.prefix], judges[task.column] = await _judged(task, config, folder, played)
     if panel is not None:
         infos = shared_infos([judges[task.column].infos for task in tasks])
         if not infos:
@@ -105,7 +107,7 @@ async def judge_folder(config: RunConfig, runtime: Runtime, folder: ResultFolder
 
 async def _task(judge: Judge, config: RunConfig, runtime: Runtime, folder: ResultFolder, manifest: Manifest) -> Task:
     options, model = judge_model(judge, config)
-    engine = await runtime.stored(options, model, config.options)
+    engine = await runtime.stored(options, model, config.options, prices=judge.prices)
     adapter = next(iter(model.adapters()), None)
     adapters = [adapter.fingerprint] if adapter else []
     who = digest(class_name(type(judge)), engine.fingerprint, judge.identity(), *adapters)
@@ -115,14 +117,13 @@ async def _task(judge: Judge, config: RunConfig, runtime: Runtime, folder: Resul
     transcripts = [file_hash(each.transcripts) for each in (folder, *opponents.folders)]
     work = digest(column, opponents.ids, transcripts, judge.attempts)
     prefix = f"{column}:{pool}" if judge.compares else column
-    return Task(judge, engine, adapter, opponents, column, prefix, work, base_parameters(model.source))
+    price = {**config.options.prices, **judge.prices}.get(judge.source.path) if judge.source else None
+    return Task(judge, engine, adapter, opponents, column, prefix, work, base_parameters(model.source), price)
 
 
-async def _judged(
-    task: Task, options: RunOptions, folder: ResultFolder, played: Played
-) -> tuple[JudgeRows, JudgeRecord]:
+async def _judged(task: Task, config: RunConfig, folder: ResultFolder, played: Played) -> tuple[JudgeRows, JudgeRecord]:
     """Asks one judge about everything; writes its judgements, returns its rows and its record for the manifest."""
-    judge, begin = task.judge, time.perf_counter()
+    judge, options, begin = task.judge, config.options, time.perf_counter()
     infos = infos_of(judge, tuple(task.opponents.ids))
     cases = _cases(task, folder, played)
     for sample in one_per_language(case.sample for case in cases):
@@ -140,6 +141,13 @@ async def _judged(
         asked = [judgement for _, per_case in controlled for judgement in per_case]
         found = _control_record(judge, controlled) | counted(asked, task.price)
     usage = task.engine.usage
+    attempts = [attempt for per_case in judgements for judgement in per_case for attempt in judgement.attempts]
+    actual = {
+        "calls": len(attempts),
+        "prompt_tokens": sum(attempt.prompt_tokens for attempt in attempts),
+        "new_tokens": sum(attempt.output_tokens for attempt in attempts),
+    }
+    who = f"judge {judge.name}"
     record = judge_record(
         task,
         [judgement for per_case in judged for judgement in per_case],
@@ -149,7 +157,8 @@ async def _judged(
             "seconds": round(time.perf_counter() - begin, 2),
             "calls": usage.requests - usage.stored,
             "from_store": usage.stored,
-        },
+        }
+        | outcome(config, [who, f"{who}, controls"], actual),
     )
     _write_judgements(task, folder, record, judged, controlled)
     rows = _scored(judge, list(zip(cases, judged, strict=True)), unasked, infos)
@@ -293,7 +302,7 @@ async def _ask_all(
         nonlocal unanswered
         judgement = await ask(job.question, judge, task.engine, repeat=job.repeat, adapter=task.adapter)
         found[job.number] = judgement
-        unanswered += not judgement.answered and judgement.reason != TOO_LONG
+        unanswered += not judgement.answered and judgement.reason not in (TOO_LONG, OVER_BUDGET)
         if unanswered > allowed:
             raise EngineError(_too_many(unanswered, len(jobs), options.fail_on_error, judgement))
         status: Status = "ok" if judgement.status == "ok" else "engine_failed"

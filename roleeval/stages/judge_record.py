@@ -26,6 +26,7 @@ class Task:
         prefix: of its metrics: the column, with the hash of the runs compared where it compares.
         work: hash of everything that it is asked about.
         parameters: of the judge model; None where not known.
+        price: of the judge model's tokens; None where not known.
     """
 
     judge: Judge
@@ -36,11 +37,7 @@ class Task:
     prefix: str
     work: str
     parameters: int | None
-
-    @property
-    def price(self) -> Price | None:
-        """Of the judge model's tokens."""
-        return self.judge.prices.get(self.judge.source.path) if self.judge.source else None
+    price: Price | None = None
 
     def is_done(self, manifest: Manifest, summary: Mapping[str, Any] | None) -> bool:
         """Whether the folder holds all that the judge would say, controls included."""

@@ -2,12 +2,13 @@
 without a role, and judges that judge themselves.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from roleeval.benchmarks import SelfScored
 from roleeval.config import RunConfig
 from roleeval.errors import UnsupportedRoleError
 from roleeval.judging import members
+from roleeval.stages.asked import asked_samples
 from roleeval.stages.cast import judge_model
 from roleeval.types import Persona
 
@@ -20,7 +21,7 @@ def notices(config: RunConfig) -> Iterator[str]:
     Reads the benchmark's samples and keeps their personas; benchmarks without personas in their samples have none.
     """
     yield from _of_judges(config)
-    model, asked = config.model, _personas(config, config.options.limit)
+    model, asked = config.model, _personas(config, config.options.limit, config.options.clusters)
     served = _served(config, asked)
     if unserved := [persona.role for persona in asked if persona.role not in served]:
         yield (
@@ -29,7 +30,7 @@ def notices(config: RunConfig) -> Iterator[str]:
         )
     adapters = model.adapters()
     if asked and len(adapters) > 1:
-        used = set(_served(config, _personas(config, None)).values())
+        used = set(_served(config, _personas(config, None, None)).values())
         if idle := [adapter.name for adapter in adapters if adapter.fingerprint not in used]:
             yield f"{len(idle)} of {len(adapters)} adapters are of roles that the data does not have: {_listed(idle)}"
     bare = [persona.role for persona in asked if not persona.description]
@@ -47,11 +48,12 @@ def _of_judges(config: RunConfig) -> Iterator[str]:
             yield f"judge {judge.name} is the model under test, and models prefer their own answers; set judge.source"
 
 
-def _personas(config: RunConfig, limit: int | None) -> list[Persona]:
+def _personas(config: RunConfig, limit: int | None, clusters: Collection[str] | None) -> list[Persona]:
     """Those of the samples, each role and language once; without those that have no name."""
     if isinstance(config.benchmark, SelfScored):
         return []
-    personas = (sample.persona for sample in config.benchmark.samples(limit=limit))
+    samples = asked_samples(config.benchmark, limit=limit, clusters=clusters)
+    personas = (sample.persona for sample in samples)
     return list({(each.role, each.language): each for each in personas if each.role}.values())
 
 

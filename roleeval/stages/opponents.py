@@ -45,7 +45,7 @@ class Opponents:
         Args:
             config: says where results are.
             own: the run that is judged.
-            manifest: its manifest; opponents agree with it in data, prompts, limit and seed.
+            manifest: its manifest; opponents agree with it in data, prompts, limit, clusters and seed.
             against: names of models, or "references"; None is every comparable run.
 
         Raises:
@@ -72,8 +72,8 @@ class Opponents:
             if name not in models and name != REFERENCES:
                 there = ", ".join(sorted(models)) or "none"
                 raise ConfigError(
-                    f"judge.against: {name!r} has no finished run with the same data, prompts, limit and seed in"
-                    f" {config.options.results_dir}; there are: {there} (and references)"
+                    f"judge.against: {name!r} has no finished run with the same data, prompts, limit, clusters and seed"
+                    f" in {config.options.results_dir}; there are: {there} (and references)"
                 )
         chosen = tuple(folder for run_id, folder in found.items() if run_id.partition("/")[0] in against)
         return cls(chosen, own, with_references=REFERENCES in against)

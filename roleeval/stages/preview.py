@@ -11,6 +11,8 @@ from roleeval.engines.chat import load_tokenizer, opened_prompt
 from roleeval.engines.template import Prompts
 from roleeval.errors import ConfigError, cause_of, concerns_one_item
 from roleeval.stages import cast
+from roleeval.stages.asked import asked_count, asked_samples
+from roleeval.stages.capability import Capability, Longest, capability
 from roleeval.stages.runtime import Runtime
 from roleeval.types import Request
 
@@ -47,29 +49,47 @@ class Preview:
     error: str = ""
 
 
-async def preview(config: RunConfig, runtime: Runtime) -> Iterator[Preview]:
-    """The first prompts of the first sample (of each split, where `limit` asks for more).
+async def preview(config: RunConfig, runtime: Runtime) -> tuple[Capability | None, Iterator[Preview]]:
+    """What the model cannot do, and the first prompts of the first sample (of each split, where `limit` asks for more).
 
     Raises:
-        ConfigError: the benchmark does not know its prompts before it plays, or a template cannot express them.
+        ConfigError: the benchmark does not know its prompts before it plays, a template cannot express them, or a
+            chosen cluster does not exist.
         AdapterError: an adapter cannot be served.
     """
     if not isinstance(config.benchmark, Foreseen):
         raise ConfigError(f"--dry-run: {config.benchmark.name} does not know its prompts before it plays")
+    if config.options.clusters is not None:  # says which one does not exist
+        asked_count(config.benchmark, limit=config.options.limit, clusters=config.options.clusters)
     keys = cast.helper_keys(config)
     seed = config.options.seed
     helpers = {
         name: Actor(model, await runtime.ready(options, model), seed, keys=keys[name])
         for name, (options, model) in cast.helpers(config).items()
     }
-    return _previews(config, Actor(config.model, await runtime.ready(config.engine, config.model), seed, helpers))
+    actor = Actor(config.model, await runtime.ready(config.engine, config.model), seed, helpers)
+    return capability(actor, _longest(config, actor), exact=True), _previews(config, actor)
+
+
+def _longest(config: RunConfig, actor: Actor) -> Longest:
+    """The longest prompts of the run."""
+    longest, benchmark = Longest(), config.benchmark
+    assert isinstance(benchmark, Foreseen)
+    for sample in asked_samples(benchmark, limit=config.options.limit, clusters=config.options.clusters):
+        try:
+            longest.add(sample, benchmark.openings(sample, actor))
+        except Exception as error:
+            if not concerns_one_item(error):
+                raise
+    return longest
 
 
 def _previews(config: RunConfig, actor: Actor) -> Iterator[Preview]:
-    benchmark, limit = config.benchmark, config.options.limit
+    benchmark, limit, clusters = config.benchmark, config.options.limit, config.options.clusters
     assert isinstance(benchmark, Foreseen)
+    first = limit or (1 if clusters is None else None)  # the first sample of all may be of another cluster
     tokenizers: dict[str, PreTrainedTokenizerBase] = {}
-    for sample in benchmark.samples(limit=limit or 1):
+    for sample in asked_samples(config.benchmark, limit=first, clusters=clusters):
         for opening in benchmark.openings(sample, actor):
             try:
                 yield _preview(sample.id, opening, tokenizers)

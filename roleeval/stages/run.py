@@ -76,7 +76,7 @@ async def _generated_and_scored(config: RunConfig, job: Job | None, folder: Resu
     if job is None or not generates:
         lost = before is not None and manifest is not None and "score" in before.stages.keys() - manifest.stages.keys()
         return _from_folder(config, folder, again=lost)
-    if manifest is None or manifest.failed_samples or _has_other_room(manifest, job):
+    if manifest is None or manifest.failed_samples or manifest.unasked_samples or _has_other_room(manifest, job):
         return await generate(job)
     if not scores or is_scored(folder, manifest, config):
         return RunOutcome(folder, skipped=True)

@@ -5,13 +5,26 @@ An engine belongs to one event loop, so all jobs of a sweep run on the same one 
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
 from roleeval.config import RunOptions, checked
-from roleeval.engines import CompletionStore, Engine, EngineOptions, LoraNeed, ModelSource, StoredEngine, Usage
+from roleeval.engines import (
+    Budget,
+    BudgetOptions,
+    CompletionStore,
+    Engine,
+    EngineOptions,
+    LoraNeed,
+    ModelSource,
+    Price,
+    StoredEngine,
+    Usage,
+    is_elsewhere,
+    price_of,
+)
 from roleeval.errors import AdapterError
 from roleeval.hashing import digest
 from roleeval.identity import class_name
@@ -33,6 +46,7 @@ class Runtime:
         self._engines: dict[str, tuple[Engine, LoraNeed]] = {}
         self._expected: dict[str, LoraNeed] = {}
         self._stores: dict[Path, CompletionStore] = {}
+        self._budgets: dict[BudgetOptions, Budget] = {}
 
     def execute(self, job: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Runs a job on the process's loop. Ctrl-C and `interrupt` cancel it and raise KeyboardInterrupt."""
@@ -106,20 +120,35 @@ class Runtime:
         return engine
 
     async def stored(
-        self, options: EngineOptions, model: PersonaModel, run: RunOptions, usage: Usage | None = None
+        self,
+        options: EngineOptions,
+        model: PersonaModel,
+        run: RunOptions,
+        usage: Usage | None = None,
+        *,
+        prices: Mapping[str, Price] | None = None,
     ) -> StoredEngine:
         """The same behind a run's store.
 
         Args:
             options: of the engine.
             model: the model that is asked.
-            run: says where the store is.
+            run: says where the store is, and what calls may cost.
             usage: what calls are counted into; None is a new one.
+            prices: further ones than the run's.
 
         Raises:
             AdapterError: see `ready`.
+            ConfigError: there is a budget, and nothing says what the model's calls cost.
         """
-        return StoredEngine(await self.ready(options, model), self.store(run), usage)
+        elsewhere = is_elsewhere(options)
+        price = price_of(model.source.path, {**run.prices, **(prices or {})}, budget=run.budget, elsewhere=elsewhere)
+        engine = await self.ready(options, model)
+        return StoredEngine(engine, self.store(run), usage, budget=self.budget(run), price=price)
+
+    def budget(self, options: RunOptions) -> Budget:
+        """What the command may spend: one for all of its jobs that have the same limits."""
+        return self._budgets.setdefault(options.budget, Budget(options.budget))
 
     def store(self, options: RunOptions) -> CompletionStore:
         """The completion store of a run, opened once."""

@@ -21,6 +21,7 @@ from roleeval.report.found.collect import Collection, Entry, NotShown, RunResult
 from roleeval.report.found.groups import headline_groups, splits_of
 from roleeval.report.tables.chosen import Choice
 from roleeval.report.tables.standings import single_entries
+from roleeval.stages.asked import asked_count
 from roleeval.stages.lock import holder
 
 State = Literal["running", "finished", "stopped", "damaged"]
@@ -152,7 +153,9 @@ def _planned(config: Path) -> int | None:
     try:
         node: Any = yaml.safe_load(config.read_text(encoding="utf-8"))
         benchmark = build_target(node["benchmark"], "benchmark")
-        return None if isinstance(benchmark, SelfScored) else int(benchmark.count(limit=node["limit"]))
+        if isinstance(benchmark, SelfScored):
+            return None
+        return asked_count(benchmark, limit=node["limit"], clusters=node.get("clusters"))
     except (RoleEvalError, yaml.YAMLError, OSError, KeyError, TypeError, ValueError):
         return None
 
@@ -164,15 +167,17 @@ def _finished(run: RunResult) -> Seen:
         there = single_entries(run, group, splits_of([run], group))
         for name in Choice().representing(there, run.infos)[:1]:
             means.append(Mean(group, run.infos[name].label, there[name]))
+    left_out = statuses.get("over_budget", 0)
+    waits = f"the budget was spent: {left_out} samples were not asked; a larger one goes on" if left_out else ""
     return Seen(
         run.path,
-        "running" if who else "finished",
-        done=sum(statuses.values()),
+        "running" if who else "stopped" if left_out else "finished",
+        done=sum(statuses.values()) - left_out,
         planned=run.facts.planned,
         failed=statuses.get("engine_failed", 0),
         tokens_per_s=run.facts.tokens_per_s,
         means=tuple(means),
-        note=f"{who} scores or judges it" if who else "",
+        note=f"{who} scores or judges it" if who else waits,
     )
 
 

@@ -35,6 +35,7 @@ from roleeval.stats.paired import (
     paired_difference,
     separable,
 )
+from roleeval.stats.planning import WIDEST, Foreseen, Spread, foreseen, spread_of
 from roleeval.stats.variance import VarianceSplit, variance_split
 
 __all__ = [
@@ -43,9 +44,11 @@ __all__ = [
     "OPEN",
     "RATING_RESAMPLES",
     "RESAMPLES",
+    "WIDEST",
     "Aggregate",
     "Difference",
     "Estimate",
+    "Foreseen",
     "GroupRanks",
     "Method",
     "Outcome",
@@ -54,6 +57,7 @@ __all__ = [
     "Rating",
     "Ratings",
     "Settled",
+    "Spread",
     "Stability",
     "VarianceSplit",
     "Verdict",
@@ -66,6 +70,7 @@ __all__ = [
     "detectable",
     "first_slot_rate",
     "flip_rate",
+    "foreseen",
     "group_rank_correlation",
     "holm",
     "krippendorff_alpha",
@@ -78,6 +83,7 @@ __all__ = [
     "separable",
     "settle",
     "settled",
+    "spread_of",
     "variance_split",
     "win_rate",
 ]

@@ -161,11 +161,22 @@ def detectable(difference: Difference, comparisons: int) -> float | None:
     """
     if difference.smallest_p is None or not difference.error or difference.smallest_p * comparisons > ALPHA:
         return None
-    level, effective = ALPHA / comparisons, difference.clusters
-    errors = t_quantile(1 - level / 2, effective) + t_quantile(POWER, effective)
-    if difference.estimate.clusters <= _MANY_CLUSTERS:
-        errors = max(errors, _found_by_few(difference.estimate.clusters, level))
+    errors = errors_to_find(difference.estimate.clusters, difference.clusters, level=ALPHA / comparisons)
     return errors * difference.error
+
+
+def errors_to_find(clusters: int, effective: float, *, level: float) -> float:
+    """The true difference in standard errors that is found with POWER; see `detectable`.
+
+    Args:
+        clusters: how many there are.
+        effective: how many of equal size would say as much.
+        level: of the test, two-sided.
+    """
+    errors = t_quantile(1 - level / 2, effective) + t_quantile(POWER, effective)
+    if clusters <= _MANY_CLUSTERS:
+        errors = max(errors, _found_by_few(clusters, level))
+    return errors
 
 
 @lru_cache(maxsize=64)

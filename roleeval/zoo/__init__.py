@@ -8,5 +8,6 @@
       stagehand/         one PEFT adapter for a scene's environment and next speaker, and for the judge zoo_voice
       user/              one PEFT adapter for the user of a session
 
-Test instruments, not good models: docs/zoo.md. `roleeval.resources.zoo_path` finds a folder.
+`families.py` trains the same adapters on any other base. Test instruments, not good models: docs/zoo.md.
+`roleeval.resources.zoo_path` finds a folder.
 """

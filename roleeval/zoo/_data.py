@@ -81,6 +81,7 @@ class Corpus:
 
     def system_prompt(self, persona: Persona, *, described: bool = True) -> str:
         """The persona system prompt, with the description or (described=False) with the name alone."""
+        described = described and bool(persona.description)
         template = self.prompts[persona.language if described else f"{persona.language}_bare"]
         return template.replace("{role}", persona.role).replace("{description}", persona.description)
 
@@ -115,7 +116,7 @@ def load_corpus(folder: Path) -> Corpus:
     templates = {file.stem: _read(file).removesuffix("\n") for file in sorted(prompts.glob("*.txt"))}
     scenes = tuple(read_scenes(resource(_SCENES)))
     sessions = tuple(read_sessions(resource(_SESSIONS)))
-    voices = _voices(embedded / "inner_voices.json")
+    voices = read_voices(embedded / "inner_voices.json")
     return Corpus(tuple(personas), tuple(rows), plain, templates, voices, scenes, sessions)
 
 
@@ -138,14 +139,23 @@ def read_sessions(folder: Path) -> Iterator[TrainSession]:
             yield TrainSession(seed, lines, plans)
 
 
-def _voices(file: Path) -> dict[str, Voice]:
+def read_voices(file: Path) -> dict[str, Voice]:
+    """Role -> its inner life.
+
+    Raises:
+        DataError: the file is missing or malformed.
+    """
     try:
-        return {
+        voices = {
             role: Voice(**{kind: tuple(lines) for kind, lines in voice.items()})
             for role, voice in json.loads(_read(file)).items()
         }
     except (ValueError, TypeError, AttributeError) as error:
         raise DataError(f"{file}: expected role -> plans, thoughts, actions, reasoning ({error})") from error
+    for role, voice in voices.items():
+        if not all((voice.plans, voice.thoughts, voice.actions, voice.reasoning)):
+            raise DataError(f"{file}: {role}: plans, thoughts, actions and reasoning need a line each, at least")
+    return voices
 
 
 def _read(file: Path) -> str:

@@ -49,7 +49,8 @@ class Exchange:
     whole: bool = False
 
 
-Document = Chat | Exchange | Text
+# What adapters are trained on; the project's own base also reads texts.
+Document = Chat | Exchange
 _Form = Callable[[str, Voice, Random], str]
 
 
@@ -66,13 +67,13 @@ def tokenizer_texts(corpus: Corpus) -> list[str]:
     return texts
 
 
-def base_documents(corpus: Corpus) -> list[Document]:
+def base_documents(corpus: Corpus) -> list[Chat | Text]:
     """Conversations in which the assistant answers plainly, whoever the system prompt asks it to be.
 
     The roles' own answers are there too, each spoken by a turn of the role's name, so that the base model has met the
     roles, their worlds, their voices and the tags they think in; but never as the assistant.
     """
-    documents: list[Document] = []
+    documents: list[Chat | Text] = []
     for index, persona in enumerate(corpus.personas):
         described, bare = (corpus.system_prompt(persona, described=yes) for yes in (True, False))
         for number, (question, answer) in enumerate(corpus.plain[persona.language]):

@@ -8,7 +8,6 @@ Source: HyCoRA (arXiv 2511.08017); spec/hycora.md, sections 1, 2 and 4.
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,37 +15,24 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from roleeval.errors import ConfigError
 from roleeval.models.hycora import LAYOUTS
+from roleeval.zoo._models import HyCoraSize
 from roleeval.zoo._pack import Batch
 from roleeval.zoo._train import answer_loss, hidden_states
 
 if TYPE_CHECKING:
-    from transformers import Qwen2ForCausalLM
+    from transformers import PreTrainedModel
 
 _LAYOUT = LAYOUTS[0]
 _FIRST = _LAYOUT.modules[0]
 _TEMPERATURE = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class HyCoraSize:
-    """Sizes of the network; names as in the official config.json."""
-
-    roles_emb_dim: int = 32
-    layers_emb_dim: int = 32
-    hyper_hidden_dim: int = 96
-    residual_blocks_num: int = 2
-    head: int = 16
-    rank_dim: int = 8
-    alpha: float = 64.0
-    dropout: float = 0.1
-    contrast: float = 0.3
-
-
 class HyperLora(nn.Module):  # type: ignore[misc]
     """A frozen base whose linear layers get, for each pack of a batch, the LoRA of the pack's role."""
 
-    def __init__(self, base: "Qwen2ForCausalLM", roles: Sequence[str], size: HyCoraSize) -> None:
+    def __init__(self, base: "PreTrainedModel", roles: Sequence[str], size: HyCoraSize) -> None:
         super().__init__()
         self.size, self.role_names = size, tuple(roles)
         self.base = base.requires_grad_(False)
@@ -68,10 +54,17 @@ class HyperLora(nn.Module):  # type: ignore[misc]
         self.role_to_role = nn.Linear(size.roles_emb_dim, size.roles_emb_dim)
         self.drop = nn.Dropout(size.dropout)
         self._a: dict[str, torch.Tensor] = {}
+        self._hooks: list[Any] = []
         self._initialise()
         for module in _LAYOUT.modules:
             for layer in range(self.layers):
-                self._linear(module, layer).register_forward_hook(self._hook(_key(module, layer)))
+                hook = self._hook(_key(module, layer))
+                self._hooks.append(self._linear(module, layer).register_forward_hook(hook))
+
+    def unload(self) -> None:
+        """Leaves the base as it was."""
+        for hook in self._hooks:
+            hook.remove()
 
     def _linear(self, module: str, layer: int) -> Any:
         return self.base.get_submodule(_LAYOUT.base_module(module, layer))
@@ -94,7 +87,7 @@ class HyperLora(nn.Module):  # type: ignore[misc]
 
     def matrices(self, roles: torch.Tensor, module: str) -> torch.Tensor:
         """A of some roles [n] in all layers: [n, layers, in, rank]. x0 is role embedding, then module embedding."""
-        ids = _LAYOUT.modules.index(module) * self.layers + torch.arange(self.layers)
+        ids = _LAYOUT.modules.index(module) * self.layers + torch.arange(self.layers, device=roles.device)
         role = self.roles_emb(roles)[:, None].expand(-1, self.layers, -1)
         place = self.layers_emb(ids)[None].expand(len(roles), -1, -1)
         made = self.heads[_key(module)](self.encoder(torch.cat((role, place), dim=-1)))
@@ -104,7 +97,9 @@ class HyperLora(nn.Module):  # type: ignore[misc]
         scale = self.size.alpha / self.size.rank_dim
 
         def add_delta(_: Any, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
-            return output + scale * torch.bmm(self.drop(inputs[0]), self._a[key]) @ self.lora_b[key]
+            # In float32 whatever the base has: spec/hycora.md, section 1, Precision.
+            delta = scale * torch.bmm(self.drop(inputs[0].float()), self._a[key]) @ self.lora_b[key]
+            return output + delta.to(output.dtype)
 
         return add_delta
 
@@ -121,7 +116,7 @@ class HyperLora(nn.Module):  # type: ignore[misc]
 
         Source: spec/hycora.md, section 4.
         """
-        states = functional.normalize(self.hidden_to_role(ends), dim=-1)
+        states = functional.normalize(self.hidden_to_role(ends.float()), dim=-1)
         embeddings = functional.normalize(self.role_to_role(self.roles_emb(roles)), dim=-1)
         log_share = functional.log_softmax(states @ embeddings.T / _TEMPERATURE, dim=-1)
         same = (roles[:, None] == roles[None, :]).float()
@@ -152,7 +147,7 @@ class HyperLora(nn.Module):  # type: ignore[misc]
         )
         size = self.size
         config = {
-            "model_type": "qwen2",
+            "model_type": self.base.config.model_type,
             "roles_num": len(self.role_names),
             "roles_emb_dim": size.roles_emb_dim,
             "layers_num": len(_LAYOUT.modules) * self.layers,
@@ -206,6 +201,32 @@ def hycora_loss(model: HyperLora, ids: torch.Tensor, batch: Batch, progress: flo
     roles = batch.roles[:, None].expand_as(batch.ids)[batch.ends]
     contrast = model.contrastive_loss(hidden[batch.ends], roles)
     return answer_loss(model.base, hidden, batch.labels) + progress * model.size.contrast * contrast
+
+
+def check_hycora(base: "PreTrainedModel", name: str) -> None:
+    """Refuses a base whose modules the official checkpoint layout cannot hold.
+
+    Raises:
+        ConfigError: names the module that is missing, or has another width than in layer 0.
+    """
+    layers = int(base.config.num_hidden_layers)
+    for module in _LAYOUT.modules:
+        found = []
+        for layer in range(layers):
+            place = _LAYOUT.base_module(module, layer)
+            try:
+                linear = base.get_submodule(place)
+            except AttributeError:
+                raise ConfigError(
+                    f"{name}: hycora cannot be built: the official layout is that of {_LAYOUT.name}, and this model has"
+                    f" no {place}; name the other models with --only"
+                ) from None
+            found.append((linear.in_features, linear.out_features))
+        if len(set(found)) > 1:
+            raise ConfigError(
+                f"{name}: hycora cannot be built: {module} has another width in some layers, and the official layout"
+                " has one for all; name the other models with --only"
+            )
 
 
 def _key(module: str, layer: int | None = None) -> str:

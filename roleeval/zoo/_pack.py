@@ -7,10 +7,10 @@ separate conversations, with a fraction of the tokens.
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
-from roleeval.zoo._documents import Document, Exchange, Text
+from roleeval.zoo._documents import Chat, Text
 from roleeval.zoo._tokenizer import END_OF_TEXT, TURN_END, TURN_START
 
 if TYPE_CHECKING:
@@ -70,11 +70,16 @@ class Batch:
     ends: "torch.Tensor"
     roles: "torch.Tensor"
 
+    def to(self, device: "torch.device") -> "Batch":
+        """The same batch on a device."""
+        return Batch(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
 
-def encode(document: Document, tokenizer: "PreTrainedTokenizerFast") -> Encoded:
-    """Tokenises a document exactly as the chat template renders it when the model is used."""
-    if isinstance(document, Exchange):
-        return _encode_exchange(document, tokenizer)
+
+def encode(document: Chat | Text, tokenizer: "PreTrainedTokenizerFast") -> Encoded:
+    """Tokenises a document for the project's own base model, where turns may carry a role's name.
+
+    What adapters are trained on is what a model in use is sent: `_encode.Encoder`.
+    """
     if isinstance(document, Text):
         end = tokenizer.convert_tokens_to_ids(END_OF_TEXT)
         return Encoded((), (end, *_ids(document.text, tokenizer), end), 1)
@@ -87,26 +92,6 @@ def encode(document: Document, tokenizer: "PreTrainedTokenizerFast") -> Encoded:
     head, tail = len(_ids(f"{TURN_START}user\n", tokenizer)), len(_ids(f"{TURN_END}\n", tokenizer))
     answer = (*_ids(document.answer, tokenizer), tokenizer.eos_token_id)
     return Encoded(prefix, prompt + answer, len(prompt), (head, len(asked) - tail), document.role)
-
-
-def _encode_exchange(document: Exchange, tokenizer: "PreTrainedTokenizerFast") -> Encoded:
-    system, *turns = document.messages
-    opening = _ids(f"{TURN_START}assistant\n", tokenizer)
-    head, tail = len(_ids(f"{TURN_START}user\n", tokenizer)), len(_ids(f"{TURN_END}\n", tokenizer))
-    body: list[int] = []
-    earlier: list[tuple[int, int]] = []
-    question = (0, 0)
-    for turn in turns:
-        tokens = _ids(_turn(tokenizer, turn.role, turn.content), tokenizer)
-        if turn.role == "user":
-            question = (len(body) + head, len(body) + len(tokens) - tail)
-        elif document.whole:
-            earlier.append((len(body) + len(opening), len(body) + len(tokens) - tail + 1))  # with its end mark
-        body += tokens
-    prompt = (*body, *opening)
-    answer = (*_ids(document.answer, tokenizer), tokenizer.eos_token_id)
-    prefix = _ids(_turn(tokenizer, system.role, system.content), tokenizer)
-    return Encoded(prefix, prompt + answer, len(prompt), question, earlier=tuple(earlier))
 
 
 def pack(documents: Sequence[Encoded], *, max_tokens: int, seed: int) -> list[Pack]:
@@ -134,6 +119,18 @@ def pack(documents: Sequence[Encoded], *, max_tokens: int, seed: int) -> list[Pa
     return packs
 
 
+def separate(packs: Sequence[Pack]) -> list[Pack]:
+    """The same documents with a row each, for models that read one text a row."""
+    rows = []
+    for row in packs:
+        for number in range(1, max(row.segments) + 1):
+            kept = [place for place, segment in enumerate(row.segments) if segment in (0, number)]
+            parts = (row.ids, row.positions, row.segments, row.labels, row.questions)
+            ids, positions, segments, labels, questions = (tuple(part[place] for place in kept) for part in parts)
+            rows.append(Pack(ids, positions, segments, labels, questions, row.role))
+    return rows
+
+
 def collate(packs: Sequence[Pack]) -> Batch:
     """Pads packs to one length and builds the attention mask."""
     import torch
@@ -157,6 +154,17 @@ def collate(packs: Sequence[Pack]) -> Batch:
         rows([_ends(row.segments) for row in packs], 0).bool(),
         torch.tensor([row.role for row in packs]),
     )
+
+
+def collate_separate(packs: Sequence[Pack]) -> Batch:
+    """The batch of the same documents with a row each, and an ordinary attention mask [documents, tokens]."""
+    import torch
+
+    rows = separate(packs)
+    batch = collate(rows)
+    lengths = torch.tensor([len(row.ids) for row in rows])
+    mask = torch.arange(batch.ids.shape[1])[None] < lengths[:, None]
+    return replace(batch, mask=mask.long())
 
 
 def _join(prefix: tuple[int, ...], members: Sequence[Encoded]) -> Pack:

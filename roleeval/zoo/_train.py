@@ -4,12 +4,14 @@ This holds for the same machine, library versions and thread count. Other proces
 """
 
 import math
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from roleeval.zoo._pack import IGNORED, Batch, Encoded, collate, pack
+from roleeval.zoo._checkpoint import Checkpoint
+from roleeval.zoo._pack import IGNORED, Batch, Encoded, Pack, collate, collate_separate, pack
 from roleeval.zoo._tokenizer import FIRST_PLAIN_TOKEN
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 THREADS = 2
 _CLIP = 1.0
+_SILENT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +57,13 @@ class Schedule:
 Objective = Callable[[Any, "torch.Tensor", Batch, float], "torch.Tensor"]
 
 
-def make_deterministic(seed: int) -> None:
+def make_deterministic(seed: int, threads: int = THREADS) -> None:
     """Seeds torch, fixes its thread count and forbids kernels whose results vary."""
     import torch
 
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic products on GPUs need
     torch.manual_seed(seed)
-    torch.set_num_threads(THREADS)
+    torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # 7 % of the time
 
@@ -72,6 +76,9 @@ def train(
     seed: int,
     say: Callable[[str], None],
     objective: Objective | None = None,
+    packed: bool = True,
+    checkpoint: Checkpoint | None = None,
+    phase: int = 0,
 ) -> int:
     """Trains the parameters that require a gradient, in place.
 
@@ -82,43 +89,128 @@ def train(
         seed: of the order of the documents and of the noise.
         say: receives one line of progress every few steps.
         objective: the loss; None is the cross-entropy of the answers' tokens.
+        packed: the model takes several documents in a row of a batch.
+        checkpoint: where the training goes on from, and what it writes; None: it cannot be interrupted.
+        phase: number of this training among those of the model, for the checkpoint.
 
     Returns:
         The number of optimiser steps taken.
     """
-    import torch
-
-    objective = objective or _causal_lm
-    packs = [pack(documents, max_tokens=schedule.pack_tokens, seed=seed + epoch) for epoch in range(schedule.epochs)]
-    width = schedule.packs_per_step
-    steps = [epoch[start : start + width] for epoch in packs for start in range(0, len(epoch), width)]
-    steps = steps[: schedule.max_steps or None]
-    optimizers = _optimizers(model, schedule)
-    trained = [p for p in model.parameters() if p.requires_grad]
+    steps = training_steps(documents, schedule, seed)
     vocab = 1 + max(max(document.prefix + document.body) for document in documents)
-    noise = torch.Generator().manual_seed(seed)
-    model.train()
-    begin, running = time.perf_counter(), 0.0
-    for number, rows in enumerate(steps, 1):
-        for group in (group for optimizer in optimizers for group in optimizer.param_groups):
-            group["lr"] = schedule.lr * _rate(number, len(steps), schedule.warmup)
-        batch = collate(rows)
-        loss = objective(model, _noisy(batch, schedule, vocab, noise), batch, number / len(steps))
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(trained, _CLIP)
-        for optimizer in optimizers:
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        running = float(loss.detach()) if number == 1 else 0.9 * running + 0.1 * float(loss.detach())
-        if number % 50 == 0 or number == len(steps):
-            say(f"  step {number}/{len(steps)}  loss {running:.3f}  {time.perf_counter() - begin:.0f} s")
+    trainer = Trainer(model, steps, schedule, seed=seed, objective=objective, packed=packed, vocab=vocab)
+    state = checkpoint.read() if checkpoint else None
+    if state and state["phase"] > phase:
+        return len(steps)
+    done = trainer.resume(state) if state and state["phase"] == phase else 0
+    if done:
+        say(f"  goes on after step {done} of {len(steps)}")
+    begin = said = time.perf_counter()
+    for number in range(done + 1, len(steps) + 1):
+        trainer.step(number)
+        if checkpoint and checkpoint.due:
+            checkpoint.write({"phase": phase, **trainer.state(number)})
+        now = time.perf_counter()
+        if number % 50 == 0 or number == len(steps) or now - said > _SILENT_S:
+            say(f"  step {number}/{len(steps)}  loss {trainer.running:.3f}  {now - begin:.0f} s")
+            said = now
     model.eval()
     return len(steps)
 
 
+def training_steps(documents: Sequence[Encoded], schedule: Schedule, seed: int) -> list[list[Pack]]:
+    """The packs of every optimiser step."""
+    packs = [pack(documents, max_tokens=schedule.pack_tokens, seed=seed + epoch) for epoch in range(schedule.epochs)]
+    width = schedule.packs_per_step
+    steps = [epoch[start : start + width] for epoch in packs for start in range(0, len(epoch), width)]
+    return steps[: schedule.max_steps or None]
+
+
+class Trainer:
+    """Takes the steps of one training.
+
+    Attributes:
+        steps: the packs of every step.
+        trained: the parameters that require a gradient.
+        optimizers: of these.
+        noise: random numbers of the noise.
+        running: mean loss of the last steps.
+    """
+
+    def __init__(
+        self,
+        model: "torch.nn.Module",
+        steps: list[list[Pack]],
+        schedule: Schedule,
+        *,
+        seed: int,
+        vocab: int,
+        objective: Objective | None = None,
+        packed: bool = True,
+    ) -> None:
+        import torch
+
+        self.steps, self.running = steps, 0.0
+        self.trained = [p for p in model.parameters() if p.requires_grad]
+        self.optimizers = _optimizers(model, schedule)
+        self.noise = torch.Generator().manual_seed(seed)
+        self._model, self._schedule, self._vocab = model, schedule, vocab
+        self._objective = objective or _causal_lm
+        self._collate = collate if packed else collate_separate
+        self._device = self.trained[0].device
+        model.train()
+
+    def step(self, number: int) -> None:
+        """One step; they are numbered from 1."""
+        import torch
+
+        for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
+            group["lr"] = self._schedule.lr * _rate(number, len(self.steps), self._schedule.warmup)
+        batch = self._collate(self.steps[number - 1])
+        ids = _noisy(batch, self._schedule, self._vocab, self.noise).to(self._device)
+        loss = self._objective(self._model, ids, batch.to(self._device), number / len(self.steps))
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.trained, _CLIP)
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        self.running = float(loss.detach()) if number == 1 else 0.9 * self.running + 0.1 * float(loss.detach())
+
+    def state(self, step: int) -> dict[str, Any]:
+        """Everything that the steps after this one depend on."""
+        import torch
+
+        random = [torch.get_rng_state(), *([torch.cuda.get_rng_state()] if self._device.type == "cuda" else [])]
+        return {
+            "step": step,
+            "trained": [parameter.detach() for parameter in self.trained],
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "noise": self.noise.get_state(),
+            "random": random,
+            "running": self.running,
+        }
+
+    def resume(self, state: dict[str, Any]) -> int:
+        """Puts the model and all that belongs to it where they were; returns the steps taken then."""
+        import torch
+
+        with torch.no_grad():
+            for parameter, value in zip(self.trained, state["trained"], strict=True):
+                parameter.copy_(value)
+        for optimizer, values in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(values)
+        self.noise.set_state(state["noise"])
+        torch.set_rng_state(state["random"][0])
+        if state["random"][1:]:
+            torch.cuda.set_rng_state(state["random"][1])
+        self.running = state["running"]
+        step: int = state["step"]
+        return step
+
+
 def hidden_states(causal_lm: Any, ids: "torch.Tensor", batch: Batch) -> "torch.Tensor":
     """Final-norm hidden states [packs, tokens, width] of a Hugging Face causal LM."""
-    hidden: torch.Tensor = causal_lm.model(
+    hidden: torch.Tensor = causal_lm.base_model(
         input_ids=ids, position_ids=batch.positions, attention_mask=batch.mask, use_cache=False
     ).last_hidden_state
     return hidden
@@ -130,8 +222,8 @@ def answer_loss(causal_lm: Any, hidden: "torch.Tensor", labels: "torch.Tensor") 
 
     # Logits only where there is a label: with a model this small most of the time would go into the vocabulary.
     wanted = labels[:, 1:] != IGNORED
-    logits = causal_lm.lm_head(hidden[:, :-1][wanted])
-    return torch.nn.functional.cross_entropy(logits, labels[:, 1:][wanted])
+    logits = causal_lm.get_output_embeddings()(hidden[:, :-1][wanted])
+    return torch.nn.functional.cross_entropy(logits.float(), labels[:, 1:][wanted])
 
 
 def _causal_lm(model: Any, ids: "torch.Tensor", batch: Batch, progress: float) -> "torch.Tensor":
@@ -142,6 +234,8 @@ def _causal_lm(model: Any, ids: "torch.Tensor", batch: Batch, progress: float) -
 def _noisy(batch: Batch, schedule: Schedule, vocab: int, generator: "torch.Generator") -> "torch.Tensor":
     import torch
 
+    if not (schedule.question_noise or schedule.answer_noise):
+        return batch.ids
     draw = torch.rand(batch.ids.shape, generator=generator)
     answers = (batch.labels != IGNORED) & (draw < schedule.answer_noise)
     replaced = ((batch.questions & (draw < schedule.question_noise)) | answers) & (batch.ids >= FIRST_PLAIN_TOKEN)

@@ -1,5 +1,6 @@
 """--dry-run shows what would be sent first, as the model reads it, and asks nothing."""
 
+import logging
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,8 +34,20 @@ def test_everybody_in_a_scene_is_shown_with_special_tokens_and_their_number(
 def test_the_limit_says_how_many_samples_of_each_split(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["model=zoo_base", "limit=2", f"results_dir={folder}", "--dry-run"]) == 0
     shown = capsys.readouterr().out
+    assert shown.startswith("capability check of zoo_base: the longest first prompt (") and " of 16384; " in shown
     assert shown.count("== ") == 2 * 4
     assert shown.count("<|im_start|>user\n") == shown.count("<|im_start|>assistant\n") == 8
+
+
+def test_chosen_clusters_are_shown_and_an_unknown_one_is_named(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chosen = ["model=zoo_base", f"results_dir={folder}", "--dry-run"]
+    assert main([*chosen, "clusters=[Sherlock Holmes]"]) == 0
+    heads = [line for line in capsys.readouterr().out.splitlines() if line.startswith("== ")]
+    assert heads and all("Sherlock Holmes" in head for head in heads)
+    assert main([*chosen, "clusters=[Sherlock Holmes, 林戴玉]"]) == 1
+    assert "clusters: '林戴玉' has no samples; did you mean '林黛玉'?" in capsys.readouterr().err
 
 
 def test_a_role_that_cannot_be_played_costs_itself(
@@ -69,3 +82,15 @@ def test_a_benchmark_that_does_not_know_its_prompts_says_so(folder: Path, capsys
     arguments = ["benchmark=lm_eval", "benchmark.tasks=[x]", "model=zoo_base", f"results_dir={folder}", "--dry-run"]
     assert main(arguments) == 1
     assert "--dry-run: lm_eval does not know its prompts before it plays" in capsys.readouterr().err
+
+
+def test_a_run_closes_nobodys_log(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Hydra's own set-up of logs closes every handler of the process, and absl's takes pytest's stderr along."""
+    handler = logging.FileHandler(tmp_path / "mine.log")
+    logging.getLogger("mine").addHandler(handler)
+    try:
+        assert main(["model=zoo_base", "limit=1", f"results_dir={folder}", "--dry-run"]) == 0
+        assert not handler.stream.closed
+    finally:
+        logging.getLogger("mine").removeHandler(handler)
+        handler.close()

@@ -146,7 +146,8 @@ def test_report_of_nothing_finished_is_an_error_and_overwrites_nothing(results: 
     assert (tmp_path / "out" / "report.md").read_bytes() == good
 
 
-def test_zoo_list_names_every_model() -> None:
+def test_zoo_list_names_every_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # without what its user has fetched
     done = invoke("zoo", "list")
     assert done.exit_code == 0
     assert [line.split()[0] for line in done.stdout.splitlines()] == [f"zoo:{name}" for name in sorted(RECIPES)]
@@ -167,6 +168,31 @@ def test_zoo_build_trains_what_it_is_told_to_where_it_is_told_to(
     from roleeval.resources import ZOO_WEIGHTS
 
     assert seen == [(tmp_path, ["base", "shared_lora"], 0), (ZOO_WEIGHTS, None, 3)]
+
+
+def test_zoo_build_on_a_base_passes_on_what_is_asked_for_and_refuses_it_without_a_base(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from roleeval.zoo.families import Training
+
+    seen: list[Any] = []
+    monkeypatch.setattr(
+        "roleeval.zoo.families.build_families", lambda *places, **options: seen.append((places, options)) or {"her": {}}
+    )
+    given = ["--base", "zoo:base", "--out", str(tmp_path), "--data", "rows", "--rank", "4", "--lr", "1e-3"]
+    done = invoke("zoo", "build", *given, "--only", "her", "--seed", "2")
+    assert done.exit_code == 0 and done.stdout == f"built: her in {tmp_path}\n"
+    ((places, options),) = seen
+    assert places == ("zoo:base", tmp_path) and options["data"] == Path("rows") and options["only"] == ["her"]
+    assert options["training"] == Training(rank=4, lr=1e-3, seed=2)
+    for wrong, said in (
+        (["--base", "zoo:base"], "--base: name a folder for its adapters (--out DIR)"),
+        (["--max-tokens", "9"], "--max-tokens: only together with --base"),
+        ([*given, "--epochs", "0"], "--epochs: 0; at least 1"),
+        ([*given, "--dtype", "int8"], "--dtype: int8; auto, float32 or bfloat16"),
+    ):
+        done = invoke("zoo", "build", *wrong)
+        assert done.exit_code == 1 and said in done.stderr
 
 
 def test_an_unknown_zoo_model_is_an_error_that_lists_the_known(tmp_path: Path) -> None:

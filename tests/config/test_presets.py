@@ -40,7 +40,10 @@ def experiment(name: str) -> dict[str, Any]:
 
 
 def test_every_experiment_is_checked_here_and_is_a_run() -> None:
-    assert {p.stem for p in (ROOT / "conf" / "experiment").glob("*.yaml")} == {*PATHS, "zoo_scenes", "zoo_sessions"}
+    assert {p.stem for p in (ROOT / "conf" / "experiment").glob("*.yaml")} == {
+        *PATHS,
+        *("zoo_scenes", "zoo_sessions", "real_scenes", "real_sessions"),
+    }
     for name in PATHS:
         parse_config(experiment(name))
     sessions = parse_config(composed("experiment=zoo_sessions"))

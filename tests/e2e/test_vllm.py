@@ -76,6 +76,8 @@ def test_the_sweep_of_six_families_loads_one_engine_and_compares_them(tmp_path: 
 KILLED = {
     "questions": ("model=zoo_shared_lora", "limit=30", "engine.max_model_len=1024", "max_in_flight=16"),
     "scenes": ("experiment=zoo_scenes", "limit=1", "benchmark.protocol.rounds=6"),  # played and judged
+    # the same, sampled
+    "sessions": ("experiment=zoo_sessions", "limit=1", "benchmark.messages=6", "model.sampling.temperature=0.7"),
 }
 
 
@@ -88,7 +90,7 @@ def test_killed_while_vllm_generates_it_ends_as_if_never_killed(tmp_path: Path, 
     for _ in range(2 if job == "questions" else 1):
         process = start(*command, "results_dir=killed")
         store = tmp_path / "killed" / ".store" / "completions.sqlite"
-        wanted = stored(store) + rng.randint(2, 10 if job == "scenes" else 40)
+        wanted = stored(store) + rng.randint(2, 40 if job == "questions" else 10)
         asyncio.run(until(lambda: stored(store) >= wanted or process.poll() is not None))  # noqa: B023
         process.kill()  # this process alone: vLLM's must end with it
         process.wait()

@@ -71,3 +71,8 @@ class StubEngine:
 
     def describe(self) -> Mapping[str, Any]:
         return {"kind": "stub"}
+
+
+def off_topic(request: Request) -> str:
+    """A script: an answer that shares no word with any reference."""
+    return f"Zzz {request.seed} zzz qqq."

@@ -30,3 +30,8 @@ class Scripted:
         said = self.script(request)
         text, reason = said if isinstance(said, tuple) else (said, "stop")
         return Completion(text, reason, 10, 5)
+
+
+def of_its_length(request: Request) -> str:
+    """A reply that tells models with other limits of new tokens apart."""
+    return f"as long as {request.sampling.max_tokens}: {request.seed % 1000}"

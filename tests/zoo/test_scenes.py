@@ -13,7 +13,6 @@ from roleeval.resources import resource
 from roleeval.types import Message
 from roleeval.zoo._data import Corpus, load_corpus, tasks_folder
 from roleeval.zoo._documents import Chat, Document, Exchange, base_documents
-from roleeval.zoo._pack import encode
 from roleeval.zoo._scenes import (
     her_scene_documents,
     in_tags,
@@ -117,11 +116,12 @@ def test_brackets_become_tags() -> None:
 
 def test_a_long_chat_is_encoded_as_the_chat_template_renders_it(corpus: Corpus) -> None:
     from roleeval.resources import zoo_path
-    from roleeval.zoo._models import load_base
+    from roleeval.zoo.build import own_base
 
-    _, tokenizer = load_base(zoo_path("base"))
+    encoder = own_base(zoo_path("base")).encoder
+    tokenizer = encoder.tokenizer
     for turn in scene_turns(corpus.scenes[5]).next_speaker:
-        found = encode(turn, tokenizer)
+        found = encoder.encode(turn)
         chat = [{"role": message.role, "content": message.content} for message in turn.messages]
         prompt = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
         assert list(found.prefix + found.body[: found.prompt_length]) == tokenizer(prompt)["input_ids"]

@@ -9,7 +9,6 @@ from roleeval.models._her_reply import parse_her
 from roleeval.resources import resource, zoo_path
 from roleeval.zoo._data import Corpus, TrainSession, load_corpus, tasks_folder
 from roleeval.zoo._documents import Exchange
-from roleeval.zoo._pack import encode
 from roleeval.zoo._sessions import acted_in_tags, her_session_documents, recast, session_turns, user_documents
 
 TEST: list[Seed] = []
@@ -85,12 +84,13 @@ def test_actions_become_tags() -> None:
 
 
 def test_the_user_learns_all_its_messages_of_a_session(corpus: Corpus) -> None:
-    from roleeval.zoo._models import load_base
+    from roleeval.zoo.build import own_base
 
-    _, tokenizer = load_base(zoo_path("base"))
+    encoder = own_base(zoo_path("base")).encoder
+    tokenizer = encoder.tokenizer
     session: TrainSession = corpus.sessions[-1]
     (document,) = user_documents([session])
     assert document.answer == session.lines[-1]
-    found = encode(document, tokenizer)
+    found = encoder.encode(document)
     taught = [tokenizer.decode(found.body[begin : end - 1]) for begin, end in found.earlier]
     assert taught == list(session.lines[1:-2:2])

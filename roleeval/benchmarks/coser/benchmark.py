@@ -4,6 +4,7 @@ Source: CoSER (arXiv 2502.09082), section 5, and its repository; HER (arXiv 2601
 spec/coser.md. docs/coser.md lists the differences from them.
 """
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -15,6 +16,7 @@ from roleeval.benchmarks._spread import spread
 from roleeval.benchmarks.actor import Actor, Helper
 from roleeval.benchmarks.coser.data import ENVIRONMENT, SPLITS, Scene, read_scenes
 from roleeval.benchmarks.coser.memory import Memory, Retrieval
+from roleeval.benchmarks.coser.next import END
 from roleeval.benchmarks.coser.prompts import ScenePrompts
 from roleeval.benchmarks.coser.rules import Rules
 from roleeval.benchmarks.coser.scene import Play
@@ -164,9 +166,38 @@ class Coser:
 
     def openings(self, sample: Sample, actor: Actor) -> Iterable[Opening]:
         """See Foreseen. Everybody hears all that is said."""
-        growth = self.protocol.rounds * self.protocol.word_limit * _TOKENS_PER_WORD
-        for someone in self._play(sample, actor).people().values():
-            yield Opening(someone.actor, someone.persona, someone.system, someone.history, someone.part, growth)
+        rounds = self.protocol.rounds
+        growth = rounds * self.protocol.word_limit * _TOKENS_PER_WORD
+        people = self._play(sample, actor).people().values()
+        step = max((someone.actor.model.sampling.max_tokens for someone in people if not someone.aside), default=0)
+        for someone in people:
+            yield Opening(
+                someone.actor,
+                someone.persona,
+                someone.system,
+                someone.history,
+                someone.part,
+                growth,
+                turns=rounds,
+                step=step,
+            )
+
+    def lines(self, sample: Sample) -> Mapping[str, Sequence[str]]:
+        """See Scripted: what is said in the book."""
+        said = self._by_id[sample.id].lines
+        return {
+            "": [line.message for line in said if line.speaker != ENVIRONMENT],
+            "environment": [line.message for line in said if line.speaker == ENVIRONMENT],
+        }
+
+    def choices(self, sample: Sample, *, turns: int | None) -> Mapping[str, Sequence[str]]:
+        """See Scripted: who is next in the book; longer scenes begin it again."""
+        if self.nsp != "model":
+            return {}
+        speakers = [line.speaker for line in self._by_id[sample.id].lines]
+        first = max(1, self.continue_from)
+        order = itertools.islice(itertools.cycle(speakers), first, max(first, turns or len(speakers)))
+        return {"next_speaker": [*order, END]}
 
     @property
     def longest(self) -> int:

@@ -3,7 +3,7 @@
 Source: MiniMaxAI/role-play-bench (Hugging Face), its card; spec/minimax.md.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -177,9 +177,20 @@ class Minimax:
                 [*someone.history, Message("user", someone.silence)] if someone.part == USER else someone.history,
                 someone.part,
                 growth=self.messages * _USUAL_TOKENS,
+                turns=self.messages,
+                step=max(someone.model.sampling.max_tokens for someone in (actor, user)),
                 most=0 if self.may_overflow else most - someone.actor.model.sampling.max_tokens,
                 way_out="" if self.may_overflow else _WAY_OUT,
             )
+
+    def lines(self, sample: Sample) -> Mapping[str, Sequence[str]]:
+        """See Scripted: what the seed gives."""
+        seed = self._by_id[sample.cluster]
+        return {"": [seed.ai_prologue, seed.initial_user_input], "user": [seed.initial_user_input]}
+
+    def choices(self, sample: Sample, *, turns: int | None) -> Mapping[str, Sequence[str]]:
+        """See Scripted: nobody decides how a session goes on."""
+        return {}
 
     @property
     def longest(self) -> int:

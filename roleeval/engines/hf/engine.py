@@ -18,6 +18,7 @@ from roleeval.engines._adapter_effect import PROBE, AdapterEffects
 from roleeval.engines._protocol import LoraNeed, ModelSource
 from roleeval.engines._room import Room, require_room
 from roleeval.engines._thread import in_own_thread
+from roleeval.engines.abilities import Abilities
 from roleeval.engines.chat import (
     check_first,
     load_tokenizer,
@@ -230,6 +231,11 @@ class HfEngine:
     def require_room(self, request: Request) -> None:
         """See Measures."""
         self._room.require(request, self._prompts)
+
+    @property
+    def abilities(self) -> Abilities:
+        """See Able."""
+        return Abilities(self._source, self._prompts, self._room.context)
 
     def _require_room(self, prompt: int, new: int, *, what: str = "new tokens") -> None:
         require_room(prompt, new, context=self._max_model_len, model=self._source.path, limited=True, what=what)

@@ -1,10 +1,13 @@
 """Checks the openai engine's options: they may not contain a secret, and no message repeats one."""
 
+import re
 from collections.abc import Iterator, Mapping
 from urllib.parse import SplitResult, urlsplit
 
 from roleeval.errors import ConfigError
 from roleeval.secrets import literal_key, secret_name, secret_value
+
+_USER_AT = re.compile(r":[^@\s]*@")  # user:password@host, without a scheme
 
 
 def checked_url(url: str) -> str:
@@ -72,7 +75,7 @@ def check_name(option: str, name: str | None) -> None:
         return
     if not name.strip():
         raise ConfigError(f"{option} is empty; give a name, or leave it out")
-    if "://" in name or secret_value(name):
+    if "://" in name or _USER_AT.search(name) or secret_value(name):
         raise ConfigError(f"{option} is a name for what is served, such as qwen-7b-may, not an address and not a key")
 
 

@@ -1,7 +1,7 @@
 """The options of the openai engine, checked."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from roleeval.engines.openai._checks import check_extra_body, check_key_variable, check_name, checked_url
 from roleeval.errors import ConfigError
@@ -34,6 +34,9 @@ class OpenAISettings:
         omit: fields of the body not to send ("temperature", "top_p": some vendors' reasoning models refuse them).
         extra_body: further fields of every body; they win over ours.
     """
+
+    # The model is on a server: its tokenizer may not be at hand, and its calls may cost money.
+    elsewhere: ClassVar[bool] = True
 
     base_urls: tuple[str, ...]
     provider: str = "openai-compatible"

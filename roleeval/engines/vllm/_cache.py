@@ -4,8 +4,6 @@ Beyond that it should hold the chats of all episodes in flight. What does not fi
 where not even the requests in flight fit, vLLM interrupts some and repeats them.
 """
 
-import contextlib
-import json
 import logging
 import math
 import os
@@ -13,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from roleeval.engines._protocol import ModelSource
-from roleeval.engines.template import model_file
+from roleeval.engines.shape import kv_shape
 
 _log = logging.getLogger(__name__)
 
@@ -56,7 +54,7 @@ def cpu_cache(
         wanted: tokens that it should hold in all copies together, as far as half of the free memory goes.
         given: GiB that were asked for.
     """
-    found = _shape(source)
+    found = kv_shape(source)
     if found is None:
         return Cache(given or _LEAST_GIB)
     per_token = found[0] * _BYTES.get(dtype, 4)
@@ -93,31 +91,6 @@ def _sized(source: ModelSource, per_token: int, own: int, max_model_len: int | N
         needed,
     )
     return Cache(most, fits)
-
-
-def _shape(source: ModelSource) -> tuple[int, int] | None:
-    """Numbers per token in keys and values, and the longest sequence; None where the configuration does not say.
-
-    Mostly the file says all of it, and transformers need not be imported.
-    """
-    with contextlib.suppress(ValueError, TypeError, AttributeError, KeyError):
-        found = json.loads(model_file(source, "config.json"))
-        found = {**found, **(found.get("text_config") or {})}
-        size = int(found.get("head_dim") or found["hidden_size"] // found["num_attention_heads"])
-        numbers = 2 * int(found["num_hidden_layers"]) * int(found["num_key_value_heads"]) * size
-        return numbers, int(found["max_position_embeddings"])
-    from transformers import AutoConfig
-
-    try:
-        config = AutoConfig.from_pretrained(
-            source.path, revision=source.revision, trust_remote_code=source.trust_remote_code
-        ).get_text_config()
-        heads = int(config.num_attention_heads)
-        kv_heads = int(getattr(config, "num_key_value_heads", None) or heads)
-        size = int(getattr(config, "head_dim", None) or config.hidden_size // heads)
-        return 2 * int(config.num_hidden_layers) * kv_heads * size, int(config.max_position_embeddings)
-    except (OSError, ValueError, TypeError, AttributeError, KeyError, ImportError):
-        return None  # vLLM will say what is wrong with it
 
 
 def free_memory() -> int:

@@ -1,8 +1,10 @@
 """Which vLLM is installed, which versions roleeval was tested with, and whether the internals that we use still exist.
 
-Two lists. OURS are the internals that our additions need (a faster start, the CPU's operators): with an untested
-version of vLLM, or if one of them is missing, vLLM runs with its own worker and its own start ("stock"), under a
-separate fingerprint. NEEDED are the internals that every request needs: if one is missing, there is no engine.
+Everything of vLLM's that this package touches is named here. OURS are the internals that our additions need (a faster
+start, the CPU's operators, counts of interruptions): with an untested version of vLLM, or if one of them is missing,
+vLLM runs with its own worker and its own start ("stock"), under a separate fingerprint. NEEDED are the internals that
+every request needs: if one is missing, there is no engine. What no text depends on is probed alone (OUTPUT,
+RANK_PATTERNS).
 
 A probe looks at a module, or at anything that has the same attributes (see _outline.py).
 """
@@ -100,6 +102,20 @@ class Probe:
 
 OURS = (
     Probe("usage context", "vllm.usage.usage_lib", "UsageContext.LLM_CLASS"),
+    Probe(
+        "engine with statistics",
+        "vllm.v1.engine.async_llm",
+        "AsyncLLM.from_engine_args",
+        ("usage_context", "stat_loggers"),
+    ),
+    Probe("interruptions", "vllm.v1.metrics.loggers", "StatLoggerBase.record", ("scheduler_stats", "iteration_stats")),
+    Probe(
+        "classes in the engine's arguments",
+        "vllm.engine.arg_utils",
+        "EngineArgs.distributed_executor_backend",
+        cpu_only=True,
+    ),
+    Probe("class of the worker", "vllm.engine.arg_utils", "EngineArgs.worker_cls", cpu_only=True),
     Probe("executor class", "vllm.v1.executor.uniproc_executor", "UniProcExecutor", cpu_only=True),
     Probe("start of the engine's process", "vllm.v1.engine.utils", "get_mp_context", cpu_only=True),
     Probe("CPU worker", "vllm.v1.worker.cpu_worker", "CPUWorker.__init__", ("vllm_config",), cpu_only=True),
@@ -122,6 +138,7 @@ OURS = (
         "PunicaWrapperBase.token_lora_indices",
         cpu_only=True,
     ),
+    Probe("choice of LoRA operators", "vllm.platforms.cpu", "CpuPlatform.get_punica_wrapper", cpu_only=True),
     Probe("norm operator", "vllm.ir.ops", "rms_norm", cpu_only=True),
     Probe("fused norm operator", "vllm.ir.ops", "fused_add_rms_norm", cpu_only=True),
     Probe(
@@ -134,6 +151,7 @@ OURS = (
     Probe("priority of norms", "vllm.config.kernel", "IrOpPriorityConfig.rms_norm", cpu_only=True),
     Probe("priority of fused norms", "vllm.config.kernel", "IrOpPriorityConfig.fused_add_rms_norm", cpu_only=True),
     Probe("priority of operators", "vllm.config.kernel", "KernelConfig.ir_op_priority", cpu_only=True),
+    Probe("settings of kernels", "vllm.config.vllm", "VllmConfig.kernel_config", cpu_only=True),
 )
 
 _ARGUMENTS = """
@@ -148,8 +166,7 @@ _SAMPLING = """
 """
 NEEDED = (
     Probe("engine arguments", "vllm.engine.arg_utils", "AsyncEngineArgs", tuple(_ARGUMENTS.split())),
-    Probe("engine", "vllm.v1.engine.async_llm", "AsyncLLM.from_engine_args", ("engine_args", "stat_loggers")),
-    Probe("interruptions", "vllm.v1.metrics.loggers", "StatLoggerBase.record", ("scheduler_stats", "iteration_stats")),
+    Probe("engine", "vllm.v1.engine.async_llm", "AsyncLLM.from_engine_args", ("engine_args",)),
     Probe("end of the engine", "vllm.v1.engine.async_llm", "AsyncLLM.shutdown", ("timeout",)),
     Probe(
         "requests",
@@ -167,7 +184,13 @@ NEEDED = (
     Probe("output kind", "vllm.sampling_params", "RequestOutputKind.FINAL_ONLY"),
     Probe("schemas", "vllm.sampling_params", "StructuredOutputsParams", ("json",)),
     Probe("outputs", "vllm.outputs", "RequestOutput.__init__", ("outputs", "prompt_logprobs", "num_cached_tokens")),
+    Probe("texts", "vllm.outputs", "CompletionOutput.__init__", ("text", "token_ids", "finish_reason", "logprobs")),
+    Probe("log-probabilities", "vllm.logprobs", "Logprob.logprob"),
+    Probe("ranks of tokens", "vllm.logprobs", "Logprob.rank"),
 )
+# How vLLM starts its processes: where that is not found, what they write stays on the terminal.
+OUTPUT = Probe("start of vLLM's processes", "vllm.v1.engine.utils", "get_mp_context")
+RANK_PATTERNS = Probe("rank patterns", "vllm.lora.peft_helper", "PEFTHelper.rank_pattern")
 
 
 def installed_vllm(environment: Mapping[str, str] | None = None) -> Installed:
@@ -201,9 +224,7 @@ def why_stock(vllm: Installed, *, read: Callable[[str], Any] = outline) -> str:
         vllm: what is installed.
         read: gives a module, or its stand-in, by name; None where there is no such module.
     """
-    if not vllm.tested.holds(vllm.release):
-        return f"roleeval was tested with {vllm.tested} {'on the CPU' if vllm.cpu else 'on GPUs'}"
-    return lacking(vllm, read=read)
+    return untested(vllm) or lacking(vllm, read=read)
 
 
 def lacking(vllm: Installed, *, read: Callable[[str], Any] = outline) -> str:
@@ -234,8 +255,20 @@ def decided(vllm: Installed, *, stock: bool | None) -> str:
 @lru_cache(maxsize=1)
 def rank_patterns() -> bool:
     """Whether the installed vLLM serves an adapter's rank_pattern and alpha_pattern; older ones ignore them."""
-    probe = Probe("rank patterns", "vllm.lora.peft_helper", "PEFTHelper.rank_pattern")
-    return not probe.lacks(outline(probe.module))
+    return not RANK_PATTERNS.lacks(outline(RANK_PATTERNS.module))
+
+
+@lru_cache(maxsize=1)
+def unredirected() -> str:
+    """Why what vLLM's processes write cannot be kept from the terminal; "" where it can."""
+    return OUTPUT.lacks(outline(OUTPUT.module))
+
+
+def untested(vllm: Installed) -> str:
+    """The sentence on a version outside the tested range; "" for one within."""
+    if vllm.tested.holds(vllm.release):
+        return ""
+    return f"roleeval was tested with {vllm.tested} {'on the CPU' if vllm.cpu else 'on GPUs'}"
 
 
 def imported(module: str) -> Any:

@@ -133,7 +133,8 @@ class Launch:
             from vllm.v1.engine.async_llm import AsyncLLM
 
             arguments = AsyncEngineArgs(**self._arguments(context))
-            output = Output() if self.settings.log_level == "ERROR" else None  # otherwise it is wanted on the terminal
+            kept = self.settings.log_level == "ERROR" and not _compat.unredirected()
+            output = Output() if kept else None  # otherwise it is wanted on the terminal
             with cpu_start.forked() if ahead else nullcontext(), output.taken() if output else nullcontext():
                 engine = AsyncLLM.from_engine_args(arguments, **self._usage(), **_counted(preemptions))
         except Exception as error:  # whatever vLLM raises: there is no engine

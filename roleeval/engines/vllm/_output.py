@@ -41,15 +41,13 @@ class Output:
         """
         from vllm.v1.engine import utils
 
-        usual: Callable[[], Any] | None = getattr(utils, "get_mp_context", None)
+        usual: Callable[..., Any] = utils.get_mp_context  # see _compat.OUTPUT
         os.environ[_VARIABLE] = str(self.path)
-        if usual is not None:
-            utils.get_mp_context = lambda: _context(usual())
+        utils.get_mp_context = lambda *given, **named: _context(usual(*given, **named))
         try:
             yield
         finally:
-            if usual is not None:
-                utils.get_mp_context = usual
+            utils.get_mp_context = usual
             os.environ.pop(_VARIABLE, None)
 
 
@@ -78,4 +76,5 @@ class _Spawning(SpawnContext):
 
 def _context(usual: Any) -> Any:
     """vLLM's way of starting a process, with the output redirected where it spawns one."""
-    return _Spawning() if usual.get_start_method() == "spawn" else usual
+    spawns = getattr(usual, "get_start_method", None)
+    return _Spawning() if spawns is not None and spawns() == "spawn" else usual

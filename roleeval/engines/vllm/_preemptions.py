@@ -38,7 +38,7 @@ class Preemptions:
             def __init__(self) -> None: ...
 
             def record(self, scheduler_stats: Any, iteration_stats: Any, *others: Any, **more: Any) -> None:
-                counts.count += iteration_stats.num_preempted_reqs if iteration_stats is not None else 0
+                counts.count += getattr(iteration_stats, "num_preempted_reqs", 0)
 
             def log_engine_initialized(self) -> None: ...
 

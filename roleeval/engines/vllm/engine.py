@@ -19,6 +19,7 @@ from roleeval.engines._protocol import LoraNeed, ModelSource
 from roleeval.engines._room import Room, require_room
 from roleeval.engines._router import Router
 from roleeval.engines._thread import in_own_thread
+from roleeval.engines.abilities import Abilities
 from roleeval.engines.chat import (
     opened_prompt,
     scored_token_ids,
@@ -182,6 +183,10 @@ class VllmEngine:
                 self._vllm,
                 self._stock,
             )
+        elif said := _compat.untested(self._vllm):
+            _log.warning("%s is untested (%s); engine.stock=false uses roleeval's additions with it", self._vllm, said)
+        if self._options.log_level == "ERROR" and (said := _compat.unredirected()):
+            _log.warning("what %s writes stays on the terminal: %s", self._vllm, said)
         if names := _environment.unnamed(self._env):
             _log.warning(
                 "%s: set in the environment but not part of the fingerprint, although texts may depend on it; unset"
@@ -253,6 +258,20 @@ class VllmEngine:
     def require_room(self, request: Request) -> None:
         """See Measures."""
         self._room.require(request, self._prompts)
+
+    @property
+    def abilities(self) -> Abilities:
+        """See Able."""
+        return Abilities(self._source, self._prompts, self._context)
+
+    @property
+    def _context(self) -> int | None:
+        """The context that is served: on the CPU it may be cut for want of memory."""
+        if self._engine is not None:
+            return self._max_model_len
+        if self._vllm.cpu and self._cache is None:
+            self._cache = self._launch().sized(self._wanted)
+        return (self._cache.max_model_len if self._cache is not None else None) or self._room.context
 
     def _require_room(self, prompt: int, new: int, *, less: int = 0, what: str = "new tokens") -> None:
         """`less`: vLLM generates one token after what it scores."""

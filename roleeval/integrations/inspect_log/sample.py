@@ -21,7 +21,8 @@ _REASONS = {
     "judge_failed": "grader_failed",
     "metric_failed": "scoring_failed",
 }
-_FAILED = ("engine_failed", "context_overflow", "unsupported_role")  # the episode did not happen, or not to its end
+# the episode did not happen, or not to its end
+_FAILED = ("engine_failed", "context_overflow", "over_budget", "unsupported_role")
 
 
 def in_order(infos: Iterable[MetricInfo]) -> list[MetricInfo]:

@@ -103,6 +103,7 @@ class Facts:
     prompt_packs: tuple[PromptPackId, ...]
     splits: Mapping[str, int]
     limit: int | None
+    chosen: tuple[str, ...] | None  # the clusters that were asked, where not all were
     seed: int | None
     sampling: Mapping[str, Any]
     engine: str
@@ -256,6 +257,7 @@ def _facts(manifest: Manifest) -> Facts:
         ),
         splits=benchmark.splits,
         limit=manifest.limit,
+        chosen=manifest.clusters,
         seed=manifest.seed,
         sampling=manifest.model.sampling,
         engine=_engine(manifest.engine),

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from roleeval.hashing import digest
 from roleeval.metrics import MetricInfo
 from roleeval.report.found.collect import Facts, RunResult
 from roleeval.stats import FEW_CLUSTERS, LEVEL, RESAMPLES
 
 _HASH_DIGITS = 12
+_NAMED = 5  # clusters
 _SEVERAL_SEEDS = (
     "a row of several seeds has their mean, an interval of the same kind over each sample's mean over seeds, and the"
     " standard deviation and range of the seeds' means; its n counts the answers of all seeds"
@@ -112,8 +114,13 @@ def setup(facts: Facts) -> str:
 
 
 def limit(facts: Facts) -> str:
-    """How many samples of a split were asked."""
-    return "none" if facts.limit is None else f"{facts.limit} per split"
+    """How many samples of a split were asked, and of which clusters, where not of all: "40 per split, only of A"."""
+    most = "none" if facts.limit is None else f"{facts.limit} per split"
+    if facts.chosen is None:
+        return most
+    names = facts.chosen
+    more = f" and {len(names) - _NAMED} more ({digest(names)[:8]})" if len(names) > _NAMED else ""
+    return f"{most}, only of {', '.join(names[:_NAMED])}{more}"
 
 
 def decoding_rule(sampling: Mapping[str, Any]) -> str:

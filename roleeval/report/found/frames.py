@@ -24,5 +24,5 @@ class Frames:
         """
         key = row.path, len(row.members)
         if key not in self._kept:
-            self._kept[key] = {each: frame for each, frame in member_rows(row).items() if each[0] in self._metrics}
+            self._kept[key] = member_rows(row, self._metrics)
         return self._kept[key]

@@ -69,7 +69,12 @@ def cell_entries(run: RunResult, metric: str, group: str, splits: Sequence[str])
 
 
 def planned_rows(run: RunResult, group: str, entry: Entry) -> int | None:
-    """How many values a group should have: the rows of its splits, up to the limit, for every seed; None: unknown."""
+    """How many values a group should have: the rows of its splits, up to the limit, for every seed; None: unknown.
+
+    What a split has of chosen clusters is not known here.
+    """
+    if run.facts.chosen is not None:
+        return None
     total = 0
     for part in entry.mean_of or (group,):
         rows = run.facts.splits.get(part.partition("/")[0])

@@ -49,13 +49,15 @@ def _are_seeds_of_one(part: Sequence[RunResult]) -> bool:
     return len(part) > 1 and None not in seeds and len(seeds) == len(part) and len(contents) == 1
 
 
-def member_rows(run: RunResult) -> MetricFrames:
-    """The score rows of a table's row.
+def member_rows(run: RunResult, metrics: Iterable[str] | None = None) -> MetricFrames:
+    """The score rows of a table's row, of all metrics or of those that are named.
 
     Raises:
         ResultError: they cannot be read.
     """
-    return mean_rows([score_rows(member.path) for member in run.members]) if run.members else score_rows(run.path)
+    if run.members:
+        return mean_rows([score_rows(member.path, metrics) for member in run.members])
+    return score_rows(run.path, metrics)
 
 
 def _merged(runs: Sequence[RunResult]) -> RunResult:

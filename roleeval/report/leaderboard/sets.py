@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from roleeval.report.found.collect import Entry, RunResult, judge_words
-from roleeval.report.found.compare import RunSet, caption, data_name, decoding, interval_words
+from roleeval.report.found.compare import RunSet, caption, data_name, decoding, interval_words, limit
 from roleeval.report.found.frames import Frames
 from roleeval.report.found.groups import headline_groups, parts_of, splits_of, table_groups
 from roleeval.report.leaderboard.runs import run_key
@@ -160,7 +160,7 @@ def run_data(run: RunResult) -> dict[str, Any]:
         "dataHash": facts.data_hash,
         "packs": [asdict(pack) for pack in facts.prompt_packs],
         "setup": facts.setup,
-        "limit": facts.limit,
+        "limit": limit(facts),
         "engine": facts.engine,
         "decoding": decoding(facts.sampling),
         "parameters": asdict(facts.parameters),

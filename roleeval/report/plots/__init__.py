@@ -141,10 +141,11 @@ def _against_base(section: Section, found: Contents) -> Comparison | None:
     if found.reference is not None or not plain:
         return None
     try:
-        compared = comparisons(found.collection, plain[0].label)
+        mine = replace(found.collection, rows=section.run_set.rows)
+        compared = comparisons(mine, plain[0].label)
     except ResultError:  # its score rows cannot be read
         return None
-    return next((each for each in compared if each.run_set.title == section.run_set.title), None)
+    return replace(compared[0], run_set=section.run_set)
 
 
 def _costs(cast: Cast, info: MetricInfo, group: str, where: str) -> Iterator[Drawing]:

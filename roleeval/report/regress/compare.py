@@ -1,24 +1,23 @@
 """The gate: two sides, a policy, and what became of every metric, guard and text."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from roleeval.errors import ConfigError, ResultError
 from roleeval.report.regress.baseline import read_baseline
+from roleeval.report.regress.batches import Batches, planned_batches
 from roleeval.report.regress.clusters import LostCluster, lost_clusters
 from roleeval.report.regress.comparable import NotComparableError, changes, require_comparable
 from roleeval.report.regress.exact import Texts, changed_texts
 from roleeval.report.regress.guards import Guard, guards
 from roleeval.report.regress.kept import Side
-from roleeval.report.regress.pairs import Paired, gated_pairs
+from roleeval.report.regress.pairs import FEWEST_CLUSTERS, Paired, gated_pairs
 from roleeval.report.regress.policy import Policy
 from roleeval.report.regress.read import read_folder
 from roleeval.report.regress.worst import WorstItem, worst_items
 from roleeval.stats.gate import Compared, Decision, GateOutcome, decide
-from roleeval.stats.gate_sequential import SequentialGate, decide_sequentially, random_batches
-
-_FEWEST_CLUSTERS = 2
+from roleeval.stats.gate_sequential import SequentialGate, decide_sequentially
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +109,13 @@ class Regression:
         return GateOutcome.PASS
 
     @property
+    def decided(self) -> bool:
+        """Whether the batches that are left need not be run; exact mode passes only what was compared in full."""
+        if self.outcome is GateOutcome.FAIL:
+            return True
+        return not self.policy.exact and self.sequential is not None and self.sequential.ended is not None
+
+    @property
     def blocks(self) -> bool:
         """Whether a merge should wait."""
         stops = self.outcome is GateOutcome.INCONCLUSIVE and self.policy.inconclusive == "blocks"
@@ -135,7 +141,12 @@ def read_side(path: Path) -> Side:
 
 
 def regress(
-    baseline: Path | Side, current: Path | Side, policy: Policy | None = None, *, sequential: bool = False
+    baseline: Path | Side,
+    current: Path | Side,
+    policy: Policy | None = None,
+    *,
+    sequential: bool = False,
+    batches: Batches | None = None,
 ) -> Regression:
     """Compares current results with a baseline.
 
@@ -144,6 +155,7 @@ def regress(
         current: a result folder, or one above some.
         policy: margins and limits; None is the defaults.
         sequential: decide after each batch of clusters; the current results may lack those of later batches.
+        batches: with `sequential`, these; None are those of the baseline's models that both sides have.
 
     Raises:
         NotComparableError: the two were asked different things, or in different ways; says which.
@@ -158,7 +170,7 @@ def regress(
         _require_exact(texts)
     pairs = gated_pairs(before, now, policy)
     models = tuple(_models(before, now))
-    gate = _batch_by_batch(before, now, pairs, policy) if sequential else None
+    gate = _batch_by_batch(pairs, policy, batches or planned_batches(_shared(before, now))) if sequential else None
     tested = test(pairs, policy, same=_repeated(models, texts), gate=gate)
     found = guards(before, now, pairs, policy)
     return Regression(
@@ -190,17 +202,15 @@ def _repeated(models: Sequence[ComparedModel], texts: Sequence[Texts]) -> set[tu
     return {(model.benchmark, model.model) for model in models if not model.changed} & same
 
 
-def _batch_by_batch(before: Side, now: Side, pairs: Sequence[Paired], policy: Policy) -> SequentialGate | None:
-    """What is decided after each batch; None where nothing can be tested. The batches follow from the baseline."""
-    if not (able := _able(pairs)):
-        return None
-    clusters = {
-        f"{benchmark}/{sample.cluster}"
-        for benchmark, model in before.runs
-        if (benchmark, model) in now.runs
-        for sample in before.runs[benchmark, model][0].samples
-    }
-    return decide_sequentially([_compared(each) for each in able], batches=random_batches(clusters), alpha=policy.alpha)
+def _batch_by_batch(pairs: Sequence[Paired], policy: Policy, batches: Batches) -> SequentialGate | None:
+    """What is decided after each batch; None where nothing can be tested."""
+    able = [_compared(each) for each in _able(pairs)]
+    return decide_sequentially(able, batches=batches, alpha=policy.alpha) if able else None
+
+
+def _shared(baseline: Side, current: Side) -> Side:
+    """The baseline's runs of the models that are on both sides."""
+    return replace(baseline, runs={key: runs for key, runs in baseline.runs.items() if key in current.runs})
 
 
 def test(
@@ -249,7 +259,7 @@ def _able(pairs: Sequence[Paired]) -> list[Paired]:
 def _untested(pair: Paired) -> str:
     if not pair.rows:
         return "no sample has a value on both sides"
-    if len(set(pair.clusters)) < _FEWEST_CLUSTERS:
+    if len(set(pair.clusters)) < FEWEST_CLUSTERS:
         return "all samples are of one cluster; a test needs several"
     if not pair.margin > 0:
         return f"a margin of {pair.declared} of 0 is 0; give an absolute margin in the policy"

@@ -8,6 +8,7 @@ from roleeval.metrics import MetricInfo
 from roleeval.report.regress.kept import KeptRun, Side
 from roleeval.report.regress.policy import Margin, Policy
 
+FEWEST_CLUSTERS = 2  # that a metric needs to be tested
 # (sample, group of rows) -> value
 Rows = Mapping[tuple[str, str], float | None]
 
@@ -85,7 +86,9 @@ def _of_metric(before: Sequence[KeptRun], now: Sequence[KeptRun], info: MetricIn
         if not rows:
             continue
         declared = policy.margin(info)
-        mean = statistics.fmean(one for _, one, _ in whole) if whole else 0.0
+        # of all that the baseline has: the same margin, however much of the current run is there
+        values = [one for row, one in there.items() if row[1] in parts and one is not None]
+        mean = statistics.fmean(values) if values else 0.0
         yield Paired(
             benchmark=before[0].benchmark,
             model=before[0].model,

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +26,25 @@ def read_folder(path: Path) -> Side:
     Raises:
         ResultError: it is no folder, holds no finished run, or several runs of one model that are not seeds of it.
     """
-    found = collect([path])
+    return read_folders([path], str(path))
+
+
+def read_folders(paths: Sequence[Path], name: str) -> Side:
+    """The same of several folders.
+
+    Args:
+        paths: the folders.
+        name: what people call them together.
+
+    Raises:
+        ResultError: see `read_folder`.
+    """
+    found = collect(paths)
     not_read = tuple(f"{each.path}: {each.reason}" for each in found.not_shown)
     if not found.runs:
         more = f" ({not_read[0]})" if not_read else ""
-        raise ResultError(f"{path}: no finished and scored run in or below it{more}; give a result folder")
-    return side(str(path), [_kept(run) for run in found.runs], not_read)
+        raise ResultError(f"{name}: no finished and scored run in or below it{more}; give a result folder")
+    return side(name, [_kept(run) for run in found.runs], not_read)
 
 
 def side(name: str, runs: Iterable[KeptRun], not_read: tuple[str, ...] = ()) -> Side:
@@ -49,6 +62,8 @@ def side(name: str, runs: Iterable[KeptRun], not_read: tuple[str, ...] = ()) -> 
             apart = sorted({*differing(first.asked, other.asked), *differing(first.made, other.made)})
             if len(first.samples) != len(other.samples):
                 apart.append("number of samples")
+            elif {sample.id for sample in first.samples} != {sample.id for sample in other.samples}:
+                apart.append("samples")
             if apart or other.seed in [run.seed for run in several if run is not other]:
                 words = f"which differ in {', '.join(apart)}" if apart else "with the same seed"
                 raise ResultError(

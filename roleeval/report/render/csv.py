@@ -39,6 +39,7 @@ COLUMNS = (
     "bound_worst",
     "bound_best",
     "ci_method",
+    "chosen_clusters",
 )
 
 
@@ -78,6 +79,7 @@ def _line(run: RunResult, metric: str, group: str, entry: Entry) -> dict[str, st
         "prompt_pack": ";".join(f"{p.name}@{p.version}:{p.sha256}" for p in facts.prompt_packs),
         "seed": facts.seed,
         "limit": facts.limit,
+        "chosen_clusters": None if facts.chosen is None else ";".join(facts.chosen),
         "planned": planned,
         "seeds": ";".join(str(member.facts.seed) for member in run.members) or None,
         "seeds_sd": entry.spread.sd if entry.spread else None,

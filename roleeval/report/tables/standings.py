@@ -258,7 +258,9 @@ def _notes(scores: Collection[Score], word: str) -> list[str]:
     few = sorted({score.entry.clusters for score in scores if score.entry.clusters < FEW_CLUSTERS})
     if few:
         count = f"{few[0]}" if len(few) == 1 else f"{few[0]} to {few[-1]}"
-        notes.append(f"With {count} {word} intervals are wide, and a test cannot or can seldom tell models apart.")
+        notes.append(
+            f"With so few {word} ({count}) intervals are wide, and a test cannot or can seldom tell models apart."
+        )
     if wide:
         notes.append(f"Intervals over half of the range or more, which say almost nothing: {wide}.")
     return notes

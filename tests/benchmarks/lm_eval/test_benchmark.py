@@ -20,6 +20,7 @@ from roleeval.report import collect, write_report
 from roleeval.report.leaderboard import build_site
 from roleeval.results import ResultFolder, read_transcripts, summary_infos
 from roleeval.results.manifest import SampleCounts
+from roleeval.stages.plan import plan
 from roleeval.stages.run import RunOutcome, run
 from roleeval.stages.runtime import Runtime
 from roleeval.types import Sampling, Transcript
@@ -67,6 +68,22 @@ def execute(config: RunConfig) -> RunOutcome:
     runtime = Runtime()
     try:
         return runtime.execute(lambda: run(config, runtime))
+    finally:
+        runtime.close()
+
+
+def test_a_plan_counts_what_the_tasks_ask(model_folder: Path, tmp_path: Path) -> None:
+    config, runtime = make(tmp_path, base(model_folder), engine=StubOptions(), tasks=("local_choose",)), Runtime()
+    chooses = replace(config, engine=HfOptions(dtype="float32", device="cpu"))
+    try:
+        ((found,), (again,)) = (
+            runtime.execute(lambda: plan([chooses], runtime)).runs[0].models,
+            (runtime.execute(lambda: run(chooses, runtime)),),
+        )
+        manifest = again.folder.manifest()
+        assert manifest is not None
+        assert found.calls.low == found.calls.most == runtime.store(config.options).count()
+        assert found.new_tokens.most == 0 and found.prompt_tokens.most > 0
     finally:
         runtime.close()
 

@@ -190,7 +190,7 @@ def test_the_fingerprint_tells_texts_apart_and_only_those() -> None:
 
 
 @pytest.mark.parametrize("option", ["provider", "served_as"])
-@pytest.mark.parametrize("name", ["", "  ", "http://127.0.0.1:8000/v1", "sk-canary-0123456789"])
+@pytest.mark.parametrize("name", ["", "  ", "http://127.0.0.1:8000/v1", "sk-canary-0123456789", "user:secret@host"])
 def test_what_is_served_is_not_named_by_an_address_or_a_key(option: str, name: str) -> None:
     with pytest.raises(ConfigError, match=rf"engine\.{option}") as caught:
         options("http://127.0.0.1:8000/v1", **{option: name})

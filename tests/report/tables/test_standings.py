@@ -147,7 +147,7 @@ def test_wide_intervals_and_few_clusters_are_said_once(tmp_path: Path, make_run:
     values = {"role0/0": 0.1, "role1/0": 0.9, "role2/0": 0.4}
     write(make_run, "alpha", {F1: {GROUP: values}}, splits={"eng_specific": 3}, planned=3)
     notes = headline(tmp_path).notes
-    assert sum("With 3 roles intervals are wide" in note for note in notes) == 1
+    assert sum("With so few roles (3) intervals are wide" in note for note in notes) == 1
     assert sum("say almost nothing: ROUGE-L F1 (Google)" in note for note in notes) == 1
 
 

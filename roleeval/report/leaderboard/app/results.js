@@ -14,6 +14,7 @@
     context_overflow: "missing: the prompt and the answer's limit are longer than the model's context",
     judge_failed: "missing: no attempt of the judge gave a usable verdict, so there is no value; it is no 0",
     engine_failed: "missing: the call of the model failed",
+    over_budget: "missing: the budget was spent before it was asked",
     metric_failed: "missing: the metric could not be computed",
   };
   RE.statusWords = (status) => RE.STATUSES[status] || status;

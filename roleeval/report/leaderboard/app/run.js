@@ -227,7 +227,7 @@
           .join(", "),
       ],
       ["Seed", run.seed],
-      ["Limit", run.limit === null ? "none" : `${run.limit} a split`],
+      ["Limit", run.limit],
       ["Decoding", run.decoding],
       ["Engine", run.engine],
       [

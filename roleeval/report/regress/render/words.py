@@ -119,6 +119,8 @@ def sequential_words(found: Regression) -> str:
     gate = found.sequential
     if gate is None:
         return ""
+    if gate.next_batch and found.outcome is GateOutcome.FAIL:
+        return f"Sequential: failed after {gate.share:.0%} of the clusters; no metric's test has decided yet"
     if gate.next_batch:
         names = ", ".join(name.partition("/")[2] for name in gate.next_batch)
         return f"Sequential: open after {gate.share:.0%} of the clusters; run next: {names}"

@@ -1,0 +1,43 @@
+"""What a model's config.json says of its sizes, before anything is loaded."""
+
+import contextlib
+import json
+from typing import Any
+
+from roleeval.engines._model_files import model_file
+from roleeval.engines._protocol import ModelSource
+
+
+def kv_shape(source: ModelSource) -> tuple[int, int] | None:
+    """Numbers per token in keys and values, and the longest sequence; None where the configuration does not say.
+
+    Mostly the file says all of it, and transformers need not be imported.
+    """
+    with contextlib.suppress(ValueError, TypeError, AttributeError, KeyError):
+        found = json.loads(model_file(source, "config.json"))
+        found = {**found, **(found.get("text_config") or {})}
+        size = int(found.get("head_dim") or found["hidden_size"] // found["num_attention_heads"])
+        numbers = 2 * int(found["num_hidden_layers"]) * int(found["num_key_value_heads"]) * size
+        return numbers, int(found["max_position_embeddings"])
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(
+            source.path, revision=source.revision, trust_remote_code=source.trust_remote_code
+        ).get_text_config()
+        heads = int(config.num_attention_heads)
+        kv_heads = int(getattr(config, "num_key_value_heads", None) or heads)
+        size = int(getattr(config, "head_dim", None) or config.hidden_size // heads)
+        return 2 * int(config.num_hidden_layers) * kv_heads * size, int(config.max_position_embeddings)
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, ImportError):
+        return None  # vLLM will say what is wrong with it
+
+
+def context_of(source: ModelSource) -> int | None:
+    """Tokens of prompt and answer together that a model is made for; None where no file says so."""
+    try:
+        config: Any = json.loads(model_file(source, "config.json"))
+        length = {**config, **(config.get("text_config") or {})}.get("max_position_embeddings")
+        return length if isinstance(length, int) and length > 0 else None
+    except (ValueError, AttributeError, TypeError):
+        return None

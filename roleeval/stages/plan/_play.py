@@ -1,0 +1,376 @@
+"""Plays the runs of a command without a model, once for each scenario, in the order in which the command would."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from typing import cast as typed
+
+from roleeval.benchmarks import Actor, Foreseen, SelfScored, spread
+from roleeval.config import RunConfig
+from roleeval.engines import EngineOptions, ModelSource, StoredEngine, is_elsewhere, serving
+from roleeval.engines.shape import context_of
+from roleeval.errors import ConfigError, EngineError, concerns_one_item
+from roleeval.hashing import digest
+from roleeval.identity import class_name, identity_of
+from roleeval.judging import REFERENCES, Answer, Case, Judge, Question, ask, controls, members, reference
+from roleeval.models import Hears, PersonaModel
+from roleeval.results import ResultFolder, read_transcripts
+from roleeval.stages import cast
+from roleeval.stages.asked import asked_count, asked_samples
+from roleeval.stages.foresee import Foresight, foresee
+from roleeval.stages.identity import find_folder, named_folder, run_identity, same_questions
+from roleeval.stages.plan._count import ByCharacters, ByTokenizer, Counts, at_hand
+from roleeval.stages.plan._rehearsal import Asked, Known, Rehearsal
+from roleeval.stages.plan._replies import Cast, Earlier, JudgedBefore, Scenario, earlier, finished, judge_says
+from roleeval.stages.runtime import Runtime
+from roleeval.types import Completion, FinishReason, Part, Reply, Sample, Transcript
+
+Played = list[tuple[Sample, Transcript]]
+# A model in a run: "model", a helper's name, or "judge NAME".
+Who = str
+MODEL_WHO: Who = "model"
+
+
+@dataclass
+class Run:
+    """A run of the command, as far as it is known before anything is played.
+
+    Attributes:
+        config: of the run.
+        name: its run id, or a stand-in.
+        own, others: see `earlier`.
+        folder: of a finished run that would be skipped; its transcripts are read instead of played.
+        total: samples.
+        share: samples for each that is played.
+        clusters: of all samples.
+        played: scenario -> what was played.
+        notes: what a reader has to know.
+    """
+
+    config: RunConfig
+    name: str
+    own: Earlier
+    others: Earlier
+    folder: ResultFolder | None = None
+    total: int = 0
+    share: float = 1.0
+    clusters: list[str] = field(default_factory=list)
+    judged_before: dict[str, JudgedBefore] = field(default_factory=dict)
+    origins: dict[Who, str] = field(default_factory=dict)
+    played: dict[Scenario, Played] = field(default_factory=dict)
+    asked: dict[Scenario, dict[Who, Asked]] = field(default_factory=lambda: defaultdict(dict))
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def questions(self) -> Mapping[str, object]:
+        """What must be equal in runs that are compared; see `same_questions`."""
+        benchmark, options = self.config.benchmark, self.config.options
+        facts = benchmark.describe()
+        return {
+            "benchmark": identity_of(benchmark),
+            "data_hash": facts["data_hash"],
+            "prompt_packs": {name: pack["sha256"] for name, pack in facts["prompt_packs"].items()},
+            "limit": options.limit,
+            **({} if options.clusters is None else {"clusters": list(options.clusters)}),
+            "seed": options.seed,
+        }
+
+
+class Stage:
+    """Where runs are rehearsed: tokenizers, stored texts, and what was asked already, shared by all runs."""
+
+    def __init__(self, runtime: Runtime, *, episodes: int | None) -> None:
+        """`episodes`: how many conversations of several turns are played for a run; None is all."""
+        self._runtime = runtime
+        self._episodes = episodes
+        self._counts: dict[ModelSource, Counts] = {}
+        self._seen: dict[Scenario, dict[bytes, Completion | None]] = {scenario: {} for scenario in Scenario}
+        self.unstored: dict[str, str] = {}  # model -> why its stored answers are not deducted
+
+    async def run(self, config: RunConfig) -> Run:
+        """What is known of a run.
+
+        Raises:
+            ConfigError: it cannot be planned.
+        """
+        total = asked_count(config.benchmark, limit=config.options.limit, clusters=config.options.clusters)
+        if not total:
+            raise ConfigError("nothing to plan: the benchmark has no samples")
+        own, others = earlier(config)
+        run = Run(config, "", own, others, total=total)
+        run.name = f"{config.model.name}/planned-{digest(class_name(type(config.model)), str(config.model))[:8]}"
+        await self._look_for(run)
+        return run
+
+    async def _look_for(self, run: Run) -> None:
+        """The run's folder and name, where results are stored; needs its engine's fingerprint, which reads weights.
+
+        Raises:
+            ConfigError: the run is only to be judged, and is not there.
+        """
+        config = run.config
+        if "generate" not in config.options.stages and config.options.run_name is not None:
+            run.folder = named_folder(config, config.options.run_name)
+            run.name = run.folder.run_id
+        elif await self._known(config, config.engine, config.model) is not None:
+            await self._find(run)
+        if "generate" in config.options.stages:
+            return
+        if run.folder is None or run.folder.manifest() is None:
+            raise ConfigError(
+                f"stages=[{','.join(config.options.stages)}]: no finished run of {config.model.name} in"
+                f" {config.options.results_dir}; generate first, or plan with stages=[generate,score,judge]"
+            )
+
+    async def _find(self, run: Run) -> None:
+        config = run.config
+        try:
+            engine = await self._runtime.engine(config.engine, config.model)
+            folder = find_folder(config, await run_identity(config, self._runtime, engine))
+        except EngineError as error:
+            self.unstored[config.model.name] = str(error)
+            return
+        run.name = folder.run_id
+        manifest = folder.manifest()
+        if manifest is not None and not manifest.failed_samples and not manifest.unasked_samples:
+            run.folder = folder
+
+    async def _known(self, config: RunConfig, options: EngineOptions, model: PersonaModel) -> Known | None:
+        """The store with the engine; None where nothing is stored, or the engine cannot be made here."""
+        given = config.options
+        file = Path(given.store) if given.store else Path(given.results_dir, ".store", "completions.sqlite")
+        if not file.is_file():
+            return None
+        try:
+            engine = await self._runtime.engine(serving(options), model)
+        except EngineError as error:
+            self.unstored[model.name] = str(error)
+            return None
+        return Known(self._runtime.store(given), engine)
+
+    def counts(self, options: EngineOptions, source: ModelSource, scenario: Scenario) -> Counts:
+        """Of a model's tokens.
+
+        Raises:
+            ConfigError: the engine renders prompts itself, and there is no tokenizer.
+        """
+        if is_elsewhere(options) and not at_hand(source):
+            return ByCharacters(int(scenario))
+        if source not in self._counts:
+            counts = self._counts[source] = ByTokenizer(source)
+            assert counts.tokenizer is not None  # says what is wrong with it, if anything
+        return self._counts[source]
+
+    async def _engine(
+        self, run: Run, who: Who, asked: cast.Asked, scenario: Scenario, lines: Cast, helper: str
+    ) -> Rehearsal:
+        engine = await self._place(run, *asked, scenario, run.asked[scenario].setdefault(who, Asked()))
+        return replace(engine, says=lines.says(helper, engine.counts))
+
+    async def _place(
+        self, run: Run, options: EngineOptions, model: PersonaModel, scenario: Scenario, asked: Asked
+    ) -> Rehearsal:
+        """The engine of a model, which says nothing yet."""
+        known = await self._known(run.config, options, model)
+        named = digest(class_name(type(options)), str(options), str(model.source))
+        limit, elsewhere = getattr(serving(options), "max_model_len", None), is_elsewhere(options)
+        return Rehearsal(
+            fingerprint=known.engine.fingerprint if known else named,
+            counts=self.counts(options, model.source, scenario),
+            says=lambda request, number: "",
+            asked=asked,
+            known=known,
+            seen=self._seen[scenario],
+            context=limit or (None if elsewhere else context_of(model.source)),
+            likelihoods=not elsewhere,
+        )
+
+    async def play(self, run: Run, scenario: Scenario) -> None:
+        """The run's conversations: read where they are finished, else played; fills `played` and `asked`."""
+        config = run.config
+        if run.folder is not None:
+            run.asked[scenario][MODEL_WHO] = Asked()
+            run.played[scenario] = list(read_transcripts(run.folder.transcripts))
+            run.origins[MODEL_WHO] = "finished already"
+            return
+        if isinstance(config.benchmark, SelfScored):
+            await self._evaluate(run, config.benchmark, scenario)
+            return
+        chosen = self._chosen(run)
+        lines = Cast(scenario, config, run.own, run.others, {}, {sample.id: sample for sample in chosen})
+        actor = await self._actor(run, scenario, lines)
+        lines.parts = _parts(config, chosen[0], actor)
+        foresight = foresee(config, actor) if scenario is Scenario.EXPECTED else Foresight()
+        played = run.played[scenario] = []
+        for sample in chosen:
+            try:
+                transcript = foresight.not_played(sample) or await config.benchmark.episode(sample, actor)
+            except Exception as error:
+                if not concerns_one_item(error):
+                    raise
+                continue  # what is wrong with it is said where it is played
+            played.append((sample, transcript))
+        for helper in ("", *actor.helpers):
+            run.origins[helper or MODEL_WHO] = lines.origin(helper)
+
+    async def _evaluate(self, run: Run, benchmark: SelfScored, scenario: Scenario) -> None:
+        """The same for a benchmark that plays its samples by itself; all of them."""
+        lines = Cast(scenario, run.config, run.own, run.others, {})
+        actor, options = await self._actor(run, scenario, lines), run.config.options
+        scored = benchmark.evaluate(actor, limit=options.limit, in_flight=options.max_in_flight)
+        run.played[scenario] = [(sample, transcript) async for sample, transcript, _ in scored]
+        run.clusters = [sample.cluster for sample, _ in run.played[scenario]]
+        run.origins[MODEL_WHO] = lines.origin("")
+
+    async def _actor(self, run: Run, scenario: Scenario, lines: Cast) -> Actor:
+        config, keys = run.config, cast.helper_keys(run.config)
+        helpers = {
+            name: Actor(
+                _lenient(asked[1]),
+                await self._engine(run, name, asked, scenario, lines, name),
+                config.options.seed,
+                keys=keys[name],
+            )
+            for name, asked in cast.helpers(config).items()
+        }
+        own = await self._engine(run, MODEL_WHO, (config.engine, config.model), scenario, lines, "")
+        return Actor(_lenient(config.model), own, config.options.seed, helpers)
+
+    def _chosen(self, run: Run) -> list[Sample]:
+        """All samples of a benchmark of single answers; of one with conversations some, spread over it."""
+        config = run.config
+        options = config.options
+        samples = list(asked_samples(config.benchmark, limit=options.limit, clusters=options.clusters))
+        run.clusters = [sample.cluster for sample in samples]
+        single = isinstance(config.benchmark, Foreseen) and config.benchmark.longest == 1
+        if single or self._episodes is None or len(samples) <= self._episodes:
+            return samples
+        run.share = len(samples) / self._episodes
+        return [samples[place] for place in spread(len(samples), self._episodes)]
+
+    async def judge(self, run: Run, runs: Sequence[Run], scenario: Scenario) -> None:
+        """The run's judges' questions; those of judges that compare are about the runs that are finished by then."""
+        config = run.config
+        if config.judge is None or "judge" not in config.options.stages:
+            return
+        for judge in members(config.judge):
+            others = _opponents(judge, run, runs, scenario) if judge.compares else {}
+            if judge.compares and not others:
+                continue
+            await self._judged(judge, run, others, scenario)
+
+    async def _judged(
+        self, judge: Judge, run: Run, others: Mapping[str, Mapping[str, Answer]], scenario: Scenario
+    ) -> None:
+        who, config = f"judge {judge.name}", run.config
+        if who not in run.judged_before:
+            run.judged_before[who] = JudgedBefore.of(judge, config)
+        before = run.judged_before[who]
+        schema = "its schema: no earlier judgements" if judge.constrain else "a quarter of max_tokens"
+        run.origins[who] = before.origin or schema
+        options, model = cast.judge_model(judge, config)
+        place = await self._place(run, options, model, scenario, Asked())
+        engine = replace(place, says=judge_says(before, scenario), heard=scenario is Scenario.MOST)
+        adapter = next(iter(model.adapters()), None)
+        cases = _cases(judge, run, others, scenario)
+        spoilt = [control.case for control in controls(cases, judge)] if judge.controls else []
+        for name, asked_about in ((who, cases), (f"{who}, controls", spoilt)):
+            if asked_about:
+                engine.asked = run.asked[scenario].setdefault(name, Asked())
+            for question in [question for case in asked_about for question in _questions(judge, case)]:
+                for repeat in range(judge.samples_per_item):
+                    await ask(question, judge, typed("StoredEngine", engine), repeat=repeat, adapter=adapter)
+
+
+async def rehearsed(configs: Sequence[RunConfig], runtime: Runtime, *, episodes: int | None) -> tuple[list[Run], Stage]:
+    """Plays all runs of a command in every scenario.
+
+    Raises:
+        RoleEvalError: a run cannot be planned: no data, no tokenizer, a template that refuses the prompts.
+    """
+    stage = Stage(runtime, episodes=episodes)
+    runs = [await stage.run(config) for config in configs]
+    for scenario in Scenario:
+        for number, run in enumerate(runs):
+            await stage.play(run, scenario)
+            await stage.judge(run, runs[: number + 1], scenario)
+        for run in runs if len(runs) > 1 else ():  # as the command does: with the opponents that finished later
+            await stage.judge(run, runs, scenario)
+        for run in runs:
+            run.played.clear()
+    return runs, stage
+
+
+def _parts(config: RunConfig, sample: Sample, actor: Actor) -> dict[str, Part]:
+    """Helper's name -> the part of its turns, as the benchmark's openings say it."""
+    if not isinstance(config.benchmark, Foreseen):
+        return {}
+    by_actor = {id(helper): name for name, helper in actor.helpers.items()}
+    openings = config.benchmark.openings(sample, actor)
+    return {by_actor[id(o.actor)]: o.part for o in openings if id(o.actor) in by_actor}
+
+
+def _cases(judge: Judge, run: Run, others: Mapping[str, Mapping[str, Answer]], scenario: Scenario) -> list[Case]:
+    cases = []
+    for sample, transcript in run.played[scenario]:
+        answers = {run.name: judge.view.of(transcript)}
+        answers |= {name: known[sample.id] for name, known in others.items() if sample.id in known}
+        cases.append(Case(sample, run.name, answers))
+    return cases
+
+
+def _questions(judge: Judge, case: Case) -> list[Question]:
+    try:
+        return list(judge.questions(case))
+    except Exception as error:
+        if not concerns_one_item(error):
+            raise
+        return []  # what is wrong with it is said where it is asked
+
+
+def _opponents(judge: Judge, run: Run, runs: Sequence[Run], scenario: Scenario) -> dict[str, dict[str, Answer]]:
+    """Run id -> sample id -> answer, of the runs that the judge compares the run with, planned or finished."""
+    against: Sequence[str] | None = getattr(judge, "against", None)
+    asked = run.questions
+    found: dict[str, dict[str, Answer]] = {}
+    for other in runs:
+        if other is not run and same_questions(other.questions, asked, run.config):
+            found[other.name] = {s.id: judge.view.of(t) for s, t in other.played[scenario]}
+    planned = {each.name for each in runs}
+    for folder, manifest in finished(run.config):
+        if folder.run_id not in planned and same_questions(manifest.identity, asked, run.config):
+            found[folder.run_id] = {s.id: judge.view.of(t) for s, t in read_transcripts(folder.transcripts)}
+    if against is not None:
+        found = {name: answers for name, answers in found.items() if name.partition("/")[0] in against}
+        if REFERENCES in against:
+            texts = {sample.id: reference(sample) for sample, _ in run.played[scenario]}
+            found[REFERENCES] = {name: Answer.said(text) for name, text in texts.items() if text}
+    return found
+
+
+class _Lenient:
+    """A family that takes a made-up text, which has none of its marks, for what it is: something said."""
+
+    def __init__(self, model: PersonaModel) -> None:
+        self._model = model
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def parse(self, text: str, finish_reason: FinishReason, reasoning: str) -> Reply:
+        reply = self._model.parse(text, finish_reason, reasoning)
+        if reply.status == "ok" or not text.strip():
+            return reply
+        return Reply(text.removeprefix(self._model.prefill))
+
+
+class _LenientHears(_Lenient):
+    def heard(self, text: str, finish_reason: FinishReason) -> str:
+        assert isinstance(self._model, Hears)
+        return self._model.heard(text, finish_reason) or text.removeprefix(self._model.prefill)
+
+
+def _lenient(model: PersonaModel) -> PersonaModel:
+    return typed("PersonaModel", _LenientHears(model) if isinstance(model, Hears) else _Lenient(model))
