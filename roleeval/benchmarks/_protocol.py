@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from roleeval.benchmarks.actor import Actor, Helper
-from roleeval.types import MODEL, Message, Part, Persona, Sample, Score, Transcript
+from roleeval.types import MODEL, ChatRole, Message, Part, Persona, Sample, Score, Transcript
 
 # A sample that was played, and its scores.
 Scored = tuple[Sample, Transcript, tuple[Score, ...]]
@@ -68,6 +68,7 @@ class Opening:
         way_out: what the benchmark says of one that does not fit.
         turns: of the episode at most, the first being this call or one near it.
         step: tokens that each of them may add to the chat, as far as the protocol says.
+        later: roles of the turns that follow in its chat: a model that cannot be sent them is not asked at all.
     """
 
     actor: Actor
@@ -80,6 +81,7 @@ class Opening:
     way_out: str = ""
     turns: int = 1
     step: int = 0
+    later: Sequence[ChatRole] = ()
 
 
 @runtime_checkable

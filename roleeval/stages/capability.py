@@ -13,7 +13,7 @@ from pathlib import Path
 
 from roleeval.benchmarks import Actor, Opening
 from roleeval.engines import Abilities, Able
-from roleeval.errors import concerns_one_item
+from roleeval.errors import EngineError, concerns_one_item
 from roleeval.models import PersonaModel
 from roleeval.types import MODEL, AdapterRef, Message, Sample
 
@@ -84,6 +84,13 @@ def capability(actor: Actor, longest: Longest, *, exact: bool = False) -> Capabi
     able = _abilities(actor)
     if able is None:
         return None
+    try:
+        return _checked(actor, able, longest, exact=exact)
+    except EngineError:  # there is no usable tokenizer: the engine says so when it is needed
+        return None
+
+
+def _checked(actor: Actor, able: Abilities, longest: Longest, *, exact: bool) -> Capability | None:
     measured = sorted(_measured(actor, able, longest, exact=exact), key=lambda each: each.room)
     model, raw = actor.model, _raw(actor.model)
     cannot = [*_beyond(measured), *_unending(able, model, raw=raw), *_foreign(able, measured, model)]

@@ -13,7 +13,7 @@ from roleeval.engines import Holds
 from roleeval.errors import ConfigError, concerns_one_item
 from roleeval.stages.asked import asked_samples
 from roleeval.stages.capability import Longest
-from roleeval.types import Sample, Transcript, Turn
+from roleeval.types import Message, Sample, Transcript, Turn
 
 log = logging.getLogger("roleeval")
 _BYTES_PER_TOKEN = 3  # roughly, of English and Chinese
@@ -76,10 +76,19 @@ class _Need:
     Attributes:
         chat: of the longest chat of one participant, at its usual end.
         chats: of all chats of all episodes together.
+        shapes: parts and roles of chats that were tried.
     """
 
     chat: int = 0
     chats: int = 0
+    shapes: set[tuple[str, ...]] = field(default_factory=set)
+
+    def try_later(self, opening: Opening) -> None:
+        """See `try_later`; each order of roles once."""
+        shape = (opening.part, *(message.role for message in opening.history), *opening.later)
+        if shape not in self.shapes:
+            self.shapes.add(shape)
+            try_later(opening)
 
     def add(self, openings: Sequence[Opening]) -> None:
         lengths = [_tokens(opening) for opening in openings if opening.growth]
@@ -115,6 +124,17 @@ class _Need:
         return fits
 
 
+def try_later(opening: Opening) -> None:
+    """Tries whether a participant's later calls can be expressed, where its engine tells before it is loaded.
+
+    Raises:
+        ConfigError: they cannot, whatever the turns say.
+    """
+    if opening.later:
+        history = [*opening.history, *(Message(role, "...") for role in opening.later)]
+        opening.actor.foreseen(opening.persona, opening.system, history, part=opening.part)
+
+
 def _tokens(opening: Opening) -> int:
     texts = [opening.system, *(message.content for message in opening.history)]
     return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts) // _BYTES_PER_TOKEN + opening.growth
@@ -130,6 +150,7 @@ def _misfit(benchmark: Foreseen, sample: Sample, actor: Actor, need: _Need, long
             )
             if turn is not None:
                 return replace(turn, error="; ".join(filter(None, (turn.error, opening.way_out))))
+            need.try_later(opening)
         longest.add(sample, openings)
         own = actor.engine.fingerprint
         need.add([opening for opening in openings if opening.actor.engine.fingerprint == own])

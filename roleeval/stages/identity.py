@@ -33,22 +33,32 @@ async def run_identity(config: RunConfig, runtime: Runtime, engine: Engine) -> d
     Raises:
         ConfigError: the benchmark does not describe itself as a manifest needs it.
     """
-    facts = _described(config)
     identity = {
-        "benchmark": identity_of(config.benchmark),
-        "data_hash": facts.data_hash,
-        "prompt_packs": {name: pack.sha256 for name, pack in facts.prompt_packs.items()},
+        **questions_of(config),
         "model": identity_of(config.model),
         "adapters": sorted([adapter.name, adapter.fingerprint] for adapter in config.model.adapters()),
         "engine": engine.fingerprint,
-        "seed": config.options.seed,
-        "limit": config.options.limit,
     }
-    if config.options.clusters is not None:
-        identity["clusters"] = list(config.options.clusters)
     if helpers := cast.helpers(config):
         identity["helpers"] = {name: await _helper(asked, runtime) for name, asked in helpers.items()}
     return identity
+
+
+def questions_of(config: RunConfig) -> dict[str, Any]:
+    """The part of a run's identity that says what is asked; needs no engine.
+
+    Raises:
+        ConfigError: see `run_identity`.
+    """
+    facts, chosen = _described(config), config.options.clusters
+    return {
+        "benchmark": identity_of(config.benchmark),
+        "data_hash": facts.data_hash,
+        "prompt_packs": {name: pack.sha256 for name, pack in facts.prompt_packs.items()},
+        "limit": config.options.limit,
+        **({} if chosen is None else {"clusters": list(chosen)}),
+        "seed": config.options.seed,
+    }
 
 
 def _described(config: RunConfig) -> BenchmarkRecord:

@@ -13,6 +13,7 @@ from roleeval.errors import ConfigError, cause_of, concerns_one_item
 from roleeval.stages import cast
 from roleeval.stages.asked import asked_count, asked_samples
 from roleeval.stages.capability import Capability, Longest, capability
+from roleeval.stages.foresee import try_later
 from roleeval.stages.runtime import Runtime
 from roleeval.types import Request
 
@@ -91,6 +92,7 @@ def _previews(config: RunConfig, actor: Actor) -> Iterator[Preview]:
     tokenizers: dict[str, PreTrainedTokenizerBase] = {}
     for sample in asked_samples(config.benchmark, limit=first, clusters=clusters):
         for opening in benchmark.openings(sample, actor):
+            try_later(opening)
             try:
                 yield _preview(sample.id, opening, tokenizers)
             except Exception as error:

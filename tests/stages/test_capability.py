@@ -5,6 +5,7 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from roleeval.config import RunConfig, RunOptions
 from roleeval.engines import Abilities, LoraNeed, ModelSource, load_adapter
 from roleeval.engines.hf import HfOptions
 from roleeval.engines.vllm import VllmOptions
+from roleeval.errors import ConfigError
 from roleeval.models import Base, SharedLora
 from roleeval.resources import zoo_path
 from roleeval.stages.capability import Capability, Longest, capability
@@ -268,6 +270,52 @@ def test_a_family_that_begins_otherwise_than_the_template_is_named(
     assert [each[: len(said)] for each in cannot] == ([said] if said else [])
 
 
+# What a later call of an episode sends is refused before the first one
+
+ONE_ANSWER = (
+    "{%- if messages | selectattr('role', 'equalto', 'assistant') | list -%}{{ raise_exception('one question') }}"
+)
+ONE_ANSWER += "{%- endif -%}" + CHATML
+NO_NEIGHBOURS = "{%- for m in messages[1:] -%}{%- if (m.role == 'user') != (loop.index0 % 2 == 0) -%}"
+NO_NEIGHBOURS += "{{ raise_exception('roles must alternate') }}{%- endif -%}{%- endfor -%}" + CHATML
+
+
+@pytest.mark.parametrize(
+    ("template", "merge", "said"),
+    [(ONE_ANSWER, True, "one question"), (NO_NEIGHBOURS, False, "must alternate"), (NO_NEIGHBOURS, True, "")],
+)
+def test_a_template_that_cannot_express_a_later_turn_ends_the_run_before_it_begins(
+    tmp_path: Path, template: str, merge: bool, said: str
+) -> None:
+    source = with_template(tmp_path, template)
+    benchmark = Coser(data_file=str(write(tmp_path, [case(0)])), protocol=Rules(merge_neighbours=merge))
+    config = RunConfig(
+        benchmark=benchmark,
+        model=Base(name="m", source=source),
+        engine=HfOptions(),
+        metrics={},
+        options=RunOptions(progress="quiet"),
+        judge=None,
+    )
+    with pytest.raises(ConfigError, match=f"chat template of .* refused .*{said}") if said else nullcontext():
+        foresee(config, acting(config.model))
+
+
+def test_a_raw_prompt_of_one_question_is_refused_for_scenes_before_they_begin(tmp_path: Path) -> None:
+    benchmark = Coser(data_file=str(write(tmp_path, [case(0)])))
+    model = Base(name="m", source=ModelSource(str(zoo_path("base"))), prompt_format="llama")
+    config = RunConfig(
+        benchmark=benchmark,
+        model=model,
+        engine=HfOptions(),
+        metrics={},
+        options=RunOptions(progress="quiet"),
+        judge=None,
+    )
+    with pytest.raises(ConfigError, match="prompt_format"):
+        foresee(config, acting(model))
+
+
 # Tokenizer, weights and adapters
 
 
@@ -361,3 +409,8 @@ def test_an_engine_that_knows_nothing_of_its_model_says_nothing() -> None:
     source = ModelSource("x")
     actor = acting(Base(name="m", source=source), engine=StubOptions().build(source, LoraNeed()))
     assert capability(actor, Longest()) is None
+
+
+def test_a_model_without_a_tokenizer_is_left_to_the_engine(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "llama", "max_position_embeddings": 512}')
+    assert capability(acting(Base(name="m", source=ModelSource(str(tmp_path)))), Longest()) is None

@@ -86,6 +86,7 @@ def test_stored_answers_are_deducted_and_tell_how_long_the_others_will_be(tmp_pa
     (model,) = rest.models
     assert (model.calls.low, model.calls.most, model.stored[0]) == (7, 7, 5)
     assert model.basis.startswith("earlier results (zoo/seed1-")
+    assert model.new_tokens.low == model.new_tokens.expected == 7 * 8  # as the stub counts them, whatever it wrote
     execute(runtime, make(tmp_path))
     (nothing,) = planned(runtime, make(tmp_path)).runs
     assert nothing.models[0].calls.most == 0 and nothing.models[0].basis == "finished already"

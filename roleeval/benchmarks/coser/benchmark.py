@@ -26,7 +26,7 @@ from roleeval.hashing import digest, file_hash
 from roleeval.identity import OUTSIDE_IDENTITY, options
 from roleeval.prompts import PromptPack, load_prompt_pack
 from roleeval.resources import resource
-from roleeval.types import Persona, Sample, Transcript
+from roleeval.types import ChatRole, Persona, Sample, Transcript
 
 SplitName = Literal["id", "ood"]
 _TOKENS_PER_WORD = 2  # of a reply that keeps to the word limit, with its thoughts
@@ -168,6 +168,9 @@ class Coser:
         """See Foreseen. Everybody hears all that is said."""
         rounds = self.protocol.rounds
         growth = rounds * self.protocol.word_limit * _TOKENS_PER_WORD
+        later: tuple[ChatRole, ...] = ("assistant", "user") if rounds > 1 else ()
+        if later and not self.protocol.merge_neighbours:
+            later = ("user", *later)
         people = self._play(sample, actor).people().values()
         step = max((someone.actor.model.sampling.max_tokens for someone in people if not someone.aside), default=0)
         for someone in people:
@@ -180,6 +183,7 @@ class Coser:
                 growth,
                 turns=rounds,
                 step=step,
+                later=later,
             )
 
     def lines(self, sample: Sample) -> Mapping[str, Sequence[str]]:

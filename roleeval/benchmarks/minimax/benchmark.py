@@ -178,6 +178,7 @@ class Minimax:
                 someone.part,
                 growth=self.messages * _USUAL_TOKENS,
                 turns=self.messages,
+                later=("assistant", "user") if self.messages > 2 else (),
                 step=max(someone.model.sampling.max_tokens for someone in (actor, user)),
                 most=0 if self.may_overflow else most - someone.actor.model.sampling.max_tokens,
                 way_out="" if self.may_overflow else _WAY_OUT,

@@ -13,14 +13,14 @@ from roleeval.engines import EngineOptions, ModelSource, StoredEngine, is_elsewh
 from roleeval.engines.shape import context_of
 from roleeval.errors import ConfigError, EngineError, concerns_one_item
 from roleeval.hashing import digest
-from roleeval.identity import class_name, identity_of
+from roleeval.identity import class_name
 from roleeval.judging import REFERENCES, Answer, Case, Judge, Question, ask, controls, members, reference
 from roleeval.models import Hears, PersonaModel
 from roleeval.results import ResultFolder, read_transcripts
 from roleeval.stages import cast
 from roleeval.stages.asked import asked_count, asked_samples
 from roleeval.stages.foresee import Foresight, foresee
-from roleeval.stages.identity import find_folder, named_folder, run_identity, same_questions
+from roleeval.stages.identity import find_folder, named_folder, questions_of, run_identity, same_questions
 from roleeval.stages.plan._count import ByCharacters, ByTokenizer, Counts, at_hand
 from roleeval.stages.plan._rehearsal import Asked, Known, Rehearsal
 from roleeval.stages.plan._replies import Cast, Earlier, JudgedBefore, Scenario, earlier, finished, judge_says
@@ -62,20 +62,6 @@ class Run:
     played: dict[Scenario, Played] = field(default_factory=dict)
     asked: dict[Scenario, dict[Who, Asked]] = field(default_factory=lambda: defaultdict(dict))
     notes: list[str] = field(default_factory=list)
-
-    @property
-    def questions(self) -> Mapping[str, object]:
-        """What must be equal in runs that are compared; see `same_questions`."""
-        benchmark, options = self.config.benchmark, self.config.options
-        facts = benchmark.describe()
-        return {
-            "benchmark": identity_of(benchmark),
-            "data_hash": facts["data_hash"],
-            "prompt_packs": {name: pack["sha256"] for name, pack in facts["prompt_packs"].items()},
-            "limit": options.limit,
-            **({} if options.clusters is None else {"clusters": list(options.clusters)}),
-            "seed": options.seed,
-        }
 
 
 class Stage:
@@ -179,7 +165,7 @@ class Stage:
         return Rehearsal(
             fingerprint=known.engine.fingerprint if known else named,
             counts=self.counts(options, model.source, scenario),
-            says=lambda request, number: "",
+            says=lambda request, number: ("", None),
             asked=asked,
             known=known,
             seen=self._seen[scenario],
@@ -333,10 +319,10 @@ def _questions(judge: Judge, case: Case) -> list[Question]:
 def _opponents(judge: Judge, run: Run, runs: Sequence[Run], scenario: Scenario) -> dict[str, dict[str, Answer]]:
     """Run id -> sample id -> answer, of the runs that the judge compares the run with, planned or finished."""
     against: Sequence[str] | None = getattr(judge, "against", None)
-    asked = run.questions
+    asked = questions_of(run.config)
     found: dict[str, dict[str, Answer]] = {}
     for other in runs:
-        if other is not run and same_questions(other.questions, asked, run.config):
+        if other is not run and same_questions(questions_of(other.config), asked, run.config):
             found[other.name] = {s.id: judge.view.of(t) for s, t in other.played[scenario]}
     planned = {each.name for each in runs}
     for folder, manifest in finished(run.config):

@@ -40,6 +40,11 @@ class Known:
     engine: Engine
 
 
+# A request, which is its conversation's n-th -> the reply, and its tokens: None is those of the text. A reply may have
+# more: some servers keep a model's reasoning to themselves, and count it.
+Says = Callable[[Request, int], tuple[str, int | None]]
+
+
 class UnheardError(EngineError):
     """A call that was counted and has no reply."""
 
@@ -63,7 +68,7 @@ class Rehearsal:
 
     fingerprint: str
     counts: Counts
-    says: Callable[[Request, int], str]
+    says: Says
     asked: Asked
     known: Known | None
     seen: dict[bytes, Completion | None]
@@ -110,8 +115,10 @@ class Rehearsal:
             raise ContextOverflowError(f"{prompt} and {most} tokens exceed {self.context}")
         if not number and len(self.asked.first) < _FIRST:
             self.asked.first.append(request)
-        text = self.says(request, number)
-        new = min(self.counts.text(text) + 1, most)  # and the token that ends it
+        text, tokens = self.says(request, number)
+        if tokens is None:
+            tokens = self.counts.text(text.removeprefix(begins)) + 1  # and the token that ends it
+        new = min(tokens, most)
         self.asked.add(prompt, new)
         if not self.heard:
             return None

@@ -7,7 +7,7 @@ MOST      every reply as long as it may be; episodes as long as they may be
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
@@ -20,6 +20,7 @@ from roleeval.judging import Judge
 from roleeval.results import ResultFolder, read_judgements, read_transcripts
 from roleeval.results.manifest import Manifest
 from roleeval.stages.plan._count import Counts, stand_in
+from roleeval.stages.plan._rehearsal import Says
 from roleeval.stages.plan._schema import example
 from roleeval.types import MODEL, Part, Request, Sample, Turn
 
@@ -143,27 +144,28 @@ class Cast:
         """Whether the model under test has earlier results."""
         return bool(self.own.pool.get(MODEL))
 
-    def says(self, helper: str, counts: Counts) -> Callable[[Request, int], str]:
+    def says(self, helper: str, counts: Counts) -> Says:
         """What a model says: the model under test ("") or a helper."""
         part, found = self._part(helper), self._earlier(helper)
         short = self._short(helper, counts) if self.scenario is Scenario.LOW else 0
 
-        def reply(request: Request, number: int) -> str:
+        def reply(request: Request, number: int) -> tuple[str, int | None]:
             most = request.sampling.max_tokens
             if self.scenario is Scenario.MOST:
-                return stand_in(most)
+                return stand_in(most), most
             said = found.episodes.get(request.affinity, {}).get(part, ())
             if self.scenario is Scenario.EXPECTED and number < len(said):
-                return _cut(said[number].raw, most, counts)
+                return _again(said[number], most, counts)
             if chosen := self._choices_of(request.affinity).get(helper):
-                return _cut(chosen[min(number, len(chosen) - 1)], most, counts)
+                return _cut(chosen[min(number, len(chosen) - 1)], most, counts), None
             if self.scenario is Scenario.LOW:
-                return stand_in(min(short, most))
-            texts = [turn.raw for turn in found.pool.get(part, ())] or self._lines_of(request.affinity).get(helper, ())
-            if not texts:
-                return stand_in(max(1, most // _UNKNOWN))
+                return stand_in(min(short, most)), min(short, most)
             place = int(digest(request.affinity, part, number)[:8], 16)
-            return _cut(texts[place % len(texts)], most, counts)
+            if pool := found.pool.get(part):
+                return _again(pool[place % len(pool)], most, counts)
+            if texts := self._lines_of(request.affinity).get(helper):
+                return _cut(texts[place % len(texts)], most, counts), None
+            return stand_in(max(1, most // _UNKNOWN)), None
 
         return reply
 
@@ -203,6 +205,11 @@ def tenth(lengths: Iterable[int]) -> int:
     """The length below which a tenth of them is."""
     ordered = sorted(lengths)
     return ordered[len(ordered) // 10] if ordered else 1
+
+
+def _again(turn: Turn, most: int, counts: Counts) -> tuple[str, int]:
+    """An earlier reply, as long as it was."""
+    return _cut(turn.raw, most, counts), turn.output_tokens
 
 
 def _cut(text: str, most: int, counts: Counts) -> str:
@@ -248,17 +255,15 @@ class JudgedBefore:
         return cls(f"earlier judgements ({where})", tenth(lengths), mean, len(lengths) / questions)
 
 
-def judge_says(before: JudgedBefore, scenario: Scenario) -> Callable[[Request, int], str]:
+def judge_says(before: JudgedBefore, scenario: Scenario) -> Says:
     """What a judge replies; as its schema has it where it has never judged here."""
 
-    def reply(request: Request, number: int) -> str:
-        most = request.sampling.max_tokens
-        if scenario is Scenario.MOST:
-            return stand_in(most)
-        if before.origin:
-            return stand_in(before.low if scenario is Scenario.LOW else round(before.expected))
-        if request.json_schema is not None:
-            return example(request.json_schema, shortest=scenario is Scenario.LOW)
-        return stand_in(1 if scenario is Scenario.LOW else max(1, most // 4))
+    def reply(request: Request, number: int) -> tuple[str, int | None]:
+        most, low = request.sampling.max_tokens, scenario is Scenario.LOW
+        if scenario is not Scenario.MOST and request.json_schema is not None and not before.origin:
+            return example(request.json_schema, shortest=low), None
+        usual = round(before.expected) if before.origin else max(1, most // 4)
+        tokens = most if scenario is Scenario.MOST else before.low if low else usual
+        return stand_in(tokens), tokens
 
     return reply
