@@ -146,6 +146,7 @@ class RayTransport:
             quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
             if self._address is None:
                 ray.init(
+                    address="local",  # not whatever cluster this machine happens to be in
                     _node_ip_address=_LOOPBACK,
                     include_dashboard=False,
                     object_store_memory=_OBJECT_STORE,
