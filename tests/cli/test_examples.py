@@ -17,7 +17,10 @@ from roleeval.cli.hydra_sweep import _expanded
 from roleeval.cli.main import app
 from roleeval.cli.usage import _HEAD
 from roleeval.config import parse_config
+from roleeval.engines import ModelSource
 from roleeval.resources import fetched_models
+from roleeval.zoo._adapters import ADAPTERS
+from roleeval.zoo._recipe import write_models
 from roleeval.zoo.fetch import REAL_MODELS
 
 ROOT = Path(__file__).parents[2]
@@ -69,6 +72,7 @@ def test_every_command_that_the_documentation_shows_works(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     for name in REAL_MODELS:  # as if they had been fetched
         (fetched_models() / name).mkdir(parents=True)
+    write_models(tmp_path / "OUT", "zoo:base", ModelSource("zoo:base"), ADAPTERS)  # as if it had been built
     monkeypatch.syspath_prepend(str(Path.cwd()))
     shown = [(page, example) for page, text in PAGES.items() for example in examples(text)]
     assert len(shown) > 40 and len({page for page, _ in shown}) > 9
@@ -76,7 +80,7 @@ def test_every_command_that_the_documentation_shows_works(
     for page, example in shown:
         try:
             if example[0] == "run_eval.py":
-                assert build(example[1:])
+                assert build([str(tmp_path / word) if word == "OUT/conf" else word for word in example[1:]])
             elif example[:2] != ["-m", "roleeval.integrations.lm_eval.command"]:  # tests/integrations/lm_eval
                 parse(example[2:] if example[0] == "-m" else example[1:])
         except (Exception, SystemExit) as error:
