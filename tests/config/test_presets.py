@@ -9,6 +9,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from roleeval.config import parse_config, seed_runs
+from roleeval.resources import fetched_models
 
 ROOT = Path(__file__).parents[2]
 HYCORA = ["model.source.path=base", "model.checkpoint=c", "model.roles=r"]
@@ -48,6 +49,17 @@ def test_every_experiment_is_checked_here_and_is_a_run() -> None:
         parse_config(experiment(name))
     sessions = parse_config(composed("experiment=zoo_sessions"))
     assert sessions.judge is not None and sessions.benchmark.runs == 1  # both sides are greedy
+
+
+@pytest.mark.parametrize("name", ["real_scenes", "real_sessions"])
+def test_the_presets_of_the_fetched_model_play_and_judge_with_it_alone(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (fetched_models() / "smollm2-135m").mkdir(parents=True)  # as if it had been fetched
+    run = parse_config(composed(f"experiment={name}"))
+    assert Path(run.model.source.path).name.endswith("smollm2-135m")
+    assert run.model.sampling.max_tokens == 64 and run.judge is not None and run.judge.source is None
 
 
 @pytest.mark.parametrize("name", sorted(PATHS))
