@@ -160,9 +160,13 @@ def test_an_interrupted_gate_resumes_with_the_same_command(
             signal.raise_signal(signal.SIGINT)
         return await generate(self, request)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(StubEngine, "generate", interrupted)
-        done = gate([*ONE, "max_in_flight=1"])
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell ignores it
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(StubEngine, "generate", interrupted)
+            done = gate([*ONE, "max_in_flight=1"])
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert done.exit_code == 130 and "Run the same command again to resume" in done.stderr
     assert 0 < len(calls(tmp_path)) < SAMPLES
     invocation.cache_clear()
