@@ -15,3 +15,10 @@ def plain(text: str) -> str:
 def plain_lines(text: str) -> str:
     """The same for a text of several lines: line feeds stay."""
     return "\n".join(map(plain, text.split("\n")))
+
+
+def duration(seconds: float) -> str:
+    """A time in the unit that people would use: "40 s", "12 min", "3.5 h"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

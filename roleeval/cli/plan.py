@@ -7,6 +7,7 @@ import typer
 
 from roleeval.cli._columns import print_columns
 from roleeval.cli._say import say, show, show_json
+from roleeval.plain import duration
 
 if TYPE_CHECKING:
     from roleeval.stages.plan import Exactness, Memory, Plan, Range, RunPlan
@@ -145,13 +146,7 @@ def _cost(found: "Plan") -> str:
 
 
 def _time(seconds: "Range") -> str:
-    return f"{_duration(seconds.expected)} ({_duration(seconds.low)} to {_duration(seconds.most)})"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    return f"{duration(seconds.expected)} ({duration(seconds.low)} to {duration(seconds.most)})"
 
 
 def _memory(memory: "Memory") -> str:

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from roleeval.engines import Usage
-from roleeval.plain import plain
+from roleeval.plain import duration, plain
 from roleeval.types import Transcript
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Pace:
         if self._failed:
             parts.append(f"{self._failed} failed")
         left = self.seconds_left(now)
-        return ", ".join([*parts, f"about {_duration(left)} left"] if left is not None else parts)
+        return ", ".join([*parts, f"about {duration(left)} left"] if left is not None else parts)
 
     def seconds_left(self, now: float) -> float | None:
         """Seconds to the end at the rate of the calls so far; None in the first minute, and where nothing tells."""
@@ -102,12 +102,6 @@ class Pace:
                 left = max(unfinished * each - under_way, float(unfinished))
                 return left * (now - usage.begun) / usage.generated
         return None
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 class _Lines:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from roleeval.plain import duration
 from roleeval.zoo._adapters import Part, TrainingBase, network
 from roleeval.zoo._pack import Encoded, Pack
 from roleeval.zoo._train import Schedule, Trainer, training_steps
@@ -45,12 +46,12 @@ class Estimate:
     def lines(self) -> list[str]:
         """In words."""
         rows = [
-            f"  {name}: {cost.steps} steps, {_time(cost.seconds)}, {cost.bytes / 1e6:.1f} MB on disk"
+            f"  {name}: {cost.steps} steps, {duration(cost.seconds)}, {cost.bytes / 1e6:.1f} MB on disk"
             for name, cost in self.costs.items()
         ]
         seconds, size = (sum(getattr(cost, what) for cost in self.costs.values()) for what in ("seconds", "bytes"))
         steps = sum(cost.steps for cost in self.costs.values())
-        total = f"estimate, from {_TIMED} steps of each kind: {steps} steps, {_time(seconds)} of training"
+        total = f"estimate, from {_TIMED} steps of each kind: {steps} steps, {duration(seconds)} of training"
         return [*rows, f"{total}, {self.memory / 1e9:.1f} GB of memory, {size / 1e6:.1f} MB on disk"]
 
 
@@ -129,9 +130,3 @@ def _peak(base: TrainingBase) -> int:
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-def _time(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

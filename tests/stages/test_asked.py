@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from judged import execute
 from roleeval_stubs import StubOptions
 
 from roleeval.benchmarks.lm_eval import LmEval
@@ -16,8 +17,6 @@ from roleeval.metrics import RougePltrdy
 from roleeval.models import Base
 from roleeval.report import Report
 from roleeval.results import read_transcripts
-from roleeval.stages.run import RunOutcome, run
-from roleeval.stages.runtime import Runtime
 from roleeval.stages.watching import _planned
 
 ROLES = ("Sherlock Holmes", "Mad Hatter")
@@ -31,14 +30,6 @@ def make(folder: Path, engine: StubOptions | None = None, **options: Any) -> Run
         metrics={"rouge": RougePltrdy()},
         options=RunOptions(results_dir=str(folder), progress="quiet", limit=20, **options),
     )
-
-
-def execute(config: RunConfig) -> RunOutcome:
-    runtime = Runtime()
-    try:
-        return runtime.execute(lambda: run(config, runtime))
-    finally:
-        runtime.close()
 
 
 def journal(file: Path) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from judged import execute
 from roleeval_stubs import StubOptions
 
 from roleeval.benchmarks.coser import Coser
@@ -21,8 +22,6 @@ from roleeval.judging import VoiceJudge
 from roleeval.metrics import AnswerLength
 from roleeval.models import Base
 from roleeval.report import Report
-from roleeval.stages.run import RunOutcome, run
-from roleeval.stages.runtime import Runtime
 from roleeval.stages.watching import Watch
 from roleeval.types import Message, Request, Sampling
 
@@ -39,14 +38,6 @@ def make(folder: Path, calls: int | None = None, engine: StubOptions | None = No
             **{"limit": 20, "budget": BudgetOptions(calls=calls), **options},
         ),
     )
-
-
-def execute(config: RunConfig) -> RunOutcome:
-    runtime = Runtime()
-    try:
-        return runtime.execute(lambda: run(config, runtime))
-    finally:
-        runtime.close()
 
 
 def asked(file: Path) -> int:

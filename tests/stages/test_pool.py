@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from judged import execute
 from local_pool import LocalPoolOptions
 from roleeval_stubs import StubOptions
 
@@ -14,8 +15,6 @@ from roleeval.engines import ModelSource
 from roleeval.errors import EngineDeadError
 from roleeval.metrics import AnswerLength
 from roleeval.models import Base
-from roleeval.stages.run import RunOutcome, run
-from roleeval.stages.runtime import Runtime
 
 
 def make(folder: Path, engine: Any) -> RunConfig:
@@ -26,14 +25,6 @@ def make(folder: Path, engine: Any) -> RunConfig:
         metrics={"length": AnswerLength()},
         options=RunOptions(results_dir=str(folder), progress="quiet", limit=40, max_in_flight=16),
     )
-
-
-def execute(config: RunConfig) -> RunOutcome:
-    runtime = Runtime()
-    try:
-        return runtime.execute(lambda: run(config, runtime))
-    finally:
-        runtime.close()
 
 
 def contents(folder: Path) -> dict[str, bytes]:

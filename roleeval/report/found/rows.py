@@ -28,11 +28,13 @@ def score_rows(folder: Path, metrics: Iterable[str] | None = None) -> MetricFram
     """
     import pandas as pd
 
+    if metrics is not None and not (metrics := list(metrics)):
+        return {}  # an empty list has no type that a column could be compared with
     file = ResultFolder(folder).scores
     try:
-        wanted = None if metrics is None else [("metric", "in", list(metrics))]
+        wanted = None if metrics is None else [("metric", "in", metrics)]
         frame = pd.read_parquet(file, columns=["sample", "cluster", "metric", "group", "value"], filters=wanted)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ResultError(f"{file}: cannot be read ({error}); delete the folder and run again") from error
     for name in ("sample", "cluster"):  # pandas joins and selects plain strings many times faster than Arrow's
         frame[name] = frame[name].astype(str).astype(object)
