@@ -10,10 +10,9 @@ from typing import Any
 
 from roleeval.benchmarks import Actor, Foreseen, SelfScored
 from roleeval.config import RunConfig, RunOptions, as_config
-from roleeval.engines import Engine, Measures, Usage
+from roleeval.engines import Engine, Usage
 from roleeval.errors import ConfigError, EngineError, cause_of, concerns_one_item
 from roleeval.identity import places
-from roleeval.judging import members
 from roleeval.models import base_parameters
 from roleeval.results import ResultFolder
 from roleeval.results.folder import TranscriptWriter
@@ -34,7 +33,7 @@ from roleeval.stages.progress import make_progress
 from roleeval.stages.reasoning import ReasoningSeen
 from roleeval.stages.runtime import Runtime
 from roleeval.stages.score import Scoring, metrics_hash
-from roleeval.types import WITHOUT_REPLY, Message, Request, Sample, Sampling, Score, Transcript, Turn
+from roleeval.types import WITHOUT_REPLY, Sample, Score, Transcript, Turn
 from roleeval.workers import in_flight
 
 log = logging.getLogger("roleeval")
@@ -119,12 +118,11 @@ async def generate(job: Job) -> RunOutcome:
     config, begin = job.config, time.perf_counter()
     tally = _Tally(_planned(config), config.options, CutOff(tasks=isinstance(config.benchmark, SelfScored)))
     if not isinstance(config.benchmark, SelfScored):
-        check_judges(config)
+        await check_judges(config, job.runtime)
     parameters = {"base": base_parameters(config.model.source), "adapters": asdict(config.model.adapter_parameters())}
     scoring = Scoring(config, tally.planned)
     for notice in notices(config):
         log.warning("%s", notice)
-    await _openable(job)
     read_before = _prompts_read(job)
     async with _actor(job) as (actor, usage):
         foresight = foresee(config, actor)
@@ -147,20 +145,6 @@ async def generate(job: Job) -> RunOutcome:
         failed_samples=statuses["engine_failed"],
         unasked_samples=statuses["over_budget"],
     )
-
-
-async def _openable(job: Job) -> None:
-    """Refuses a judge's model that can never be asked, before anything is generated for it.
-
-    Raises:
-        ConfigError: it has no chat template.
-    """
-    config = job.config
-    for judge in members(config.judge) if config.judge is not None and "judge" in config.options.stages else ():
-        options, model = cast.judge_model(judge, config)
-        engine = await job.runtime.engine(options, model)
-        if isinstance(engine, Measures):
-            engine.require_room(Request((Message("user", "Who?"),), Sampling(max_tokens=1), 0))
 
 
 def _planned(config: RunConfig) -> int:
