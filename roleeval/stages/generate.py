@@ -123,7 +123,7 @@ async def generate(job: Job) -> RunOutcome:
     scoring = Scoring(config, tally.planned)
     for notice in notices(config):
         log.warning("%s", notice)
-    read_before = _prompts_read(job)
+    read_before, loading_before = _prompts_read(job), _loading(job)
     async with _actor(job) as (actor, usage):
         foresight = foresee(config, actor)
         if able := capability(actor, foresight.longest):
@@ -135,7 +135,8 @@ async def generate(job: Job) -> RunOutcome:
     if "score" in config.options.stages:
         scoring.write(job.folder)
         stages["score"] = metrics_hash(config)
-    session = _session(tally, usage, time.perf_counter() - begin) | _from_prefix_cache(read_before, _prompts_read(job))
+    session = _session(tally, usage, time.perf_counter() - begin, loading=_loading(job) - loading_before)
+    session |= _from_prefix_cache(read_before, _prompts_read(job))
     session |= outcome(config, ["model", *cast.helpers(config)], tally.asked)
     job.folder.write_manifest(_manifest(job, tally, parameters, session, stages))
     statuses = tally.statuses
@@ -311,15 +312,22 @@ def _manifest(
     )
 
 
-def _session(tally: _Tally, usage: Usage, seconds: float) -> dict[str, Any]:
+def _session(tally: _Tally, usage: Usage, seconds: float, *, loading: float) -> dict[str, Any]:
+    """Time and counts. Speeds are without the `loading` of the engine, which only the first run of a sweep has."""
+    speed = 1 / max(seconds - loading, 0.01)
     return {
         "seconds": round(seconds, 2),
-        "samples_per_s": round(tally.planned / seconds, 2),
+        "samples_per_s": round(tally.planned * speed, 2),
         "from_store": usage.stored,
         "generated": usage.requests - usage.stored - usage.failed,
         "generated_output_tokens": usage.output_tokens,
-        "output_tokens_per_s": round(usage.output_tokens / seconds, 1),
+        "output_tokens_per_s": round(usage.output_tokens * speed, 1),
     }
+
+
+def _loading(job: Job) -> float:
+    """Seconds that the engine of the model under test has taken to load; 0 before it did, or where it does not say."""
+    return float(job.engine.describe().get("load_s") or 0)
 
 
 def _prompts_read(job: Job) -> Mapping[str, int]:
