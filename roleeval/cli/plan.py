@@ -20,7 +20,12 @@ def plan(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
     probe: Annotated[
-        bool, typer.Option("--probe", help="Measure the model's speed by some of the run's own first calls.")
+        bool,
+        typer.Option(
+            "--probe",
+            help="Ask the local models: play some of the run's own conversations, and have some judged. Measures how"
+            " long replies are and how fast models write; the answers are kept.",
+        ),
     ] = False,
     tokens_per_second: Annotated[
         float | None, typer.Option(help="New tokens a second of local models, where that is known.")
