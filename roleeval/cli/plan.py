@@ -87,8 +87,10 @@ def _show(found: "Plan") -> None:
         print_columns(rows)
     show("")
     if any(not model.elsewhere for run in found.runs for model in run.models):
-        took = "unknown: give --tokens-per-second N, or --probe" if found.seconds is None else _time(found.seconds)
-        show(f"time of local models   {took}" + (f" ({found.pace})" if found.pace else ""))
+        unpaced = f"unknown for {', '.join(found.unpaced)}: give --tokens-per-second N, or --probe"
+        show(f"time of local models   {unpaced if found.seconds is None else _time(found.seconds)}")
+        for pace in filter(None, found.pace.split("; ")):
+            show(f"  {pace}")
     show(f"cost                   {_cost(found)}")
     for memory in found.memory:
         show(_memory(memory))

@@ -80,7 +80,7 @@ class Meter:
             return None
         slow, fast = rates[0], rates[-1]
         kind = "tokens read" if reads else "new tokens"
-        calls = f"{len(self.calls)} calls, {at_once} at once; their answers are {then}"
+        calls = f"{len(self.calls)} calls, {at_once} at once (their answers are {then})"
         origin = f"{whose}: {_shown(slow, fast)} {kind} a second, by {calls}"
         return Pace(slow, fast, sum(self.loads.values()), origin, reads)
 

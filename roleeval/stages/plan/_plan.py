@@ -111,10 +111,16 @@ class Plan:
 
     @property
     def seconds(self) -> Range | None:
-        """The sum over local models; None where one's pace is not known."""
+        """The sum over local models; None where one's pace is not known, or none is local."""
         local = [model.seconds for run in self.runs for model in run.models if not model.elsewhere]
         known = [each for each in local if each is not None]
         return sum(known, NOTHING) if known and len(known) == len(local) else None
+
+    @property
+    def unpaced(self) -> tuple[str, ...]:
+        """Local models whose pace is not known."""
+        models = [(run, m) for run in self.runs for m in run.models if not m.elsewhere and m.seconds is None]
+        return tuple(dict.fromkeys(f"{model.who} of {run.model}" for run, model in models))
 
     def to_json(self) -> dict[str, Any]:
         """All of it, with the sums under "total"."""
@@ -211,8 +217,9 @@ def _model_plan(
     )
     expected = each[Scenario.EXPECTED]
     price, elsewhere = prices.get(model.source.path), is_elsewhere(options)
-    seconds = None if elsewhere or pace is None else pace.seconds(prompt, new, starts=pace not in started)
-    if pace is not None and seconds is not None and seconds.most:
+    seconds = None if elsewhere or calls.most else NOTHING
+    if pace is not None and seconds is None and not elsewhere:
+        seconds = pace.seconds(prompt, new, starts=pace not in started)
         started.add(pace)
     return ModelPlan(
         who=who,
