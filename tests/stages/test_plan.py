@@ -161,6 +161,18 @@ def test_some_conversations_stand_for_all(tmp_path: Path, runtime: Runtime) -> N
     assert calls[0] == calls[1] and tokens[0] == pytest.approx(tokens[1], rel=0.25)
 
 
+def test_a_pilots_answers_are_deducted_once_and_not_for_the_conversations_that_stand_for_others(
+    tmp_path: Path, runtime: Runtime
+) -> None:
+    user = Helper(sampling=Sampling(temperature=0.7, max_tokens=64))
+    config = make(tmp_path, benchmark=Minimax(messages=4, runs=3, may_overflow=True, user=user), limit=None)
+    execute(runtime, replace(config, options=replace(config.options, limit=1)))
+    pilot = runtime.store(config.options).count()
+    (found,) = planned(runtime, config, episodes=8).runs
+    assert sum(model.stored[0] for model in found.models) == pytest.approx(pilot)
+    assert sum(model.calls.expected for model in found.models) == pytest.approx(4 * found.conversations - pilot)
+
+
 def test_the_manifest_has_the_plan_beside_what_became_of_it(tmp_path: Path, runtime: Runtime) -> None:
     from dataclasses import asdict
 

@@ -184,7 +184,7 @@ def _run_plan(run: Run, paces: Mapping[Who, Pace], started: set[Pace]) -> RunPla
         seed=options.seed,
         limit=options.limit,
         conversations=run.total,
-        rehearsed=round(run.total / run.share),
+        rehearsed=len(run.stands_for) or run.total,
         models=tuple(found),
         exactness=exactness(config, run.clusters),
     )
@@ -210,11 +210,8 @@ def _model_plan(
     started: set[Pace],
 ) -> ModelPlan:
     """`started`: paces whose engines were loaded for a model before; this one's is added."""
-    share = 1.0 if who.endswith(CONTROLS) else run.share
     each = [run.asked[scenario].get(who, Asked()) for scenario in Scenario]
-    calls, prompt, new = (
-        Range.of(getattr(asked, name) * share for asked in each) for name in ("calls", "prompt", "new")
-    )
+    calls, prompt, new = (Range.of(getattr(asked, name) for asked in each) for name in ("calls", "prompt", "new"))
     expected = each[Scenario.EXPECTED]
     price, elsewhere = prices.get(model.source.path), is_elsewhere(options)
     seconds = None if elsewhere or calls.most else NOTHING
@@ -227,7 +224,7 @@ def _model_plan(
         calls=calls,
         prompt_tokens=prompt,
         new_tokens=new,
-        stored=tuple(n * share for n in (expected.stored, expected.stored_prompt, expected.stored_new)),  # type: ignore[arg-type]
+        stored=(expected.stored, expected.stored_prompt, expected.stored_new),
         usd=None if price is None else prompt.times(price.input / 1e6) + new.times(price.output / 1e6),
         seconds=seconds,
         basis=run.origins.get(who.removesuffix(CONTROLS), ""),

@@ -46,7 +46,7 @@ class Run:
         own, others: see `earlier`; a probe's replies are added to its own.
         folder: of a finished run that would be skipped; its transcripts are read instead of played.
         total: samples.
-        share: samples for each that is played.
+        stands_for: sample id -> how many samples it stands for, of those that are played; {} where all are.
         clusters: of all samples.
         judged_before: judge's name -> what its earlier replies were like.
         probed: judge's name -> what a probe asked it.
@@ -63,7 +63,7 @@ class Run:
     others: Earlier
     folder: ResultFolder | None = None
     total: int = 0
-    share: float = 1.0
+    stands_for: dict[str, float] = field(default_factory=dict)
     clusters: list[str] = field(default_factory=list)
     judged_before: dict[str, JudgedBefore] = field(default_factory=dict)
     probed: dict[str, list[Judgement]] = field(default_factory=dict)
@@ -190,6 +190,7 @@ class Stage:
             known=known,
             seen=self._seen[scenario],
             paid=self.paid,
+            stands_for=run.stands_for,
             context=limit or (None if elsewhere else context_of(model.source)),
             likelihoods=not elsewhere,
         )
@@ -240,7 +241,10 @@ class Stage:
         return Actor(lenient(config.model), own, config.options.seed, helpers)
 
     def _chosen(self, run: Run) -> list[Sample]:
-        """All samples of a benchmark of single answers; of one with conversations some, spread over it."""
+        """All samples of a benchmark of single answers; of one with conversations some, spread over it.
+
+        Those that have earlier results stand for themselves: they may be stored, and none of the others is.
+        """
         config = run.config
         options = config.options
         samples = list(asked_samples(config.benchmark, limit=options.limit, clusters=options.clusters))
@@ -248,8 +252,13 @@ class Stage:
         single = isinstance(config.benchmark, Foreseen) and config.benchmark.longest == 1
         if single or self._episodes is None or len(samples) <= self._episodes:
             return samples
-        run.share = len(samples) / self._episodes
-        return [samples[place] for place in spread(len(samples), self._episodes)]
+        known = [sample for sample in samples if sample.id in run.own.episodes]
+        new = [sample for sample in samples if sample.id not in run.own.episodes]
+        run.stands_for = {}
+        for group in (known, new):
+            count = min(self._episodes, len(group))
+            run.stands_for |= {group[place].id: len(group) / count for place in spread(len(group), count)}
+        return [sample for sample in samples if sample.id in run.stands_for]
 
     async def judge(self, run: Run, runs: Sequence[Run], scenario: Scenario) -> None:
         """The run's judges' questions; those of judges that compare are about the runs that are finished by then."""
@@ -284,6 +293,8 @@ class Stage:
         for name, asked_about in ((who, judged), (f"{who}, controls", spoilt)):
             if asked_about:
                 engine.asked = run.asked[scenario].setdefault(name, Asked())
+            if asked_about is spoilt:  # as many as there are, whatever is played
+                engine.stands_for = {}
             for question in [question for case in asked_about for question in questions(judge, case)]:
                 for repeat in range(judge.samples_per_item):
                     await ask(question, judge, typed("StoredEngine", engine), repeat=repeat, adapter=adapter)

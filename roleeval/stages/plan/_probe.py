@@ -284,7 +284,7 @@ def _wanted(run: Run) -> int:
     """How many conversations are played, by the calls that one of them has in the rehearsal."""
     helpers = cast.helpers(run.config)
     asked = [run.asked[Scenario.EXPECTED][who] for who in (MODEL_WHO, *helpers)]
-    calls = sum(each.calls + each.stored for each in asked) / (run.total / run.share)
+    calls = sum(each.calls + each.stored for each in asked) / run.total
     if calls <= 1:
         return min(run.total, _SINGLE)
     return max(1, min(-(-run.total // _SHARE), int(_CALLS / calls)))

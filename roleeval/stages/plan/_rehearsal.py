@@ -22,17 +22,23 @@ class Asked:
     calls: float = 0
     prompt: float = 0
     new: float = 0
-    stored: int = 0
-    stored_prompt: int = 0
-    stored_new: int = 0
+    stored: float = 0
+    stored_prompt: float = 0
+    stored_new: float = 0
     longest: int = 0  # tokens of the longest prompt with its reply
 
-    def add(self, prompt: int, new: int, *, times: float = 1) -> None:
+    def add(self, prompt: int, new: int, *, times: float) -> None:
         """A call, made so many times."""
         self.calls += times
         self.prompt += prompt * times
         self.new += new * times
         self.longest = max(self.longest, prompt + new)
+
+    def add_stored(self, prompt: int, new: int, *, times: float) -> None:
+        """The same, for calls that the store answers."""
+        self.stored += times
+        self.stored_prompt += prompt * times
+        self.stored_new += new * times
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,7 @@ class Rehearsal:
         known: the store; None where there is none.
         paid: keys of what a probe of the same plan was answered: it is counted as if it were not stored.
         times: calls for each that is made up and not heard: a judge's retries.
+        stands_for: conversation -> how many it stands for; 1 where it is not named.
         seen: replies that the same plan has had already.
         context: tokens of prompt and reply together; None is not known.
         likelihoods: whether the engine scores texts.
@@ -101,6 +108,7 @@ class Rehearsal:
     paid: Collection[bytes] = ()
     context: int | None = None
     times: float = 1
+    stands_for: Mapping[str, float] = field(default_factory=dict)
     heard: bool = True
     likelihoods: bool = True
     scored: dict[bytes, Likelihood] = field(default_factory=dict)
@@ -116,7 +124,7 @@ class Rehearsal:
         number = self._calls[request.affinity] = self._calls.get(request.affinity, -1) + 1
         key = request_key(self.fingerprint, request, self._prompt_key(request))
         if key not in self.seen:
-            self.seen[key] = self._stored(key) or self._made_up(request, number)
+            self.seen[key] = self._stored(key, request) or self._made_up(request, number)
         if (found := self.seen[key]) is None:
             raise UnheardError("rehearsed")
         return found
@@ -125,18 +133,15 @@ class Rehearsal:
         engine = self.known.engine if self.known else None
         return engine.prompt_key(request) if isinstance(engine, Renders) else ()
 
-    def _stored(self, key: bytes) -> Completion | None:
+    def _stored(self, key: bytes, request: Request) -> Completion | None:
         found = self.known.store.get(key, Completion) if self.known else None
-        if found is not None and key in self.paid:
-            self.asked.add(found.prompt_tokens, found.output_tokens)
-        elif found is not None:
-            self._add_stored(found.prompt_tokens, found.output_tokens)
+        if found is not None:
+            add = self.asked.add if key in self.paid else self.asked.add_stored
+            add(found.prompt_tokens, found.output_tokens, times=self._weight(request))
         return found
 
-    def _add_stored(self, prompt: int, new: int) -> None:
-        self.asked.stored += 1
-        self.asked.stored_prompt += prompt
-        self.asked.stored_new += new
+    def _weight(self, request: Request) -> float:
+        return self.stands_for.get(request.affinity, 1.0)
 
     def _made_up(self, request: Request, number: int) -> Completion | None:
         prompt, begins = self.counts.prompt(request)
@@ -148,7 +153,7 @@ class Rehearsal:
         if tokens is None:
             tokens = self.counts.text(text.removeprefix(begins)) + 1  # and the token that ends it
         new = min(tokens, most)
-        self.asked.add(prompt, new, times=1 if self.heard else self.times)
+        self.asked.add(prompt, new, times=self._weight(request) * (1 if self.heard else self.times))
         if not self.heard:
             return None
         whole = text if text.startswith(begins) else type(text)(f"{begins}{text}")
@@ -167,13 +172,12 @@ class Rehearsal:
         key = likelihood_key(self.fingerprint, request, self._prompt_key(request))
         if key not in self.scored:
             found = self.known.store.get(key, Likelihood) if self.known else None
-            if found is not None and key in self.paid:
-                self.asked.add(found.prompt_tokens, 0)
-            elif found is not None:
-                self._add_stored(found.prompt_tokens, 0)
+            if found is not None:
+                add = self.asked.add if key in self.paid else self.asked.add_stored
+                add(found.prompt_tokens, 0, times=1)
             else:
                 prompt, tokens = self.counts.scored(request)
-                self.asked.add(prompt, 0)
+                self.asked.add(prompt, 0, times=1)
                 found = Likelihood(-float(tokens), tokens, greedy=False, prompt_tokens=prompt)
             self.scored[key] = found
         return self.scored[key]
