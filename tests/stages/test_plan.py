@@ -226,6 +226,17 @@ def test_time_comes_from_a_named_pace_or_a_probe_whose_answers_are_kept(tmp_path
     assert runtime.store(make(tmp_path).options).count() == 12
 
 
+def test_a_budget_that_ends_the_command_early_is_said(tmp_path: Path, runtime: Runtime) -> None:
+    def notes(**limits: Any) -> tuple[str, ...]:
+        more = {"budget": BudgetOptions(**limits), "prices": {ZOO.path: Price(1, 1)}}
+        configs = [make(tmp_path, seed=seed, **more) for seed in (1, 2)]
+        return planned(runtime, *configs).notes
+
+    (said,) = notes(calls=20)
+    assert "budget.calls=20 will end the command before it is done: 24 are expected" in said
+    assert notes(calls=24) == () and "budget.usd=0.005 may end" in notes(usd=0.005)[0]
+
+
 def test_half_the_budget_widens_the_interval(tmp_path: Path, runtime: Runtime) -> None:
     unknown = planned(runtime, make(tmp_path)).runs[0].exactness
     assert "no earlier scores" in unknown.basis and unknown.whole.samples == 12 and unknown.half.samples == 6

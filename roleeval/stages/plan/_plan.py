@@ -1,11 +1,11 @@
 """The plan of a command: of each run's models calls, tokens, money and time, and what their engines hold."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from roleeval.config import RunConfig
-from roleeval.engines import EngineOptions, Price, is_elsewhere
+from roleeval.engines import BudgetOptions, EngineOptions, Price, is_elsewhere
 from roleeval.hashing import digest
 from roleeval.identity import class_name
 from roleeval.judging import members
@@ -164,7 +164,8 @@ async def plan(
     started: set[Pace] = set()
     planned = tuple(_run_plan(run, each, started) for run, each in zip(runs, paces, strict=True))
     said = sorted({pace.origin for each in paces for pace in each.values()})
-    return Plan(planned, _memory(runs), "; ".join(said), tuple(_notes(runs, stage)))
+    notes = (*_notes(runs, stage), *_over_budget([run.config.options.budget for run in runs], planned))
+    return Plan(planned, _memory(runs), "; ".join(said), notes)
 
 
 def _run_plan(run: Run, paces: Mapping[Who, Pace], started: set[Pace]) -> RunPlan:
@@ -287,3 +288,19 @@ def _notes(runs: Sequence[Run], stage: Stage) -> list[str]:
                 " more new tokens; --probe, or a pilot with limit=5 in the same results_dir, tells how many"
             )
     return list(dict.fromkeys([*notes, *(note for run in runs for note in run.notes)]))
+
+
+def _over_budget(budgets: Sequence[BudgetOptions], planned: Sequence[RunPlan]) -> Iterator[str]:
+    """Says where a budget, which is of the whole command, may end it before it is done."""
+    for budget in dict.fromkeys(budgets):
+        models = [model for given, run in zip(budgets, planned, strict=True) if given == budget for model in run.models]
+        asked = sum((model.calls for model in models), NOTHING)
+        costs = sum((model.usd for model in models if model.usd is not None), NOTHING)
+        for name, limit, needed, form in (("calls", budget.calls, asked, ",.0f"), ("usd", budget.usd, costs, ",.4g")):
+            if limit is not None and needed.most > limit:
+                will = "will" if needed.low > limit else "may"
+                ends = f"({needed.low:{form}} to {needed.most:{form}})"
+                yield (
+                    f"budget.{name}={limit:{form}} {will} end the command before it is done:"
+                    f" {needed.expected:{form}} are expected {ends}; the same command with a larger budget goes on"
+                )
