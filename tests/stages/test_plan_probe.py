@@ -1,19 +1,19 @@
 """A probe asks every local model of a run: lengths and times that nobody could foresee are then known."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
-from roleeval_stubs import StubOptions
+from roleeval_stubs import StubEngine, StubOptions
 
 from roleeval.benchmarks import Helper
 from roleeval.benchmarks.coser import Coser
 from roleeval.benchmarks.minimax import Minimax
 from roleeval.benchmarks.rolebench import RoleBench
 from roleeval.config import RunConfig, RunOptions
-from roleeval.engines import ModelSource
+from roleeval.engines import LoraNeed, ModelSource
 from roleeval.engines.openai import OpenAIOptions
 from roleeval.judging import VoiceJudge
 from roleeval.metrics import AnswerLength
@@ -177,6 +177,45 @@ def test_who_is_next_is_played_by_the_book_and_counted_as_long_as_the_model_says
     next_speaker = found["next_speaker"]
     assert next_speaker.basis.startswith("the probe")
     assert next_speaker.new_tokens.expected == pytest.approx(30 * next_speaker.calls.expected, rel=0.1)
+
+
+@dataclass(frozen=True)
+class OneAtATime(StubOptions):
+    """Of engines that take all the memory, and cannot be loaded twice."""
+
+    name: str = ""
+    loaded: ClassVar[list[str]] = []
+
+    def build(self, source: ModelSource, lora: LoraNeed) -> StubEngine:
+        return _OneAtATime(self, source, lora)
+
+
+class _OneAtATime(StubEngine):
+    closed = False
+
+    async def start(self) -> None:
+        if self.loads:
+            return
+        assert not self.closed and not OneAtATime.loaded
+        OneAtATime.loaded.append(self.options.name)
+        await super().start()
+
+    async def close(self) -> None:
+        if self.loads and not self.closed:
+            OneAtATime.loaded.remove(self.options.name)
+        self.closed = True
+
+
+def test_engines_of_other_models_are_closed_before_the_next_one_is_loaded(tmp_path: Path, runtime: Runtime) -> None:
+    judge = VoiceJudge(source=ZOO, engine=OneAtATime(name="judge"), sampling=Sampling(max_tokens=96))
+    one, two, three = (
+        make(tmp_path, model=Base(name=name, source=ZOO, sampling=Sampling(max_tokens=n)), engine=OneAtATime(name=on))
+        for name, on, n in (("a", "x", 48), ("b", "y", 48), ("c", "x", 64))
+    )
+    few = make(tmp_path, limit=3).options
+    found = planned(runtime, *(replace(each, judge=judge, options=few) for each in (one, two, three)))
+    assert all("the probe" in model.basis for run in found.runs for model in run.models)
+    assert not OneAtATime.loaded
 
 
 def test_what_failed_in_a_probe_is_said_and_tells_nothing(tmp_path: Path, runtime: Runtime) -> None:

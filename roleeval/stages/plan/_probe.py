@@ -102,7 +102,7 @@ class _Probe:
         self._judged: dict[str, dict[str, list[Judgement]]] = {}  # judge -> runs -> what it was asked about them
         self._judge_paces: dict[str, Pace] = {}
         self._asked: list[_Measured] = []
-        self._loaded: dict[str, Engine] = {}
+        self._loaded: dict[int, Engine] = {}
         self._thrown_away: set[bytes] = set()
 
     async def of(self, runs: Sequence[Run]) -> None:
@@ -174,7 +174,7 @@ class _Probe:
         measured = _Measured(engine, store, budget=self._runtime.budget(config.options), price=price)
         measured.note(meter, found.texts, self._stage.paid if found.kept else self._thrown_away)
         self._asked.append(measured)
-        self._loaded[engine.fingerprint] = engine
+        self._loaded[id(engine)] = engine
         return measured
 
     async def _played(self, run: Run, actor: Actor, lines: Cast, wanted: int) -> Played:
@@ -249,9 +249,9 @@ class _Probe:
 
     async def _free(self, but: Iterable[cast.Asked] = ()) -> None:
         """Closes engines that are not asked next, so that the next one has their memory."""
-        needed = {(await self._runtime.engine(*asked)).fingerprint for asked in but}
+        needed = {id(await self._runtime.engine(*asked)) for asked in but}
         for name in self._loaded.keys() - needed:
-            await self._loaded.pop(name).close()
+            await self._runtime.release(self._loaded.pop(name))
 
 
 async def probe(runs: Sequence[Run], stage: Stage, runtime: Runtime) -> None:
