@@ -34,6 +34,7 @@ from roleeval.stages.progress import make_progress
 from roleeval.stages.reasoning import ReasoningSeen
 from roleeval.stages.runtime import Runtime
 from roleeval.stages.score import Scoring, metrics_hash
+from roleeval.stages.together import require_together
 from roleeval.types import WITHOUT_REPLY, Message, Request, Sample, Sampling, Score, Transcript, Turn
 from roleeval.workers import in_flight
 
@@ -124,6 +125,7 @@ async def generate(job: Job) -> RunOutcome:
     scoring = Scoring(config, tally.planned)
     for notice in notices(config):
         log.warning("%s", notice)
+    await require_together(config, job.runtime)
     await _openable(job)
     read_before = _prompts_read(job)
     async with _actor(job) as (actor, usage):

@@ -15,6 +15,7 @@ from roleeval.stages.asked import asked_count, asked_samples
 from roleeval.stages.capability import Capability, Longest, capability
 from roleeval.stages.foresee import try_later
 from roleeval.stages.runtime import Runtime
+from roleeval.stages.together import require_together
 from roleeval.types import Request
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ async def preview(config: RunConfig, runtime: Runtime) -> tuple[Capability | Non
         raise ConfigError(f"--dry-run: {config.benchmark.name} does not know its prompts before it plays")
     if config.options.clusters is not None:  # says which one does not exist
         asked_count(config.benchmark, limit=config.options.limit, clusters=config.options.clusters)
+    await require_together(config, runtime)
     keys = cast.helper_keys(config)
     seed = config.options.seed
     helpers = {
