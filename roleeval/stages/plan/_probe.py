@@ -34,8 +34,9 @@ from roleeval.types import WITHOUT_REPLY, Completion, Likelihood, LikelihoodRequ
 from roleeval.workers import in_flight
 
 _SINGLE = 64  # conversations of one call
-_CALLS = 128  # of longer ones: as many conversations as have so many calls, at most a quarter of the run's
-_SHARE = 4
+# Of longer ones as many as have so many calls, but at least so many: side by side they take hardly longer than one. At
+# most a quarter of the run's.
+_CALLS, _LEAST, _SHARE = 128, 8, 4
 _QUESTIONS = 16  # of a judge
 
 
@@ -287,7 +288,7 @@ def _wanted(run: Run) -> int:
     calls = sum(each.calls + each.stored for each in asked) / run.total
     if calls <= 1:
         return min(run.total, _SINGLE)
-    return max(1, min(-(-run.total // _SHARE), int(_CALLS / calls)))
+    return min(-(-run.total // _SHARE), max(_LEAST, int(_CALLS / calls)))
 
 
 async def _ask(judge: Judge, chosen: Sequence[Question], engine: StoredEngine, asked: cast.Asked) -> list[Judgement]:
