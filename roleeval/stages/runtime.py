@@ -148,6 +148,11 @@ class Runtime:
         engine = await self.ready(options, model)
         return StoredEngine(engine, self.store(run), usage, budget=self.budget(run), price=price, loaded=self._loaded)
 
+    async def release(self, engine: Engine) -> None:
+        """Closes an engine, so that another one has its memory; whoever asks for it again gets a new one."""
+        self._engines = {key: each for key, each in self._engines.items() if each[0] is not engine}
+        await engine.close()
+
     def budget(self, options: RunOptions) -> Budget:
         """What the command may spend: one for all of its jobs that have the same limits."""
         return self._budgets.setdefault(options.budget, Budget(options.budget))
