@@ -7,7 +7,7 @@ say is made up, and then answers to it are not the run's, and are thrown away.
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -96,9 +96,9 @@ class _Measured(StoredEngine):
 class _Probe:
     """Asks the local models of a command's runs; runs that differ in their seed alone are probed once."""
 
-    def __init__(self, runtime: Runtime, stage: Stage, scratch: CompletionStore) -> None:
+    def __init__(self, runtime: Runtime, stage: Stage, scratch: CompletionStore, tell: Callable[[str], None]) -> None:
         """`scratch`: a store for answers that no run would ask for."""
-        self._runtime, self._stage, self._scratch = runtime, stage, scratch
+        self._runtime, self._stage, self._scratch, self._told = runtime, stage, scratch, tell
         self._found: dict[str, _Found] = {}
         self._judged: dict[str, dict[str, list[Judgement]]] = {}  # judge -> runs -> what it was asked about them
         self._judge_paces: dict[str, Pace] = {}
@@ -139,13 +139,16 @@ class _Probe:
         await self._free(but=local.values())
         wanted = _wanted(run)
         actor, lines = await self._actor(run, people, found, meter)
+        whose = f"{', '.join(local)} of {config.model.name}"
+        if local:
+            self._told(f"probe: {whose}, {wanted} of {run.total} conversations")
         if isinstance(config.benchmark, SelfScored):
             limit = min(wanted, config.options.limit or wanted)
             scored = config.benchmark.evaluate(actor, limit=limit, in_flight=config.options.max_in_flight)
             found.played = [(sample, transcript) async for sample, transcript, _ in scored]
         else:
             found.played = await self._played(run, actor, lines, wanted)
-        found.pace = meter.pace(f"{', '.join(local)} of {config.model.name}", len(found.played), found.fate)
+        found.pace = meter.pace(whose, len(found.played), found.fate)
         return found
 
     async def _actor(self, run: Run, people: dict[str, cast.Asked], found: _Found, meter: Meter) -> tuple[Actor, Cast]:
@@ -225,6 +228,7 @@ class _Probe:
             return []
         asked = cast.judge_model(judge, config)
         await self._free(but=[asked])
+        self._told(f"probe: judge {judge.name}, {len(chosen)} questions about {config.model.name}")
         meter = Meter()
         engine = await self._engine(config, asked, _Found((), kept=found.kept), meter)
         answered = await _ask(judge, chosen, engine, asked)
@@ -255,8 +259,14 @@ class _Probe:
             await self._runtime.release(self._loaded.pop(name))
 
 
-async def probe(runs: Sequence[Run], stage: Stage, runtime: Runtime) -> None:
+async def probe(runs: Sequence[Run], stage: Stage, runtime: Runtime, tell: Callable[[str], None]) -> None:
     """Probes a command's runs, which were rehearsed once; fills in what they know of replies and paces.
+
+    Args:
+        runs: in their order.
+        stage: where they were rehearsed.
+        runtime: of the command.
+        tell: is told what is asked next.
 
     Raises:
         RoleEvalError: an engine cannot be loaded or is dead.
@@ -264,7 +274,7 @@ async def probe(runs: Sequence[Run], stage: Stage, runtime: Runtime) -> None:
     with TemporaryDirectory() as folder:
         scratch = CompletionStore(Path(folder, "completions.sqlite"))
         try:
-            await _Probe(runtime, stage, scratch).of(runs)
+            await _Probe(runtime, stage, scratch, tell).of(runs)
         finally:
             scratch.close()
 
