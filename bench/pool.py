@@ -177,7 +177,7 @@ class NullLink:
         self.replies: list[tuple[int, Any]] = []
         self.news = asyncio.Event()
 
-    def submit(self, calls: Any, cancelled: Any) -> None:
+    def submit(self, calls: Any, cancelled: Any, every_s: float) -> None:
         self.replies += [(number, ANSWER) for number, _ in calls]
         self.news.set()
 
@@ -293,7 +293,11 @@ def failures() -> None:
 
 @dataclass(frozen=True)
 class EchoOptions:
-    """An engine that answers after a while without doing anything."""
+    """An engine that answers after a while without doing anything.
+
+    Attributes:
+        delay_s: mean time of an answer; each takes half to one and a half of it, so that answers do not come together.
+    """
 
     delay_s: float
 
@@ -313,11 +317,21 @@ class Echo:
     async def close(self) -> None: ...
 
     async def generate(self, request: Request) -> Completion:
-        await asyncio.sleep(self.options.delay_s)
+        await asyncio.sleep(
+            self.options.delay_s * random.Random(f"{request.affinity} {request.seed}").uniform(0.5, 1.5)
+        )
         return ANSWER
 
     def describe(self) -> dict[str, Any]:
         return {"kind": "echo"}
+
+
+class AtOnce:
+    """Answers without an engine."""
+
+    async def generate(self, request: Request) -> Completion:
+        await asyncio.sleep(0)
+        return ANSWER
 
 
 def through_ray() -> None:
@@ -353,7 +367,7 @@ async def _ray(inner: Any, workers: int, at_once: int) -> str:
 
     await asyncio.gather(*(converse(engine, number, 1) for number in range(at_once)))
     seconds, used = await played(engine)
-    used -= (await played(inner.build(None, None)))[1]  # what asking itself costs
+    used -= (await played(AtOnce()))[1]  # what asking itself costs
     await engine.close()
     count = 8 * at_once
     return f"{workers:>8}{at_once:>11}{count / seconds:>12.0f}{1e6 * used / count:>12.0f}{1e5 * used / count:>24.1f}"

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments in (["--help"], ["-h"]):
         from roleeval.cli.usage import help_page
 
-        print(help_page())
+        show(help_page())
         return 0
     dry_run = _DRY_RUN in arguments
     arguments = [argument for argument in arguments if argument != _DRY_RUN]

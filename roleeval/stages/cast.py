@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from roleeval.benchmarks import Helper, Keys, Staged
 from roleeval.config import RunConfig
 from roleeval.engines import EngineOptions
-from roleeval.judging import Judge, members
+from roleeval.judging import Judge, Panel, members
 from roleeval.models import Base, OptionalLora, PersonaModel
 
 Asked = tuple[EngineOptions, PersonaModel]
@@ -33,7 +33,8 @@ def helper_keys(config: RunConfig) -> dict[str, Keys]:
 def _keys(name: str, helper: Helper) -> Keys:
     engine = f"benchmark.{name}.engine" if helper.engine is not None else "engine"
     if helper.model is not None:
-        return Keys(engine, f"benchmark.{name}.model.sampling.max_tokens")
+        model = f"benchmark.{name}.model"
+        return Keys(engine, f"{model}.sampling.max_tokens", f"{model}.source")
     return Keys(engine, helper.tokens_key or f"benchmark.{name}.sampling.max_tokens")
 
 
@@ -43,6 +44,13 @@ def judge_model(judge: Judge, config: RunConfig) -> Asked:
     return judge.engine_options(config.engine), OptionalLora(
         name="judge", source=source, adapter_path=judge.adapter_path
     )
+
+
+def judge_source(judge: Judge, config: RunConfig) -> str:
+    """Where the source of a judge's model stands in the configuration, for messages."""
+    if judge.source is None:
+        return "model.source"
+    return f"judge.judges.{judge.name}.source" if isinstance(config.judge, Panel) else "judge.source"
 
 
 def playing(config: RunConfig) -> Iterator[Asked]:

@@ -47,7 +47,7 @@ from roleeval.results.infos import JUDGED
 from roleeval.results.judge_columns import judge_infos, kept_rows
 from roleeval.results.manifest import JudgeRecord, Manifest, PanelRecord
 from roleeval.stages.cast import judge_model
-from roleeval.stages.judge_check import check_prompts, one_per_language
+from roleeval.stages.judge_check import check_judge, one_per_language
 from roleeval.stages.judge_record import JudgeRows, Task, counted, judge_record, pooled_rows, shared_infos
 from roleeval.stages.opponents import Opponents
 from roleeval.stages.plan_file import outcome
@@ -126,8 +126,7 @@ async def _judged(task: Task, config: RunConfig, folder: ResultFolder, played: P
     judge, options, begin = task.judge, config.options, time.perf_counter()
     infos = infos_of(judge, tuple(task.opponents.ids))
     cases = _cases(task, folder, played)
-    for sample in one_per_language(case.sample for case in cases):
-        check_prompts(judge, sample)
+    check_judge(judge, config, task.engine, list(one_per_language(case.sample for case in cases)))
     spoilt = _controls(judge, folder, cases)
     unasked: dict[int, str] = {}
     try:

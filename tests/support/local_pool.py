@@ -20,9 +20,9 @@ class LocalLink:
     worker: Worker
     _killed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def submit(self, calls: Sequence[tuple[int, AnyRequest]], cancelled: Sequence[int]) -> None:
+    def submit(self, calls: Sequence[tuple[int, AnyRequest]], cancelled: Sequence[int], every_s: float) -> None:
         if not self._killed.is_set():
-            self.worker.submit(calls, cancelled)
+            self.worker.submit(calls, cancelled, every_s)
 
     async def collect(self) -> Report:
         waits = [asyncio.ensure_future(self._killed.wait()), asyncio.ensure_future(self.worker.collect())]
