@@ -15,6 +15,7 @@ from roleeval.benchmarks.rolebench import RoleBench
 from roleeval.config import RunConfig, RunOptions
 from roleeval.engines import LoraNeed, ModelSource
 from roleeval.engines.openai import OpenAIOptions
+from roleeval.engines.taken import GPUS, Taken
 from roleeval.judging import VoiceJudge
 from roleeval.metrics import AnswerLength
 from roleeval.models import Api, Base
@@ -40,6 +41,7 @@ def runtime() -> Iterator[Runtime]:
     found = Runtime()
     yield found
     found.close()
+    assert not OneAtATime.loaded
 
 
 def make(folder: Path, **changes: Any) -> RunConfig:
@@ -181,7 +183,7 @@ def test_who_is_next_is_played_by_the_book_and_counted_as_long_as_the_model_says
 
 @dataclass(frozen=True)
 class OneAtATime(StubOptions):
-    """Of engines that take all the memory, and cannot be loaded twice."""
+    """Of engines that take nearly all of the GPUs' memory."""
 
     name: str = ""
     loaded: ClassVar[list[str]] = []
@@ -191,31 +193,32 @@ class OneAtATime(StubOptions):
 
 
 class _OneAtATime(StubEngine):
-    closed = False
+    def takes(self) -> Taken:
+        return Taken(GPUS, 0.9)
 
     async def start(self) -> None:
-        if self.loads:
-            return
-        assert not self.closed and not OneAtATime.loaded
-        OneAtATime.loaded.append(self.options.name)
+        if not self.loads:
+            assert not OneAtATime.loaded
+            OneAtATime.loaded.append(self.options.name)
         await super().start()
 
     async def close(self) -> None:
-        if self.loads and not self.closed:
+        if self.loads:
             OneAtATime.loaded.remove(self.options.name)
-        self.closed = True
+        self.loads = 0
 
 
 def test_engines_of_other_models_are_closed_before_the_next_one_is_loaded(tmp_path: Path, runtime: Runtime) -> None:
-    judge = VoiceJudge(source=ZOO, engine=OneAtATime(name="judge"), sampling=Sampling(max_tokens=96))
+    x, y, z = (OneAtATime(name=name, script=f"{__name__}:of_its_length") for name in "xyz")
+    judge = VoiceJudge(source=ZOO, engine=z, sampling=Sampling(max_tokens=96))
     one, two, three = (
-        make(tmp_path, model=Base(name=name, source=ZOO, sampling=Sampling(max_tokens=n)), engine=OneAtATime(name=on))
-        for name, on, n in (("a", "x", 48), ("b", "y", 48), ("c", "x", 64))
+        make(tmp_path, model=Base(name=name, source=ZOO, sampling=Sampling(max_tokens=n)), engine=engine)
+        for name, engine, n in (("a", x, 48), ("b", y, 64), ("c", x, 256))
     )
     few = make(tmp_path, limit=3).options
     found = planned(runtime, *(replace(each, judge=judge, options=few) for each in (one, two, three)))
     assert all("the probe" in model.basis for run in found.runs for model in run.models)
-    assert not OneAtATime.loaded
+    assert OneAtATime.loaded == ["z"]
 
 
 def test_what_failed_in_a_probe_is_said_and_tells_nothing(tmp_path: Path, runtime: Runtime) -> None:
