@@ -122,11 +122,13 @@ def test_endpoints_are_not_asked_and_answers_to_made_up_words_are_not_kept(tmp_p
     assert "thrown away, because other models' replies were made up" in found.pace
     (note,) = [note for note in found.notes if "user of" in note]
     assert "behind an endpoint, which costs money: it is not probed" in note
+    served = Api(name="x", source=ModelSource("x-large"), sampling=Sampling(max_tokens=48))
+    elsewhere = make(tmp_path / "none", model=served, engine=SERVED, limit=4)
+    assert models(planned(runtime, elsewhere))["model"].elsewhere and not (tmp_path / "none").exists()
     judge = VoiceJudge(source=ModelSource("j-large"), engine=SERVED, sampling=Sampling(max_tokens=96))
     before = asked(tmp_path)
     judged = planned(runtime, make(tmp_path, judge=judge, limit=4))
     assert asked(tmp_path) == before + 4 and any("judge zoo_voice is behind an endpoint" in n for n in judged.notes)
-    served = Api(name="x", source=ModelSource("x-large"), sampling=Sampling(max_tokens=48))
     local_judge = VoiceJudge(source=ZOO, engine=make(tmp_path).engine, sampling=Sampling(max_tokens=96))
     under = models(planned(runtime, make(tmp_path, model=served, engine=SERVED, judge=local_judge, limit=4)))
     assert "the probe" not in under["model"].basis and under["judge zoo_voice"].basis.endswith("(the probe)")

@@ -155,7 +155,8 @@ async def plan(
     stage = Stage(runtime, episodes=episodes)
     if probes:
         for config in configs:
-            runtime.store(config.options)  # makes one: runs that it is there for know their own names
+            if not all(is_elsewhere(options) for options, _, _ in _models(config).values()):
+                runtime.store(config.options)  # makes one: runs that it is there for know their own names
     runs = [await stage.run(config) for config in configs]
     if probes:
         await stage.rehearse(runs, [Scenario.EXPECTED])
