@@ -61,6 +61,7 @@ def plan(
                 episodes=episodes or None,
                 tokens_per_second=tokens_per_second,
                 probes=probe,
+                tell=say,
             )
         )
     finally:

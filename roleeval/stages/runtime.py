@@ -129,6 +129,7 @@ class Runtime:
         usage: Usage | None = None,
         *,
         prices: Mapping[str, Price] | None = None,
+        kind: type[StoredEngine] = StoredEngine,
     ) -> StoredEngine:
         """The same behind a run's store.
 
@@ -138,6 +139,7 @@ class Runtime:
             run: says where the store is, and what calls may cost.
             usage: what calls are counted into; None is a new one.
             prices: further ones than the run's.
+            kind: what is made.
 
         Raises:
             AdapterError: see `ready`.
@@ -146,12 +148,7 @@ class Runtime:
         elsewhere = is_elsewhere(options)
         price = price_of(model.source.path, {**run.prices, **(prices or {})}, budget=run.budget, elsewhere=elsewhere)
         engine = await self.ready(options, model)
-        return StoredEngine(engine, self.store(run), usage, budget=self.budget(run), price=price, loaded=self._loaded)
-
-    async def release(self, engine: Engine) -> None:
-        """Closes an engine, so that another one has its memory; whoever asks for it again gets a new one."""
-        self._engines = {key: each for key, each in self._engines.items() if each[0] is not engine}
-        await engine.close()
+        return kind(engine, self.store(run), usage, budget=self.budget(run), price=price, loaded=self._loaded)
 
     def budget(self, options: RunOptions) -> Budget:
         """What the command may spend: one for all of its jobs that have the same limits."""

@@ -15,6 +15,7 @@ from roleeval.benchmarks.rolebench import RoleBench
 from roleeval.config import RunConfig, RunOptions
 from roleeval.engines import LoraNeed, ModelSource
 from roleeval.engines.openai import OpenAIOptions
+from roleeval.engines.taken import GPUS, Taken
 from roleeval.judging import VoiceJudge
 from roleeval.metrics import AnswerLength
 from roleeval.models import Api, Base
@@ -40,6 +41,7 @@ def runtime() -> Iterator[Runtime]:
     found = Runtime()
     yield found
     found.close()
+    assert not OneAtATime.loaded
 
 
 def make(folder: Path, **changes: Any) -> RunConfig:
@@ -120,11 +122,13 @@ def test_endpoints_are_not_asked_and_answers_to_made_up_words_are_not_kept(tmp_p
     assert "thrown away, because other models' replies were made up" in found.pace
     (note,) = [note for note in found.notes if "user of" in note]
     assert "behind an endpoint, which costs money: it is not probed" in note
+    served = Api(name="x", source=ModelSource("x-large"), sampling=Sampling(max_tokens=48))
+    elsewhere = make(tmp_path / "none", model=served, engine=SERVED, limit=4)
+    assert models(planned(runtime, elsewhere))["model"].elsewhere and not (tmp_path / "none").exists()
     judge = VoiceJudge(source=ModelSource("j-large"), engine=SERVED, sampling=Sampling(max_tokens=96))
     before = asked(tmp_path)
     judged = planned(runtime, make(tmp_path, judge=judge, limit=4))
     assert asked(tmp_path) == before + 4 and any("judge zoo_voice is behind an endpoint" in n for n in judged.notes)
-    served = Api(name="x", source=ModelSource("x-large"), sampling=Sampling(max_tokens=48))
     local_judge = VoiceJudge(source=ZOO, engine=make(tmp_path).engine, sampling=Sampling(max_tokens=96))
     under = models(planned(runtime, make(tmp_path, model=served, engine=SERVED, judge=local_judge, limit=4)))
     assert "the probe" not in under["model"].basis and under["judge zoo_voice"].basis.endswith("(the probe)")
@@ -181,7 +185,7 @@ def test_who_is_next_is_played_by_the_book_and_counted_as_long_as_the_model_says
 
 @dataclass(frozen=True)
 class OneAtATime(StubOptions):
-    """Of engines that take all the memory, and cannot be loaded twice."""
+    """Of engines that take nearly all of the GPUs' memory."""
 
     name: str = ""
     loaded: ClassVar[list[str]] = []
@@ -191,31 +195,32 @@ class OneAtATime(StubOptions):
 
 
 class _OneAtATime(StubEngine):
-    closed = False
+    def takes(self) -> Taken:
+        return Taken(GPUS, 0.9)
 
     async def start(self) -> None:
-        if self.loads:
-            return
-        assert not self.closed and not OneAtATime.loaded
-        OneAtATime.loaded.append(self.options.name)
+        if not self.loads:
+            assert not OneAtATime.loaded
+            OneAtATime.loaded.append(self.options.name)
         await super().start()
 
     async def close(self) -> None:
-        if self.loads and not self.closed:
+        if self.loads:
             OneAtATime.loaded.remove(self.options.name)
-        self.closed = True
+        self.loads = 0
 
 
 def test_engines_of_other_models_are_closed_before_the_next_one_is_loaded(tmp_path: Path, runtime: Runtime) -> None:
-    judge = VoiceJudge(source=ZOO, engine=OneAtATime(name="judge"), sampling=Sampling(max_tokens=96))
+    x, y, z = (OneAtATime(name=name, script=f"{__name__}:of_its_length") for name in "xyz")
+    judge = VoiceJudge(source=ZOO, engine=z, sampling=Sampling(max_tokens=96))
     one, two, three = (
-        make(tmp_path, model=Base(name=name, source=ZOO, sampling=Sampling(max_tokens=n)), engine=OneAtATime(name=on))
-        for name, on, n in (("a", "x", 48), ("b", "y", 48), ("c", "x", 64))
+        make(tmp_path, model=Base(name=name, source=ZOO, sampling=Sampling(max_tokens=n)), engine=engine)
+        for name, engine, n in (("a", x, 48), ("b", y, 64), ("c", x, 256))
     )
     few = make(tmp_path, limit=3).options
     found = planned(runtime, *(replace(each, judge=judge, options=few) for each in (one, two, three)))
     assert all("the probe" in model.basis for run in found.runs for model in run.models)
-    assert not OneAtATime.loaded
+    assert OneAtATime.loaded == ["z"]
 
 
 def test_what_failed_in_a_probe_is_said_and_tells_nothing(tmp_path: Path, runtime: Runtime) -> None:

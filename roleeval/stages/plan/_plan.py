@@ -1,6 +1,6 @@
 """The plan of a command: of each run's models calls, tokens, money and time, and what their engines hold."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -137,6 +137,7 @@ async def plan(
     episodes: int | None = None,
     tokens_per_second: float | None = None,
     probes: bool = False,
+    tell: Callable[[str], None] = lambda said: None,
 ) -> Plan:
     """Plans a command's runs; no model is asked, unless a probe is wanted. Endpoints are never asked.
 
@@ -146,6 +147,7 @@ async def plan(
         episodes: conversations of several turns that are played for each run; None is all.
         tokens_per_second: new tokens of local models, if that is known.
         probes: measure it and how long replies are, by some of the runs' own conversations and judgements.
+        tell: is told what a probe asks next.
 
     Raises:
         RoleEvalError: a run cannot be planned.
@@ -153,11 +155,12 @@ async def plan(
     stage = Stage(runtime, episodes=episodes)
     if probes:
         for config in configs:
-            runtime.store(config.options)  # makes one: runs that it is there for know their own names
+            if not all(is_elsewhere(options) for options, _, _ in _models(config).values()):
+                runtime.store(config.options)  # makes one: runs that it is there for know their own names
     runs = [await stage.run(config) for config in configs]
     if probes:
         await stage.rehearse(runs, [Scenario.EXPECTED])
-        await probe(runs, stage, runtime)
+        await probe(runs, stage, runtime, tell)
         stage.forget(runs)
     await stage.rehearse(runs, Scenario)
     paces = [_paces(run, tokens_per_second) for run in runs]

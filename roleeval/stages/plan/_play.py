@@ -286,7 +286,7 @@ class Stage:
         options, model = cast.judge_model(judge, config)
         place = await self._place(run, options, model, scenario, Asked())
         heard = scenario is Scenario.MOST  # nothing usable can be made up: a question is counted, or all its attempts
-        engine = replace(place, says=judge_says(before, scenario), heard=heard, times=times)
+        engine = replace(place, says=judge_says(before, scenario, place.counts), heard=heard, times=times)
         adapter = next(iter(model.adapters()), None)
         judged = cases(judge, run.name, run.played[scenario], others)
         spoilt = [control.case for control in controls(judged, judge)] if judge.controls else []

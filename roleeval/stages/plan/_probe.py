@@ -7,14 +7,14 @@ say is made up, and then answers to it are not the run's, and are thrown away.
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from roleeval.benchmarks import Actor, SelfScored, spread
 from roleeval.config import RunConfig
-from roleeval.engines import CompletionStore, Engine, StoredEngine, is_elsewhere, likelihood_key, price_of, request_key
+from roleeval.engines import Engine, Price, StoredEngine, is_elsewhere, likelihood_key, request_key
 from roleeval.errors import concerns_one_item
 from roleeval.hashing import digest
 from roleeval.judging import Judge, Judgement, Question, ask, members
@@ -96,15 +96,13 @@ class _Measured(StoredEngine):
 class _Probe:
     """Asks the local models of a command's runs; runs that differ in their seed alone are probed once."""
 
-    def __init__(self, runtime: Runtime, stage: Stage, scratch: CompletionStore) -> None:
-        """`scratch`: a store for answers that no run would ask for."""
-        self._runtime, self._stage, self._scratch = runtime, stage, scratch
+    def __init__(self, runtime: Runtime, stage: Stage, scratch: str, tell: Callable[[str], None]) -> None:
+        """`scratch`: file of a store for answers that no run would ask for."""
+        self._runtime, self._stage, self._scratch, self._told = runtime, stage, scratch, tell
         self._found: dict[str, _Found] = {}
         self._judged: dict[str, dict[str, list[Judgement]]] = {}  # judge -> runs -> what it was asked about them
         self._judge_paces: dict[str, Pace] = {}
-        self._asked: list[_Measured] = []
-        self._loaded: dict[int, Engine] = {}
-        self._thrown_away: set[bytes] = set()
+        self._open: list[_Measured] = []
 
     async def of(self, runs: Sequence[Run]) -> None:
         """Probes them; fills in what they know of replies and paces.
@@ -121,9 +119,7 @@ class _Probe:
                     self._found[same] = await self._play(run)
                 await self._judge(run, [other for name, other in probed.items() if name != same])
         finally:
-            for engine in self._asked:
-                await engine.close()
-            await self._free()
+            await self._leave()
         for run in runs:
             self._tell(run)
 
@@ -136,16 +132,19 @@ class _Probe:
         found, meter = _Found((), kept=len(local) == len(people)), Meter()
         for who in people.keys() - local.keys():
             run.notes.append(f"{who} of {run.name} is behind an endpoint, which costs money: it is not probed")
-        await self._free(but=local.values())
         wanted = _wanted(run)
         actor, lines = await self._actor(run, people, found, meter)
+        whose = f"{', '.join(local)} of {config.model.name}"
+        if local:
+            self._told(f"probe: {whose}, {wanted} of {run.total} conversations")
         if isinstance(config.benchmark, SelfScored):
             limit = min(wanted, config.options.limit or wanted)
             scored = config.benchmark.evaluate(actor, limit=limit, in_flight=config.options.max_in_flight)
             found.played = [(sample, transcript) async for sample, transcript, _ in scored]
         else:
             found.played = await self._played(run, actor, lines, wanted)
-        found.pace = meter.pace(f"{', '.join(local)} of {config.model.name}", len(found.played), found.fate)
+        await self._leave()
+        found.pace = meter.pace(whose, len(found.played), found.fate)
         return found
 
     async def _actor(self, run: Run, people: dict[str, cast.Asked], found: _Found, meter: Meter) -> tuple[Actor, Cast]:
@@ -157,7 +156,7 @@ class _Probe:
             where = {"keys": keys[who]} if helper else {}
             options, model = asked
             if not is_elsewhere(options):
-                engine: Engine = await self._engine(config, asked, found, meter)
+                engine: Engine = await self._engine(config, asked, found, meter, {})
             else:
                 played = await self._stage.engine(run, who, asked, Scenario.EXPECTED, lines, helper)
                 engine, model = replace(played, says=_aloud(played.says)), lenient(model)
@@ -167,16 +166,21 @@ class _Probe:
         helpers = {who: await actor(who, asked, {}) for who, asked in people.items() if who != MODEL_WHO}
         return await actor(MODEL_WHO, people[MODEL_WHO], helpers), lines
 
-    async def _engine(self, config: RunConfig, asked: cast.Asked, found: _Found, meter: Meter) -> _Measured:
-        options, model = asked
-        engine = await self._runtime.ready(options, model)
-        price = price_of(model.source.path, config.options.prices, budget=config.options.budget, elsewhere=False)
-        store = self._runtime.store(config.options) if found.kept else self._scratch
-        measured = _Measured(engine, store, budget=self._runtime.budget(config.options), price=price)
-        measured.note(meter, found.texts, self._stage.paid if found.kept else self._thrown_away)
-        self._asked.append(measured)
-        self._loaded[id(engine)] = engine
+    async def _engine(
+        self, config: RunConfig, asked: cast.Asked, found: _Found, meter: Meter, prices: Mapping[str, Price]
+    ) -> _Measured:
+        where = config.options if found.kept else replace(config.options, store=self._scratch)
+        measured = await self._runtime.stored(*asked, where, prices=prices, kind=_Measured)
+        assert isinstance(measured, _Measured)
+        measured.note(meter, found.texts, self._stage.paid if found.kept else set())
+        self._open.append(measured)
         return measured
+
+    async def _leave(self) -> None:
+        """Asks nothing more of those who were asked; their engines are closed where the next one needs the room."""
+        for engine in self._open:
+            await engine.close()
+        self._open.clear()
 
     async def _played(self, run: Run, actor: Actor, lines: Cast, wanted: int) -> Played:
         config = run.config
@@ -224,10 +228,11 @@ class _Probe:
         if not chosen or (judge.compares and not others):
             return []
         asked = cast.judge_model(judge, config)
-        await self._free(but=[asked])
+        self._told(f"probe: judge {judge.name}, {len(chosen)} questions about {config.model.name}")
         meter = Meter()
-        engine = await self._engine(config, asked, _Found((), kept=found.kept), meter)
+        engine = await self._engine(config, asked, _Found((), kept=found.kept), meter, judge.prices)
         answered = await _ask(judge, chosen, engine, asked)
+        await self._leave()
         if pace := meter.pace(f"judge {judge.name}", len(chosen), found.fate):
             self._judge_paces.setdefault(_judged_alike(judge, config), pace)
         return answered
@@ -248,25 +253,21 @@ class _Probe:
             if pace := self._judge_paces.get(_judged_alike(judge, config)):
                 run.paces[f"judge {judge.name}"] = pace
 
-    async def _free(self, but: Iterable[cast.Asked] = ()) -> None:
-        """Closes engines that are not asked next, so that the next one has their memory."""
-        needed = {id(await self._runtime.engine(*asked)) for asked in but}
-        for name in self._loaded.keys() - needed:
-            await self._runtime.release(self._loaded.pop(name))
 
-
-async def probe(runs: Sequence[Run], stage: Stage, runtime: Runtime) -> None:
+async def probe(runs: Sequence[Run], stage: Stage, runtime: Runtime, tell: Callable[[str], None]) -> None:
     """Probes a command's runs, which were rehearsed once; fills in what they know of replies and paces.
+
+    Args:
+        runs: in their order.
+        stage: where they were rehearsed.
+        runtime: of the command.
+        tell: is told what is asked next.
 
     Raises:
         RoleEvalError: an engine cannot be loaded or is dead.
     """
     with TemporaryDirectory() as folder:
-        scratch = CompletionStore(Path(folder, "completions.sqlite"))
-        try:
-            await _Probe(runtime, stage, scratch).of(runs)
-        finally:
-            scratch.close()
+        await _Probe(runtime, stage, str(Path(folder, "completions.sqlite")), tell).of(runs)
 
 
 def _same(config: RunConfig) -> str:

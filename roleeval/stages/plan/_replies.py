@@ -28,6 +28,7 @@ from roleeval.types import MODEL, WITHOUT_REPLY, Part, Request, Sample, Transcri
 _READ = 2000  # episodes of earlier results
 _UNKNOWN = 2  # the expected share of max_tokens where nothing is known: one half
 _MANY = 10  # judgements, of which a tenth may be called the shortest
+_EXAMPLES = 2  # replies as the schema has them, that count beside a judge's own
 Script = Mapping[str, Sequence[str]]
 
 
@@ -258,22 +259,21 @@ class JudgedBefore:
 
     Attributes:
         origin: whose, for people; "" is nobody's.
-        low, expected: tokens of a reply; `low` is None where too few are known to say which is short.
+        low: tokens of a short reply; None where too few are known to say which is short.
+        mean: tokens of a reply.
+        replies: that it is the mean of.
         attempts: calls for a question.
     """
 
     origin: str = ""
     low: int | None = None
-    expected: float = 1.0
+    mean: float = 1.0
+    replies: int = 0
     attempts: float = 1.0
 
     @classmethod
     def of(cls, judge: Judge, config: RunConfig, probed: Sequence[Judgement] = ()) -> "JudgedBefore":
-        """From judgements in results_dir by a judge of this name and these prompts, and from those of a probe.
-
-        Their mean, however few they are: a judge that mostly finds nothing and now and then much is foreseen by many
-        judgements or not at all, and a schema's example is no better guess. So the origin says how many they are.
-        """
+        """From judgements in results_dir by a judge of this name and these prompts, and from those of a probe."""
         questions, where = [_lengths(each) for each in probed], ["the probe"] if probed else []
         begins = f"judge/{judge.name}@{judge.prompts.sha256[:8]}"
         for folder, _ in finished(config):
@@ -291,8 +291,22 @@ class JudgedBefore:
             f"{count} judgement{'' if count == 1 else 's'} ({where[0]}{more})",
             tenth(lengths) if count >= _MANY else None,
             sum(lengths) / len(lengths),
+            len(lengths),
             len(lengths) / count,
         )
+
+    def expected(self, example: int | None) -> int:
+        """Tokens of a reply: the mean of those that are known and of two as the schema has them.
+
+        A judge mostly finds nothing and now and then much, so the mean of one or two replies is a worse guess than the
+        schema's; that of ten is not.
+
+        Args:
+            example: tokens of the schema's example; None is no schema.
+        """
+        if example is None:
+            return round(self.mean)
+        return round((self.mean * self.replies + example * _EXAMPLES) / (self.replies + _EXAMPLES))
 
 
 class _HasAttempts(Protocol):
@@ -305,19 +319,22 @@ def _lengths(judgement: _HasAttempts) -> list[int]:
     return [attempt.output_tokens for attempt in judgement.attempts if attempt.output_tokens]
 
 
-def judge_says(before: JudgedBefore, scenario: Scenario) -> Says:
+def judge_says(before: JudgedBefore, scenario: Scenario, counts: Counts) -> Says:
     """What a judge replies; as its schema has it where it has never judged here."""
+    examples: dict[str, int] = {}  # schema -> tokens
 
     def reply(request: Request, number: int) -> Said:
-        most = request.sampling.max_tokens
+        most, schema = request.sampling.max_tokens, request.json_schema
         if scenario is Scenario.MOST:
             return nothing_but(most)
         if scenario is Scenario.EXPECTED and before.origin:
-            return nothing_but(round(before.expected))
+            if schema is not None and schema not in examples:
+                examples[schema] = min(most, counts.text(example(schema, shortest=False)) + 1)
+            return nothing_but(before.expected(None if schema is None else examples[schema]))
         if scenario is Scenario.LOW and before.low is not None:
             return nothing_but(before.low)
-        if request.json_schema is not None:
-            return Said(MadeUp(example(request.json_schema, shortest=scenario is Scenario.LOW)))
+        if schema is not None:
+            return Said(MadeUp(example(schema, shortest=scenario is Scenario.LOW)))
         return nothing_but(1 if scenario is Scenario.LOW else max(1, most // 4))
 
     return reply
