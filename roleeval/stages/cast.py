@@ -53,10 +53,15 @@ def judge_source(judge: Judge, config: RunConfig) -> str:
     return f"judge.judges.{judge.name}.source" if isinstance(config.judge, Panel) else "judge.source"
 
 
-def everyone(config: RunConfig) -> Iterator[Asked]:
-    """All models that a run asks, so that an engine which several share is loaded once, with room for all."""
+def playing(config: RunConfig) -> Iterator[Asked]:
+    """The models that are asked in turn while episodes are played."""
     yield config.engine, config.model
     yield from helpers(config).values()
+
+
+def everyone(config: RunConfig) -> Iterator[Asked]:
+    """All models that a run asks, so that an engine which several share is loaded once, with room for all."""
+    yield from playing(config)
     if config.judge is not None and "judge" in config.options.stages:
         for judge in members(config.judge):
             yield judge_model(judge, config)

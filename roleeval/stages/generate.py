@@ -33,6 +33,7 @@ from roleeval.stages.progress import make_progress
 from roleeval.stages.reasoning import ReasoningSeen
 from roleeval.stages.runtime import Runtime
 from roleeval.stages.score import Scoring, metrics_hash
+from roleeval.stages.together import require_together
 from roleeval.types import WITHOUT_REPLY, Sample, Score, Transcript, Turn
 from roleeval.workers import in_flight
 
@@ -123,6 +124,7 @@ async def generate(job: Job) -> RunOutcome:
     scoring = Scoring(config, tally.planned)
     for notice in notices(config):
         log.warning("%s", notice)
+    await require_together(config, job.runtime)
     read_before, loading_before = _prompts_read(job), _loading(job)
     async with _actor(job) as (actor, usage):
         foresight = foresee(config, actor)

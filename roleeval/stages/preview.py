@@ -16,6 +16,7 @@ from roleeval.stages.capability import Capability, Longest, capability
 from roleeval.stages.foresee import try_later
 from roleeval.stages.judge_check import check_judges
 from roleeval.stages.runtime import Runtime
+from roleeval.stages.together import require_together
 from roleeval.types import Request
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ async def preview(config: RunConfig, runtime: Runtime) -> tuple[Capability | Non
     await check_judges(config, runtime)
     if config.options.clusters is not None:  # says which one does not exist
         asked_count(config.benchmark, limit=config.options.limit, clusters=config.options.clusters)
+    await require_together(config, runtime)
     keys = cast.helper_keys(config)
     seed = config.options.seed
     helpers = {

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from roleeval.engines.pool._link import AnyRequest, Report, WorkerLostError
+from roleeval.engines.taken import Taken
 from roleeval.types import Completion, Message, Request, Sampling
 
 T = TypeVar("T")
@@ -66,10 +67,13 @@ class SimulatedLink:
     _timers: dict[int, asyncio.TimerHandle] = field(default_factory=dict)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _lost: WorkerLostError | None = None
+    _every_s: float = 0.0
+    _reported_at: float = float("-inf")
 
-    def submit(self, calls: Sequence[tuple[int, AnyRequest]], cancelled: Sequence[int]) -> None:
+    def submit(self, calls: Sequence[tuple[int, AnyRequest]], cancelled: Sequence[int], every_s: float) -> None:
         if self._lost is not None:
             return
+        self._every_s = every_s
         loop = asyncio.get_running_loop()
         for number in cancelled:
             if timer := self._timers.pop(number, None):
@@ -96,6 +100,10 @@ class SimulatedLink:
                 await asyncio.wait_for(self._news.wait(), 5.0)
             except TimeoutError:
                 return Report()
+        rest_s = self._reported_at + self._every_s - asyncio.get_running_loop().time()
+        if self._timers and rest_s > 0:
+            await asyncio.sleep(rest_s)
+        self._reported_at = asyncio.get_running_loop().time()
         self._news.clear()
         if self._lost is not None:
             raise self._lost
@@ -158,6 +166,9 @@ class SimulatedWorld:
 
     def room(self) -> int:
         return self.seats - len(self._placed)
+
+    def claims(self, most: int | None) -> Taken:
+        return Taken("a cluster that is not there", None if most else 1.0)
 
     def lacking(self) -> str:
         return f"a worker needs a seat, and there are {self.seats}"

@@ -57,6 +57,8 @@ class Hand:
         reserved: a call that it is to have alone.
         answered: calls.
         token_s: seconds that a token takes, as a running mean; what comes before the first token counts as some.
+        answer_s: seconds that an answer takes, as a running mean.
+        every_s: least time between two messages.
     """
 
     name: str
@@ -66,6 +68,8 @@ class Hand:
     reserved: Call | None = None
     answered: int = 0
     token_s: float = 0.0
+    answer_s: float = 0.0
+    every_s: float = 0.0
     _outbox: list[tuple[int, AnyRequest]] = field(default_factory=list)
     _cancelled: list[int] = field(default_factory=list)
     _leaves: asyncio.Handle | None = None
@@ -80,46 +84,44 @@ class Hand:
         """Takes the next call out of those that wait."""
         return heapq.heappop(self.waiting)[2] if self.waiting else None
 
-    def send(self, call: Call, *, every_s: float) -> None:
-        """Sends a call with the next message.
-
-        Args:
-            call: what is sent.
-            every_s: time between two messages.
-        """
+    def send(self, call: Call) -> None:
+        """Sends a call with the next message."""
         call.hand = self
         call.sent_at = asyncio.get_running_loop().time()
         self.sent[call.number] = call
         self._outbox.append((call.number, call.request))
-        self._schedule(every_s)
+        self._schedule()
 
     def measure(self, call: Call, answer: object, *, now: float) -> None:
         """Learns from an answer how fast this worker is."""
         if not isinstance(answer, Completion):
             return
         self.answered += 1
-        token_s = (now - call.sent_at) / (_FIRST_TOKEN + answer.output_tokens)
-        self.token_s += (token_s - self.token_s) * max(_NEWEST, 1 / self.answered)
+        share = max(_NEWEST, 1 / self.answered)
+        answer_s = now - call.sent_at
+        self.answer_s += (answer_s - self.answer_s) * share
+        self.token_s += (answer_s / (_FIRST_TOKEN + answer.output_tokens) - self.token_s) * share
 
-    def cancel(self, number: int, *, every_s: float) -> None:
+    def cancel(self, number: int) -> None:
         """Says that nobody waits for a call any more."""
         del self.sent[number]
         self._cancelled.append(number)
-        self._schedule(every_s)
+        self._schedule()
 
-    def close(self) -> None:
-        """Nothing more is sent."""
+    def close(self) -> set[int]:
+        """Nothing more is sent; the numbers of the calls whose message has not left."""
         if self._leaves is not None:
             self._leaves.cancel()
+        return {number for number, _ in self._outbox}
 
-    def _schedule(self, every_s: float) -> None:
+    def _schedule(self) -> None:
         if self._leaves is None:
             loop = asyncio.get_running_loop()
-            wait_s = self._left_at + every_s - loop.time()
+            wait_s = self._left_at + self.every_s - loop.time()
             self._leaves = loop.call_later(wait_s, self._leave) if wait_s > 0 else loop.call_soon(self._leave)
 
     def _leave(self) -> None:
         calls, self._outbox = self._outbox, []
         cancelled, self._cancelled = self._cancelled, []
         self._leaves, self._left_at = None, asyncio.get_running_loop().time()
-        self.link.submit(calls, cancelled)
+        self.link.submit(calls, cancelled, self.every_s)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from roleeval.engines.taken import Taken
 from roleeval.types import Completion, Likelihood, LikelihoodRequest, Request
 
 AnyRequest = Request | LikelihoodRequest
@@ -43,8 +44,14 @@ class Report:
 class Link(Protocol):
     """A worker that is ready."""
 
-    def submit(self, calls: Sequence[tuple[int, AnyRequest]], cancelled: Sequence[int]) -> None:
-        """Sends calls, and the numbers of those that nobody waits for any more. A fault shows in `collect`."""
+    def submit(self, calls: Sequence[tuple[int, AnyRequest]], cancelled: Sequence[int], every_s: float) -> None:
+        """Sends a message. A fault shows in `collect`.
+
+        Args:
+            calls: with their numbers.
+            cancelled: the numbers of calls that nobody waits for any more.
+            every_s: time between two reports, while the worker has something to do.
+        """
         ...
 
     async def collect(self) -> Report:
@@ -64,7 +71,7 @@ class Transport(Protocol):
     """Where workers come from.
 
     Attributes:
-        pace_s: time between two messages to all workers together, on average; what is to be sent meanwhile goes
+        pace_s: least time between two messages to all workers together, on average; what is to be sent meanwhile goes
             together.
     """
 
@@ -84,6 +91,10 @@ class Transport(Protocol):
 
     def lacking(self) -> str:
         """What a worker needs and what there is, in words, for the message where none can be placed."""
+        ...
+
+    def claims(self, most: int | None) -> Taken:
+        """What so many workers take of all that there is; None is as many as there is room for."""
         ...
 
     async def launch(self, name: str, placed: Callable[[Mapping[str, Any]], None]) -> Link:

@@ -25,7 +25,8 @@ _log = logging.getLogger(__name__)
 # A call that so many workers were lost with gets a worker of its own. It is given up when so many were lost with it
 # alone and none without it meanwhile, or when so many were lost with it in all.
 _SUSPECT, _CONDEMNED, _MOST_LOSSES = 3, 4, 16
-_LONGEST_PACE_S = 0.25
+# Messages to a worker, and from it, wait for more: for this share of what its answers take, but no longer.
+_PACE_SHARE, _LONGEST_PACE_S = 0.05, 0.25
 # A conversation's next call comes soon after an answer: so long its place counts as taken, or a worker whose answers
 # have just come would look idle.
 _LINGER_S = 0.1
@@ -73,6 +74,7 @@ class Pool:
         self._suspects: deque[Call] = deque()
         self._isolated: Call | None = None
         self._waiting = 0  # calls in all lines
+        self._lingering: deque[tuple[float, Hand, int]] = deque()  # until when calls of a worker count, though answered
         self._watcher: asyncio.Task[None] | None = None
         self._looked_for_room_s = 0.0
         self._dead = ""
@@ -125,6 +127,7 @@ class Pool:
             self._suspects.append(call)
             self._isolate()
             return
+        self._end_lingering(asyncio.get_running_loop().time())
         name = self._router.choose(call.conversation, group=call.group)
         if name is None:
             self._homeless.append(call)
@@ -139,13 +142,13 @@ class Pool:
         """Sends a worker as many calls as it may have."""
         if hand.reserved is not None:
             if not hand.sent:
-                hand.send(hand.reserved, every_s=self._pace_s)
+                hand.send(hand.reserved)
             return
         while len(hand.sent) < self._limits.window:
             call = self._next(hand) or self._steal(hand)
             if call is None:
                 return
-            hand.send(call, every_s=self._pace_s)
+            hand.send(call)
 
     def _next(self, hand: Hand) -> Call | None:
         """The next call that waits for a worker and that somebody waits for."""
@@ -172,6 +175,7 @@ class Pool:
         """Gives the next suspect a worker of its own, once that one has nothing else."""
         while self._suspects and self._suspects[0].future.done():
             self._suspects.popleft()
+        self._end_lingering(asyncio.get_running_loop().time())
         name = self._router.idlest()
         if not self._suspects or self._isolated is not None or name is None:
             return
@@ -189,7 +193,7 @@ class Pool:
         hand = call.hand
         if hand is None or call.number not in hand.sent or hand.name not in self._hands:
             return
-        hand.cancel(call.number, every_s=self._pace_s)
+        hand.cancel(call.number)
         self._router.end(hand.name)
         if hand.reserved is call:
             self._release(hand)
@@ -246,17 +250,14 @@ class Pool:
     async def _serve(self, slot: Slot, link: Link) -> None:
         hand = Hand(slot.name, link)
         self._join(slot, hand)
-        loop = asyncio.get_running_loop()
         try:
             while True:
-                begun = loop.time()
                 try:
-                    report = await asyncio.wait_for(link.collect(), self._limits.silent_s)
+                    async with asyncio.timeout(self._limits.silent_s):
+                        report = await link.collect()
                 except TimeoutError:
                     raise WorkerLostError(f"no sign of life for {self._limits.silent_s:g} s") from None
                 self._take(slot, hand, report)
-                if (rest := begun + self._pace_s - loop.time()) > 0:
-                    await asyncio.sleep(rest)
         except WorkerLostError as error:
             slot.idle = not hand.sent
             alone = hand.reserved is not None and hand.reserved.number in hand.sent
@@ -267,6 +268,7 @@ class Pool:
     def _join(self, slot: Slot, hand: Hand) -> None:
         slot.state = "ready"
         self._hands[hand.name] = hand
+        self._pace(hand)
         self._router.join(hand.name)
         self._change.set()
         homeless, self._homeless = self._homeless, []
@@ -293,10 +295,9 @@ class Pool:
                     call.future.set_result(answer)
             if hand.reserved is call:
                 self._release(hand)
-        if report.replies:
-            asyncio.get_running_loop().call_later(
-                _LINGER_S, self._left, hand, sum(call is not None for call, _ in calls)
-            )
+        self._pace(hand)
+        if answered := sum(call is not None for call, _ in calls):
+            self._lingering.append((now + _LINGER_S, hand, answered))
         for note in report.notes:
             if note not in self._noted:  # each worker has the same to say of its model
                 self._noted.add(note)
@@ -307,10 +308,13 @@ class Pool:
             raise WorkerLostError(report.dead)
         self._fill(hand)
 
-    def _left(self, hand: Hand, calls: int) -> None:
-        if self._hands.get(hand.name) is hand:
-            for _ in range(calls):
-                self._router.end(hand.name)
+    def _end_lingering(self, now: float) -> None:
+        """Counts what was answered a while ago as gone; looked at when it matters, as a timer costs more."""
+        while self._lingering and self._lingering[0][0] <= now:
+            _, hand, calls = self._lingering.popleft()
+            if self._hands.get(hand.name) is hand:
+                for _ in range(calls):
+                    self._router.end(hand.name)
 
     def _compare(self, hand: Hand) -> None:
         """Lets the calls of a worker that is several times slower than the usual one count as several."""
@@ -321,15 +325,16 @@ class Pool:
 
     def _part(self, hand: Hand) -> None:
         """A worker is gone: its calls are placed anew."""
-        hand.close()
+        kept = hand.close()
         del self._hands[hand.name]
         self._router.leave(hand.name)
         self._waiting -= len(hand.waiting)
         lone, hand.reserved = hand.reserved, None
         for call in hand.sent.values():
-            self.again += 1
-            call.losses += 1
-            call.alone += call is lone
+            if call.number not in kept:
+                self.again += 1
+                call.losses += 1
+                call.alone += call is lone
         if lone is None and self._isolated is not None:
             self._isolated.alone = 0  # workers are lost without it, too
         calls = [*hand.sent.values(), *(call for _, _, call in sorted(hand.waiting, key=lambda entry: entry[:2]))]
@@ -385,9 +390,10 @@ class Pool:
     def slots(self) -> Mapping[str, Slot]:
         return self._slots
 
-    @property
-    def _pace_s(self) -> float:
-        return min(_LONGEST_PACE_S, self._transport.pace_s * len(self._hands))
+    def _pace(self, hand: Hand) -> None:
+        """Lets messages to a worker wait for more, as long as its answers allow."""
+        least_s = self._transport.pace_s * len(self._hands)
+        hand.every_s = min(_LONGEST_PACE_S, max(least_s, _PACE_SHARE * hand.answer_s))
 
     def describe(self) -> Mapping[str, Any]:
         """For the manifest: workers, losses, and what was done again."""

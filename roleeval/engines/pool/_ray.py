@@ -1,15 +1,17 @@
 """Workers as Ray actors: where they are placed, how they are reached, and why they were lost, in one sentence.
 
-Ray places the workers and says when one is gone; it neither queues nor retries, which the pool does. Messages are
-actor calls that carry many requests and many answers, because one call of Ray's costs about as much as thirty of ours.
+Ray places the workers and says when one is gone; it neither queues nor retries, which the pool does. Messages go over a
+line of their own (`_line.py`); where a worker cannot be reached that way, they are actor calls.
 """
 
+import asyncio
 import contextlib
 import importlib.util
 import logging
 import os
 import pickle
 import re
+import secrets
 import signal
 import sys
 import threading
@@ -18,8 +20,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from roleeval.engines.pool._line import SECRET_BYTES, Line, Listener, connect
 from roleeval.engines.pool._link import AnyRequest, Report, WorkerLostError
+from roleeval.engines.pool._wire import packed, unpacked
 from roleeval.engines.pool._worker import Setting, Worker
+from roleeval.engines.taken import GPUS, Taken
 from roleeval.errors import EngineError, RoleEvalError, cause_of
 
 _log = logging.getLogger(__name__)
@@ -27,8 +32,12 @@ _log = logging.getLogger(__name__)
 _LOOPBACK = "127.0.0.1"
 # Nothing of ours goes through Ray's object store; it takes no less.
 _OBJECT_STORE = 100 * 2**20
-# An actor call costs the caller about 0.5 ms of a core (docs/scale.md): a hundred messages a second to all workers.
-_PACE_S = 0.01
+# A message and its report cost the coordinator about 0.2 ms of a core (docs/scale.md), as actor calls 2 ms.
+_PACE_S, _PACE_OF_ACTOR_CALLS_S = 0.002, 0.02
+# Ray keeps an argument of more than 100 KiB in its object store, which costs more than several arguments.
+_PART = 64 * 2**10
+# Ray's reason for a worker's end comes a moment after the end of its line.
+_REASON_S = 10.0
 _DETAIL = re.compile(r"(?:Worker exit detail|The actor died because|The actor is dead because|due to): *(?P<why>.+)")
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -36,14 +45,16 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 class RayWorker:
     """The actor: a worker in a process of its own."""
 
-    def __init__(self, setting: bytes, folder: str, modules: Sequence[str]) -> None:
-        """Args: a pickled Setting, and where the run's process works and finds its modules, as far as it is the same
-        here."""
+    def __init__(self, setting: bytes, secret: bytes, folder: str, modules: Sequence[str]) -> None:
+        """Args: a pickled Setting, the pool's secret, and where the run's process works and finds its modules, as far
+        as it is the same here."""
         if Path(folder).is_dir():  # relative paths mean here what they mean there
             os.chdir(folder)
         sys.path += [path for path in modules if path not in sys.path and Path(path).exists()]
         self._setting: Setting = pickle.loads(setting)  # noqa: S301 - from the run's own process, by way of Ray
+        self._secret = secret
         self._worker: Worker | None = None
+        self._listener: Listener | None = None
         self._notes = _Notes()
         logging.getLogger("roleeval").addHandler(self._notes)
 
@@ -68,16 +79,28 @@ class RayWorker:
             # A wrong configuration is wrong in each of its lives; a device or a memory may be free the next time.
             return None, cause_of(error), isinstance(error, RoleEvalError) and not isinstance(error, EngineError)
 
-    async def submit(self, message: bytes) -> None:
-        """See Link; the message is pickled by Python's own pickler, which is faster than Ray's."""
+    async def listen(self) -> tuple[str, int]:
+        """Waits for the pool's own line: host and port."""
+        import ray
+
         assert self._worker is not None
-        self._worker.submit(*pickle.loads(message))  # noqa: S301 - from the run's own process, by way of Ray
+        self._listener = Listener(self._worker, self._secret, self._notes.taken)
+        host = ray.util.get_node_ip_address()
+        return host, await self._listener.open(host)
+
+    async def stay(self) -> None:
+        """Never returns: the call fails when Ray knows that the worker is gone."""
+        await asyncio.Event().wait()
+
+    async def submit(self, *parts: bytes) -> None:
+        """See Link; for workers without a line."""
+        assert self._worker is not None
+        self._worker.submit(*unpacked(b"".join(parts)))
 
     async def collect(self) -> bytes:
-        """A pickled Report."""
+        """A Report; for workers without a line."""
         assert self._worker is not None
-        report = await self._worker.collect()
-        return pickle.dumps(replace(report, notes=self._notes.taken()), pickle.HIGHEST_PROTOCOL)
+        return packed(replace(await self._worker.collect(), notes=self._notes.taken()))
 
     async def close(self) -> None:
         if self._worker is not None:
@@ -123,6 +146,7 @@ class RayTransport:
             raise EngineError('engine=pool needs Ray: pip install "roleeval[ray]"')
         self._setting, self._address = setting, address
         self._cpus, self._gpus, self._likely = cpus, gpus, likely
+        self._secret = secrets.token_bytes(SECRET_BYTES)
         self._version = ""
         self._nodes = 0
 
@@ -141,6 +165,7 @@ class RayTransport:
             os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         import ray
 
+        logging.getLogger("ray").setLevel(logging.ERROR)  # what it says to everyone who connects
         self._version = ray.__version__
         if not ray.is_initialized():
             quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
@@ -160,8 +185,12 @@ class RayTransport:
             raise EngineError(f"this process is connected to {used} already; one process uses one cluster")
         totals = ray.cluster_resources()
         self._nodes = sum(key.startswith("node:") and key != "node:__internal_head__" for key in totals)
-        if self._gpus is None:
-            self._gpus = getattr(self._setting.options, "gpus", 1) if totals.get("GPU") else 0
+        self._gpus = self._wanted_gpus(totals)
+
+    def _wanted_gpus(self, totals: Mapping[str, float]) -> float:
+        if self._gpus is not None:
+            return self._gpus
+        return getattr(self._setting.options, "gpus", 1) if totals.get("GPU") else 0
 
     @property
     def _needs(self) -> dict[str, float]:
@@ -177,6 +206,20 @@ class RayTransport:
             _log.debug("Ray does not say what is free: %s", cause_of(error))
             return 0
         return int(min(free.get(name, 0.0) / need + 1e-9 for name, need in self._needs.items()))
+
+    def claims(self, most: int | None) -> Taken:
+        """See Transport. What there is shows when some pool of this process has connected."""
+        where = GPUS if self._address is None else f"the Ray cluster at {self._address}"
+        if most is None:
+            return Taken(where, 1.0)
+        ray = sys.modules.get("ray")
+        if ray is None or not ray.is_initialized():
+            return Taken(where, None)
+        totals = ray.cluster_resources()
+        gpus = self._wanted_gpus(totals)
+        needs = {name: need for name, need in (("CPU", self._cpus), ("GPU", gpus)) if need}
+        shares = [most * need / totals[name] if totals.get(name) else 1.0 for name, need in needs.items()]
+        return Taken(where, min(1.0, max(shares)))
 
     def lacking(self) -> str:
         """See Transport."""
@@ -202,7 +245,7 @@ class RayTransport:
                 max_task_retries=0,
                 scheduling_strategy="SPREAD",
             )
-            .remote(pickle.dumps(self._setting), str(Path.cwd()), [path for path in sys.path if path])
+            .remote(pickle.dumps(self._setting), self._secret, str(Path.cwd()), [path for path in sys.path if path])
         )
         link = RayLink(actor)
         try:
@@ -213,10 +256,26 @@ class RayTransport:
                 raise WorkerLostError(f"it could not load: {error}", final=final)
             if length is not None:
                 placed({**place, "scored_length": length})
+            await self._connect_line(name, link)
         except BaseException:
             await link.close()
             raise
         return link
+
+    async def _connect_line(self, name: str, link: "RayLink") -> None:
+        host, port = await link.told(link.actor.listen.remote())
+        try:
+            link.use(await connect(host, port, self._secret))
+        except OSError as error:
+            self.pace_s = _PACE_OF_ACTOR_CALLS_S
+            _log.info(
+                "worker %s cannot be reached at %s:%d from here (%s): its messages go through Ray, which costs more CPU"
+                " time in this process",
+                name,
+                host,
+                port,
+                cause_of(error),
+            )
 
     @property
     def _share(self) -> int:
@@ -237,21 +296,49 @@ class RayTransport:
 
 
 class RayLink:
-    """A worker in an actor."""
+    """A worker in an actor.
+
+    Attributes:
+        actor: Ray's handle of it.
+    """
 
     def __init__(self, actor: Any) -> None:
-        self._actor = actor
+        self.actor = actor
+        self._line: Line | None = None
+        self._end: asyncio.Task[Any] | None = None
 
-    def submit(self, calls: Sequence[tuple[int, AnyRequest]], cancelled: Sequence[int]) -> None:
+    def use(self, line: Line) -> None:
+        """Messages go over a line from now on; the end of the actor, which Ray may know first, ends the line."""
+        self._line = line
+        self._end = asyncio.create_task(self.told(self.actor.stay.remote()))
+        self._end.add_done_callback(lambda end: None if end.cancelled() else line.fail(_error_of(end)))
+
+    def submit(self, calls: Sequence[tuple[int, AnyRequest]], cancelled: Sequence[int], every_s: float) -> None:
         """See Link."""
+        if self._line is not None:
+            self._line.send((calls, cancelled, every_s))
+            return
+        message = packed((calls, cancelled, every_s))
         # A dead actor shows in `collect`.
         with contextlib.suppress(Exception):
-            self._actor.submit.remote(pickle.dumps((calls, cancelled), pickle.HIGHEST_PROTOCOL))
+            self.actor.submit.remote(*(message[at : at + _PART] for at in range(0, len(message), _PART)))
 
     async def collect(self) -> Report:
         """See Link."""
-        report: Report = pickle.loads(await self.told(self._actor.collect.remote()))  # noqa: S301 - our own worker's
+        if self._line is None:
+            report: Report = unpacked(await self.told(self.actor.collect.remote()))
+            return report
+        try:
+            report = await self._line.receive()
+        except (OSError, EOFError):
+            raise await self._reason() from None
         return report
+
+    async def _reason(self) -> WorkerLostError:
+        """Why the line ended: what Ray says."""
+        assert self._end is not None
+        await asyncio.wait([self._end], timeout=_REASON_S)
+        return _error_of(self._end) if self._end.done() else WorkerLostError("the connection to it broke")
 
     async def told(self, reference: Any) -> Any:
         """What an actor call returns.
@@ -272,8 +359,18 @@ class RayLink:
         """Kills the actor; what its engine has started ends with it."""
         import ray
 
+        if self._end is not None:
+            self._end.cancel()
+        if self._line is not None:
+            self._line.close()
         with contextlib.suppress(Exception):
-            ray.kill(self._actor)
+            ray.kill(self.actor)
+
+
+def _error_of(end: asyncio.Task[Any]) -> WorkerLostError:
+    """What the call that never returns has ended with."""
+    error = None if end.cancelled() else end.exception()
+    return error if isinstance(error, WorkerLostError) else WorkerLostError(f"Ray has lost it: {error}")
 
 
 @contextlib.contextmanager

@@ -49,6 +49,8 @@ class Worker:
         self._facts: Mapping[str, Any] | None = None
         self._dead = ""
         self._news = asyncio.Event()
+        self._every_s = 0.0
+        self._reported_at = float("-inf")
 
     async def load(self, share: int) -> int | None:
         """Loads the engine.
@@ -75,8 +77,11 @@ class Worker:
         self._facts = dict(self._engine.describe())
         return await self._engine.scored_length() if self._engine.likelihoods else None
 
-    def submit(self, calls: Sequence[tuple[int, AnyRequest]], cancelled: Sequence[int] = ()) -> None:
-        """Begins calls, and ends those that nobody waits for any more."""
+    def submit(
+        self, calls: Sequence[tuple[int, AnyRequest]], cancelled: Sequence[int] = (), every_s: float = 0.0
+    ) -> None:
+        """Begins calls, and ends those that nobody waits for any more; see Link.submit."""
+        self._every_s = every_s
         for number in cancelled:
             if (task := self._tasks.get(number)) is not None:
                 task.cancel()
@@ -97,16 +102,20 @@ class Worker:
             self._news.set()
 
     async def collect(self) -> Report:
-        """Waits for answers, but not longer than a beat."""
+        """Waits for answers, but not longer than a beat; those that come soon after each other come together."""
         if not self._news.is_set():
             try:
                 await asyncio.wait_for(self._news.wait(), _BEAT_S)
             except TimeoutError:
                 return self._report()
+        rest_s = self._reported_at + self._every_s - asyncio.get_running_loop().time()
+        if self._tasks and rest_s > 0:
+            await asyncio.sleep(rest_s)
         self._news.clear()
         return self._report()
 
     def _report(self) -> Report:
+        self._reported_at = asyncio.get_running_loop().time()
         replies, self._replies = self._replies, []
         facts = None
         if not self._tasks or self._facts is not None:  # what is counted is exact when nothing is under way

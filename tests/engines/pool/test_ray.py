@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'role
 pytestmark = pytest.mark.slow
 
 SOURCE = ModelSource("stub-model")
+LONG = "longer than an argument that Ray sends at once. " * 5000
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -97,6 +99,30 @@ def test_a_fault_of_one_request_is_its_own_and_warnings_reach_the_run(caplog: py
 
     asyncio.run(main())
     assert caplog.text.count("this adapter has no effect") == 1
+
+
+def test_where_workers_cannot_be_reached_messages_go_through_ray(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = [request(1), replace(request(2), prefill=LONG)]
+
+    async def refused(host: str, port: int, secret: bytes) -> Any:
+        raise ConnectionRefusedError("refused")
+
+    async def main() -> Any:
+        engine = pool(max_workers=1)
+        await engine.start()
+        try:
+            return [(await engine.generate(each)).text for each in asked]
+        finally:
+            await engine.close()
+
+    monkeypatch.setattr("roleeval.engines.pool._ray.connect", refused)
+    with caplog.at_level("INFO"):
+        texts = asyncio.run(main())
+    alone = StubOptions().build(SOURCE, LoraNeed())
+    assert texts == [asyncio.run(alone.generate(each)).text for each in asked]
+    assert "its messages go through Ray, which costs more CPU time" in caplog.text
 
 
 def test_another_address_than_the_one_in_use_is_refused() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from roleeval_stubs import StubOptions
-from simulated_pool import request
+from simulated_pool import request, virtually
 
 from roleeval.engines import LoraNeed, ModelSource
 from roleeval.engines.pool._worker import Setting, Worker
@@ -43,6 +43,21 @@ def test_every_answer_comes_once_while_more_is_submitted() -> None:
     found = asyncio.run(main())
     alone = StubOptions().build(SOURCE, LoraNeed())
     assert found[42].text == asyncio.run(alone.generate(request(42))).text
+
+
+def test_answers_that_come_soon_after_each_other_come_together() -> None:
+    async def main() -> list[int]:
+        worker = Worker(setting(delay_s=1.0))
+        for number in range(10):  # each 0.1 s; the first is answered at 0.5 s, the others 0.11 s after each other
+            worker.submit([(number, request(number))], [], 0.5)
+            await asyncio.sleep(0.1)
+        sizes = []
+        while sum(sizes) < 10:
+            sizes.append(len((await worker.collect()).replies))
+        await worker.close()
+        return sizes
+
+    assert virtually(main) == [5, 5]
 
 
 def test_what_is_cancelled_ends_and_brings_no_answer() -> None:
