@@ -48,7 +48,8 @@ def quoted(arguments: Sequence[str]) -> list[str]:
 
 
 def _options_first(arguments: Sequence[str]) -> list[str]:
-    options, rest = [], []
+    options: list[str] = []
+    rest: list[str] = []
     for before, argument in pairwise(("", *arguments)):
         (options if argument.startswith("-") or before in _VALUED else rest).append(argument)
     return [*options, *rest]
