@@ -143,6 +143,11 @@ class RayTransport:
         """
         if importlib.util.find_spec("ray") is None:
             raise EngineError('engine=pool needs Ray: pip install "roleeval[ray]"')
+        # Ray reads these where it is imported, which vLLM may do before `open`.
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")  # it prints the end of workers, which the pool reports
+        if address is None:  # Ray's own way, on any system, to listen on the loopback address alone
+            os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         self._setting, self._address = setting, address
         self._cpus, self._gpus, self._likely = cpus, gpus, likely
         self._secret = secrets.token_bytes(SECRET_BYTES)
@@ -159,9 +164,6 @@ class RayTransport:
             raise EngineError(f"engine=pool: {where} cannot be used: {cause_of(error)}") from error
 
     def _connect(self) -> None:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        if self._address is None:  # Ray's own way, on any system, to listen on the loopback address alone
-            os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         import ray
 
         logging.getLogger("ray").setLevel(logging.ERROR)  # what it says to everyone who connects
