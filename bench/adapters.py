@@ -146,7 +146,8 @@ async def serve(
     ]
     extra = {"load_format": "dummy"} if dummy else {}
     options = VllmOptions(dtype="auto" if dummy else "float32", max_num_seqs=in_flight, max_model_len=1024, extra=extra)
-    engine = options.build(ModelSource(base), LoraNeed(len(refs), RANK if refs else 0))
+    on = frozenset(name for ref in refs for name in ref.modules)
+    engine = options.build(ModelSource(base), LoraNeed(len(refs), RANK if refs else 0, on))
     begin = time.perf_counter()
     await engine.start()
     load = time.perf_counter() - begin

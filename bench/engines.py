@@ -112,7 +112,7 @@ def ours(adapters: list[Path], dtype: str, *, copies: int = 1) -> dict[str, floa
     """The engine as a run uses it, at 256 in flight, with the store in front of it."""
     import asyncio
 
-    from roleeval.engines import CompletionStore, LoraNeed, ModelSource, StoredEngine
+    from roleeval.engines import CompletionStore, LoraNeed, ModelSource, StoredEngine, load_adapter
     from roleeval.engines.vllm import VllmOptions
     from roleeval.resources import zoo_path
 
@@ -120,7 +120,8 @@ def ours(adapters: list[Path], dtype: str, *, copies: int = 1) -> dict[str, floa
 
     async def contest() -> dict[str, float]:
         options = VllmOptions(dtype=dtype, data_parallel_size=copies)
-        engine = options.build(ModelSource(str(zoo_path("base"))), LoraNeed(len(adapters), 8))
+        on = frozenset(name for adapter in adapters for name in load_adapter(adapter).modules)
+        engine = options.build(ModelSource(str(zoo_path("base"))), LoraNeed(len(adapters), 8, on))
         begin = time.perf_counter()
         await engine.start()
         load = time.perf_counter() - begin

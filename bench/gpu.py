@@ -9,8 +9,9 @@
 
     python -m bench.gpu [--out docs/gpu.md] [--only decode invariance ...] [--minutes 9]
 
-A step that does not fit into what is left of the time is named and not begun. Without a GPU the first two run on the
-CPU, with the settings that exist there; what needs a GPU is refused by name.
+A step that does not fit into what is left of the time is named and not begun. Without a GPU all of it runs on the CPU,
+so that the script itself is tried before a GPU's time is spent on it: the first two with the settings that exist there,
+the others in miniature. What needs a GPU is refused by name.
 """
 
 import argparse
@@ -157,25 +158,27 @@ def invariance(page: Page, left: float) -> None:
 
 
 def adapters(page: Page, left: float) -> None:
-    shape = ["--shape", "llama2-7b", "--roles", "95", "--questions", "20", "--contestants", "ours", "base"]
-    bench(page, "adapters", shape, left)
+    whole = "--shape llama2-7b --roles 95 --questions 20 --contestants ours base"
+    bench(page, "adapters", whole, left, miniature="--shape toy --roles 3 --questions 2 --contestants ours base")
     page.add(f"Goal: tokens/s of ours at least {GOAL_ADAPTERS} of the base alone.")
 
 
 def scenes(page: Page, left: float) -> None:
-    bench(page, "coser", ["--shape", "llama3-8b", "--in-flight", "256", "--scenes", "512", "--rounds", "6"], left)
+    whole = "--shape llama3-8b --in-flight 256 --scenes 512 --rounds 6"
+    bench(page, "coser", whole, left, miniature="--shape zoo --in-flight 4 --scenes 4 --rounds 2 --repeats 1")
 
 
 def sessions(page: Page, left: float) -> None:
-    bench(page, "minimax", ["--only", "sessions"], left)
+    small = "--only sessions --sessions 4 --messages 10 --repeats 1"
+    bench(page, "minimax", "--only sessions", left, miniature=small)
 
 
-def bench(page: Page, name: str, arguments: Sequence[str], left: float) -> None:
+def bench(page: Page, name: str, whole: str, left: float, *, miniature: str) -> None:
     """Runs another benchmark; what it has printed when the time is over is kept."""
     if not on_gpu():
-        refused(page, [f"bench.{name} {' '.join(arguments)}"])
-        return
-    command = [sys.executable, "-u", "-m", f"bench.{name}", *arguments]
+        refused(page, [f"bench.{name} {whole}"])
+        page.add("\nIn miniature, to see that it runs; these figures say nothing of a GPU:\n")
+    command = [sys.executable, "-u", "-m", f"bench.{name}", *(whole if on_gpu() else miniature).split()]
     page.add("```")
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
@@ -189,6 +192,8 @@ def bench(page: Page, name: str, arguments: Sequence[str], left: float) -> None:
     page.add("```")
     if time.monotonic() >= ends:
         page.add("Stopped: the time was over.")
+    elif process.returncode:
+        page.add(f"Failed with exit code {process.returncode}.")
 
 
 def _stop_at(process: "subprocess.Popen[str]", ends: float) -> None:

@@ -24,6 +24,18 @@ class OptionError(ConfigError):
         self.reason = reason
 
 
+class SourceError(ConfigError):
+    """A model's source cannot be used as it is; says `model.source`, because an engine does not know who asks it."""
+
+    def said(self, source: str) -> str:
+        """The whole sentence, with the key of the source of whoever asked."""
+        return str(self).replace("model.source.", f"{source}.")
+
+
+class NoOpponentError(ConfigError):
+    """An opponent that was asked for has no finished run; a later job of the same command may be it."""
+
+
 class DataError(RoleEvalError):
     """A data file is missing, malformed, or not what it should be; names file and line."""
 

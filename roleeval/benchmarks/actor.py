@@ -5,7 +5,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from roleeval.engines import Engine, EngineOptions, Measures
-from roleeval.errors import ContextOverflowError, OverBudgetError, UnsupportedRoleError, cause_of, concerns_one_item
+from roleeval.errors import (
+    ConfigError,
+    ContextOverflowError,
+    OverBudgetError,
+    SourceError,
+    UnsupportedRoleError,
+    cause_of,
+    concerns_one_item,
+)
 from roleeval.identity import OUTSIDE_IDENTITY
 from roleeval.models import PersonaModel
 from roleeval.seeds import derive_seed
@@ -33,10 +41,11 @@ class Helper:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Where a model's settings stand in the configuration, for messages: its engine, and its limit of new tokens."""
+    """Where a model's settings stand in the configuration, for messages: engine, limit of new tokens, source."""
 
     engine: str = "engine"
     tokens: str = "model.sampling.max_tokens"
+    source: str = "model.source"
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +196,9 @@ class Actor:
         Args:
             persona, system, history, part: see say.
             most: tokens that may be added to the history before the call.
+
+        Raises:
+            ConfigError: the model has no chat template, or one that cannot express the call.
         """
         asked = _Asked(0)
         if not isinstance(self.engine, Measures):
@@ -197,6 +209,8 @@ class Actor:
             self.engine.require_room(replace(request, sampling=replace(request.sampling, max_tokens=new)))
         except ContextOverflowError as error:
             return _failed(persona, "context_overflow", told(error, self.keys), part, asked)
+        except SourceError as error:
+            raise ConfigError(error.said(self.keys.source)) from error
         except Exception as error:
             if not concerns_one_item(error):
                 raise

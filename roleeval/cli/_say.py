@@ -1,6 +1,7 @@
 """How commands print: whatever a text holds, it drives no terminal and repeats no secret."""
 
 import json
+import os
 import sys
 import unicodedata
 
@@ -20,9 +21,18 @@ def say(text: object) -> None:
 
 def show(text: object) -> None:
     """Prints to stdout: what was asked for."""
-    print(plain_lines(str(text)), flush=True)
+    _printed(plain_lines(str(text)))
 
 
 def show_json(text: str) -> None:
     """Prints JSON to stdout, the same values with control characters escaped."""
-    print("".join(c if c == "\n" or unicodedata.category(c)[0] != "C" else json.dumps(c)[1:-1] for c in text))
+    _printed("".join(c if c == "\n" or unicodedata.category(c)[0] != "C" else json.dumps(c)[1:-1] for c in text))
+
+
+def _printed(text: str) -> None:
+    """Ends the command where nobody reads on (`... | head`), as rich does."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is flushed at the end goes nowhere
+        raise SystemExit(1) from None

@@ -20,7 +20,12 @@ def plan(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
     probe: Annotated[
-        bool, typer.Option("--probe", help="Measure the model's speed by some of the run's own first calls.")
+        bool,
+        typer.Option(
+            "--probe",
+            help="Ask the local models: play some of the run's own conversations, and have some judged. Measures how"
+            " long replies are and how fast models write; the answers are kept.",
+        ),
     ] = False,
     tokens_per_second: Annotated[
         float | None, typer.Option(help="New tokens a second of local models, where that is known.")
@@ -56,6 +61,7 @@ def plan(
                 episodes=episodes or None,
                 tokens_per_second=tokens_per_second,
                 probes=probe,
+                tell=say,
             )
         )
     finally:
@@ -82,8 +88,10 @@ def _show(found: "Plan") -> None:
         print_columns(rows)
     show("")
     if any(not model.elsewhere for run in found.runs for model in run.models):
-        took = "unknown: give --tokens-per-second N, or --probe" if found.seconds is None else _time(found.seconds)
-        show(f"time of local models   {took}" + (f" ({found.pace})" if found.pace else ""))
+        unpaced = f"unknown for {', '.join(found.unpaced)}: give --tokens-per-second N, or --probe"
+        show(f"time of local models   {unpaced if found.seconds is None else _time(found.seconds)}")
+        for pace in filter(None, found.pace.split("; ")):
+            show(f"  {pace}")
     show(f"cost                   {_cost(found)}")
     for memory in found.memory:
         show(_memory(memory))

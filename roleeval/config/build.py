@@ -50,10 +50,9 @@ def build(cls: type[T], values: Mapping[str, Any], key: str) -> T:
             arguments[name] = _of_protocol(build_target(value, _join(key, name)), hint, _join(key, name))
             continue
         if get_origin(hint) in (Union, UnionType) and isinstance(value, Mapping):  # an object that may be null
-            if all(part is None for part in value.values()):
-                value = None
-            else:
-                hint = next((part for part in get_args(hint) if dataclasses.is_dataclass(part)), hint)
+            hint = next((part for part in get_args(hint) if dataclasses.is_dataclass(part)), hint)
+            if _says_nothing(value, hint):
+                hint, value = hints[name], None
         if dataclasses.is_dataclass(hint) and isinstance(hint, type) and isinstance(value, Mapping):
             arguments[name] = build(hint, value, _join(key, name))
             continue
@@ -102,6 +101,18 @@ def checked(thing: Any, protocol: Any, where: str, *, without: Collection[str] =
             f" ({path}; docs/extending.md)"
         )
     return thing
+
+
+def _says_nothing(value: Mapping[str, Any], hint: Any) -> bool:
+    """Whether an object that may be null has nothing but nulls and defaults, as a key that a preset leaves open."""
+    defaults = (
+        {field.name: _default(field) for field in dataclasses.fields(hint)} if dataclasses.is_dataclass(hint) else {}
+    )
+    return all(part is None or part == defaults.get(name) for name, part in value.items())
+
+
+def _default(field: "dataclasses.Field[Any]") -> Any:
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
 def _of_protocol(thing: Any, hint: Any, key: str) -> Any:

@@ -16,9 +16,11 @@ from roleeval.engines._protocol import (
 from roleeval.engines.abilities import Abilities, Able
 from roleeval.engines.budget import Budget, BudgetOptions, Price, price_of
 from roleeval.engines.fingerprint import adapter_fingerprint, model_fingerprint
+from roleeval.engines.loaded import Loaded
 from roleeval.engines.lora import check_adapter, load_adapter
 from roleeval.engines.store import CompletionStore, likelihood_key, request_key
 from roleeval.engines.stored import StoredEngine, Usage
+from roleeval.engines.taken import fit, taken_by
 
 __all__ = [
     "Abilities",
@@ -29,6 +31,7 @@ __all__ = [
     "Engine",
     "EngineOptions",
     "Holds",
+    "Loaded",
     "LoraNeed",
     "Measures",
     "ModelSource",
@@ -40,6 +43,7 @@ __all__ = [
     "Usage",
     "adapter_fingerprint",
     "check_adapter",
+    "fit",
     "is_elsewhere",
     "likelihood_key",
     "load_adapter",
@@ -47,4 +51,5 @@ __all__ = [
     "price_of",
     "request_key",
     "serving",
+    "taken_by",
 ]

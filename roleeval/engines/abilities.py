@@ -2,7 +2,8 @@
 transformers, whose import alone takes seconds.
 
     how many tokens is a prompt, of how many                     Abilities.prompt, .context
-    which tokens end an answer, and does the template's end it   Abilities.ends, .unended
+    which tokens begin a text, and does the template write them  Abilities.unbegun
+    which tokens end an answer, and does the template's end it   Abilities.ends, .unended, .end_in_words
     which decoding do its authors ask for                        Abilities.asked_for
     do tokenizer, weights and adapters belong together           Abilities.unread, .other_vocabulary, .other_template
 """
@@ -101,6 +102,30 @@ class Abilities:
         end = max(names, key=len, default="")
         stops = any(stop and end.startswith(stop) for stop in sampling.stop)
         return "" if stops or self._added.get(end) in self.ends.values() else end
+
+    def end_in_words(self, sampling: Sampling) -> str:
+        """The line that the chat template writes after an answer, where no token ends answers there; else "".
+
+        As for base models with a template of somebody's own: only a stop string keeps them from asking the next
+        question themselves.
+        """
+        after = self.habits.after_answer
+        tokens = [name for name in self._added if name.strip()]  # Gemma has tokens of line breaks alone
+        held = any(name in after for name in (*tokens, *filter(None, sampling.stop)))
+        return "" if held or not after.strip() else after.strip().splitlines()[0]
+
+    def unbegun(self, ids: Sequence[int]) -> list[str]:
+        """The tokens that the tokenizer puts in front of every text, where a prompt does not begin with them."""
+        front = self._front
+        return [] if list(ids[: len(front)]) == front else [self._name(token) for token in front]
+
+    @cached_property
+    def _front(self) -> list[int]:
+        if self._file is not None:
+            whole, bare = (list(self._file.encode("a", add_special_tokens=special).ids) for special in (True, False))
+        else:
+            whole, bare = (list(self._loaded.encode("a", add_special_tokens=special)) for special in (True, False))
+        return whole[: whole.index(bare[0])] if bare and bare[0] in whole else []
 
     def asked_for(self, sampling: Sampling) -> Mapping[str, tuple[float, float]]:
         """Decoding that the model's generation config asks for and a run does not do: name -> (its value, the run's).

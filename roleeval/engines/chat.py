@@ -27,7 +27,7 @@ from roleeval.engines.template import (
     with_variables,
 )
 from roleeval.engines.turns import fitted
-from roleeval.errors import ConfigError, EngineError
+from roleeval.errors import EngineError, SourceError
 from roleeval.types import ChatRole, LikelihoodRequest, Message, Request, Sampling
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def load_tokenizer(source: ModelSource) -> "PreTrainedTokenizerBase":
     """Loads a model's tokenizer; `source.chat_template`, where given, replaces its chat template.
 
     Raises:
-        ConfigError: the chat template file cannot be read.
+        SourceError: the chat template file cannot be read.
         EngineError: there is no usable tokenizer.
     """
     from transformers import AutoTokenizer
@@ -80,7 +80,7 @@ def render_prompt(
         prompts: of the engine; how its model wants chats.
 
     Raises:
-        ConfigError: the model has no chat template, or its template refuses or loses turns, whatever they say.
+        SourceError: the model has no chat template, or its template refuses or loses turns, whatever they say.
         EngineError: the template refuses or loses these messages, or the request holds not exactly one of messages
             and prompt.
     """
@@ -90,7 +90,7 @@ def render_prompt(
     if request.messages is None:
         return f"{request.prompt}{prefill}"
     if not tokenizer.chat_template:
-        raise ConfigError(no_template(str(tokenizer.name_or_path)))
+        raise SourceError(no_template(str(tokenizer.name_or_path)))
     messages = request.messages if prompts is None else fitted(request.messages, prompts.source)
     now = datetime.datetime.now() if prompts is None else prompts.now
     roles = tuple(message.role for message in messages)
@@ -146,7 +146,7 @@ def prompt_token_ids(
     No special tokens are added (a chat template writes its own), unless the request asks for them.
 
     Raises:
-        ConfigError: see render_prompt.
+        SourceError: see render_prompt.
         EngineError: see render_prompt; or the prompt is empty.
     """
     return opened_prompt(tokenizer, request, prompts=prompts)[0]
@@ -162,7 +162,7 @@ def opened_prompt(
     tag and holds no reasoning.
 
     Raises:
-        ConfigError, EngineError: see prompt_token_ids.
+        SourceError, EngineError: see prompt_token_ids.
     """
     text = render_prompt(tokenizer, request, prompts=prompts)
     if request.prompt_special_tokens and request.messages is None:
@@ -180,7 +180,7 @@ def check_first(tokenizer: "PreTrainedTokenizerBase", prompts: Prompts) -> None:
     """Looks at the prompt of the first request, for engines that have a tokenizer and no weights yet.
 
     Raises:
-        ConfigError: see render_prompt.
+        SourceError: see render_prompt.
     """
     if prompts.first is not None and prompts.first.messages is not None:
         with contextlib.suppress(EngineError):  # of that request alone

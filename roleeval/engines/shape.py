@@ -2,10 +2,32 @@
 
 import contextlib
 import json
+from pathlib import Path
 from typing import Any
 
-from roleeval.engines._model_files import model_file
+from roleeval.engines._model_files import model_file, model_json
 from roleeval.engines._protocol import ModelSource
+
+_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+_WEIGHTS = ("*.safetensors", "*.bin")
+
+
+def stored_weights(folder: Path) -> int:
+    """Bytes of a model's weights in its folder; 0 where there are none."""
+    for pattern in _WEIGHTS:
+        if files := list(folder.glob(pattern)):
+            return sum(file.stat().st_size for file in files)
+    return 0
+
+
+def weight_bytes(source: ModelSource, dtype: str) -> int | None:
+    """Bytes of a model's weights when they are loaded as `dtype`; None of a model that is in no local folder."""
+    stored = stored_weights(Path(source.path)) if Path(source.path).is_dir() else 0
+    if not stored:
+        return None
+    found = model_json(source, "config.json")
+    kept = _BYTES.get(str(found.get("dtype") or found.get("torch_dtype")))
+    return stored if kept is None or dtype not in _BYTES else stored * _BYTES[dtype] // kept
 
 
 def kv_shape(source: ModelSource) -> tuple[int, int] | None:

@@ -11,6 +11,7 @@ from roleeval.engines._entries import Answer
 from roleeval.engines._protocol import Engine, Holds, Measures, Renders, ServedElsewhere
 from roleeval.engines.abilities import Abilities, Able
 from roleeval.engines.budget import Budget, Price
+from roleeval.engines.loaded import Loaded
 from roleeval.engines.store import CompletionStore, likelihood_key, request_key
 from roleeval.errors import EngineDeadError, cause_of
 from roleeval.types import AdapterRef, Completion, Likelihood, LikelihoodRequest, Request
@@ -52,6 +53,7 @@ class StoredEngine:
         *,
         budget: Budget | None = None,
         price: Price | None = None,
+        loaded: Loaded | None = None,
     ) -> None:
         """Makes one; several may count into the same `usage`, and spend of the same `budget`.
 
@@ -60,7 +62,9 @@ class StoredEngine:
             usage: what calls are counted into; None is a new one.
             budget: what calls may cost; None is no limit.
             price: of the model's tokens; None costs nothing.
+            loaded: the engines that are loaded in this process; None is this one alone.
         """
+        self._loaded = Loaded() if loaded is None else loaded
         self._budget = Budget() if budget is None else budget
         self._price = price
         self._engine = engine
@@ -132,6 +136,7 @@ class StoredEngine:
         return self._engine.likelihoods
 
     async def scored_length(self) -> int:
+        await self._loaded.open(self._engine, self)
         return await self._engine.scored_length()
 
     async def _answer(
@@ -192,7 +197,7 @@ class StoredEngine:
             if self._dead:
                 raise EngineDeadError(self._dead)
             try:
-                await self._engine.start()
+                await self._loaded.open(self._engine, self)
             except Exception as error:
                 self._dead = cause_of(error)
                 raise EngineDeadError(self._dead) from error
@@ -213,11 +218,12 @@ class StoredEngine:
             )
 
     async def close(self) -> None:
-        """Cancels what is in flight and waits for it."""
+        """Cancels what is in flight and waits for it; the engine may then be closed where another needs its room."""
         tasks = list(self._running.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._loaded.leave(self._engine, self)
 
     def describe(self) -> Mapping[str, Any]:
         return self._engine.describe()

@@ -20,7 +20,7 @@ from typing import Any
 from roleeval.engines._model_files import json_object, model_file, model_json, token_content
 from roleeval.engines._protocol import ModelSource
 from roleeval.engines.turns import OPTIONS, fitted
-from roleeval.errors import ConfigError
+from roleeval.errors import SourceError
 from roleeval.types import ChatRole, LikelihoodRequest, Message, Request
 
 _log = logging.getLogger(__name__)
@@ -57,26 +57,26 @@ def read_template_file(file: str) -> str:
     """The text of `source.chat_template`.
 
     Raises:
-        ConfigError: it cannot be read.
+        SourceError: it cannot be read.
     """
     try:
         return Path(file).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"model.source.chat_template={file}: cannot be read ({error})") from error
+        raise SourceError(f"model.source.chat_template={file}: cannot be read ({error})") from error
 
 
 def moment(source: ModelSource) -> datetime.datetime:
     """The time that templates write: the source's `template_date`, or now.
 
     Raises:
-        ConfigError: template_date is no date.
+        SourceError: template_date is no date.
     """
     if not source.template_date:
         return datetime.datetime.now()  # local time, as transformers has it
     try:
         return datetime.datetime.fromisoformat(source.template_date)
     except ValueError as error:
-        raise ConfigError(
+        raise SourceError(
             f"model.source.template_date={source.template_date!r} is not a date; give one like 2026-01-31"
         ) from error
 
@@ -102,7 +102,7 @@ class Template:
         """The template of a source's folder (or of a hub's local cache); None where it is not known without loading.
 
         Raises:
-            ConfigError: see `read_template_file`, `moment`.
+            SourceError: see `read_template_file`, `moment`.
         """
         found = {name: model_file(source, name) for name in _FILES}
         config = json_object(found["tokenizer_config.json"])
@@ -145,7 +145,7 @@ class Template:
         """Refuses a template that refuses or loses turns, whatever they say.
 
         Raises:
-            ConfigError: names the template, the turn and the option that helps.
+            SourceError: names the template, the turn and the option that helps.
         """
         check_turns(self.name, roles, self._rendered)
 
@@ -197,14 +197,14 @@ def check_turns(name: str, roles: Sequence[ChatRole], render: Callable[[Sequence
             goes wrong is not judged here.
 
     Raises:
-        ConfigError: names the template, the turns and the options with which it takes them.
+        SourceError: names the template, the turns and the options with which it takes them.
     """
     try:
         trouble = _trouble(name, roles, render)
     except Exception:  # it needs more than is available: rendering the actual prompt will report it
         return
     if trouble:
-        raise ConfigError(f"{trouble}{_way_out(roles, render)}")
+        raise SourceError(f"{trouble}{_way_out(roles, render)}")
 
 
 def _trouble(name: str, roles: Sequence[ChatRole], render: Callable[[Sequence[ChatRole]], str]) -> str:
@@ -231,7 +231,7 @@ def _way_out(roles: Sequence[ChatRole], render: Callable[[Sequence[ChatRole]], s
             continue
         options = " ".join(f"model.source.{name}=true" for name in names)
         what = " and ".join(OPTIONS[name] for name in names)
-        return f". Set {options} ({what}; for a judge's own model +judge.source...), or give another template"
+        return f". Set {options} ({what}), or give another template"
     return ". Give a template that takes them: model.source.chat_template=FILE"
 
 
@@ -325,7 +325,7 @@ class Prompts:
         it, and a reasoning tag that it opens, which becomes part of the text.
 
         Raises:
-            ConfigError: the template refuses or loses turns.
+            SourceError: the template refuses or loses turns.
         """
         self.first = self.first or request
         if request.messages is None or self.template is None:
@@ -351,11 +351,11 @@ class Prompts:
         """Refuses a request that this model can never be sent, as far as its files tell; loads nothing.
 
         Raises:
-            ConfigError: it has no chat template, or one that refuses or loses turns.
+            SourceError: it has no chat template, or one that refuses or loses turns.
         """
         self.key(request)
         if request.messages is not None and self.template is None and self._has_none:
-            raise ConfigError(no_template(self.source.path))
+            raise SourceError(no_template(self.source.path))
 
     @cached_property
     def _has_none(self) -> bool:

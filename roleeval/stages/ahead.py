@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from roleeval.config import RunConfig
-from roleeval.engines import StoredEngine
+from roleeval.engines import StoredEngine, fit
 from roleeval.errors import cause_of
 from roleeval.judging import TOO_LONG, Case, Judge, ask, members
-from roleeval.stages.cast import judge_model
+from roleeval.stages.cast import judge_model, playing
 from roleeval.stages.runtime import Runtime
 from roleeval.types import AdapterRef, Sample, Transcript
 
@@ -48,14 +48,25 @@ class JudgingAhead:
 
     @classmethod
     async def of(cls, config: RunConfig, runtime: Runtime) -> "JudgingAhead":
-        """The judges of a run that generates and judges in one command; none where it does not."""
+        """The judges of a run that generates and judges in one command; none where it does not.
+
+        A judge whose engine cannot be loaded beside those that generate has its stage alone, when these may be closed.
+        """
         benches = []
         wanted = config.judge is not None and "judge" in config.options.stages
+        beside = [await runtime.engine(*asked) for asked in playing(config)]
         for judge in members(config.judge) if wanted else ():
-            if not judge.compares:
-                options, model = judge_model(judge, config)
-                engine = await runtime.stored(options, model, config.options, prices=judge.prices)
-                benches.append(_Bench(judge, engine, next(iter(model.adapters()), None)))
+            if judge.compares:
+                continue
+            options, model = judge_model(judge, config)
+            if not fit([*beside, own := await runtime.engine(options, model)]):
+                _log.info(
+                    "judge %s is asked when the answers are there: its engine has no room beside theirs", judge.name
+                )
+                continue
+            beside.append(own)
+            engine = await runtime.stored(options, model, config.options, prices=judge.prices)
+            benches.append(_Bench(judge, engine, next(iter(model.adapters()), None)))
         return cls(benches)
 
     def add(self, sample: Sample, transcript: Transcript) -> None:

@@ -94,6 +94,7 @@ def _checked(actor: Actor, able: Abilities, longest: Longest, *, exact: bool) ->
     measured = sorted(_measured(actor, able, longest, exact=exact), key=lambda each: each.room)
     model, raw = actor.model, _raw(actor.model)
     cannot = [*_beyond(measured), *_unending(able, model, raw=raw), *_foreign(able, measured, model)]
+    cannot += () if raw else _unbegun(able, measured)
     cannot += () if raw else _reasoning(able, model)
     asked = able.asked_for(model.sampling)
     facts = [*_context(measured), *([f"answers end at {_listed(able.ends)}"] if able.ends else [])]
@@ -225,6 +226,21 @@ def _unending(able: Abilities, model: PersonaModel, *, raw: bool) -> Iterator[st
         yield (
             f"its chat template ends answers with {end!r}, but the only known ends are {_listed(able.ends)}: texts"
             f" may run on after an answer; set model.sampling.stop=['{end}']"
+        )
+    elif not raw and (words := able.end_in_words(model.sampling)):
+        yield (
+            f"its chat template ends answers with no token, but with {words!r}: a model may go on with the next"
+            f" question and answer it; set model.sampling.stop=[{words!r}]"
+        )
+
+
+def _unbegun(able: Abilities, measured: Sequence[_Measured]) -> Iterator[str]:
+    """Prompts without the token that a model has read at the beginning of every text."""
+    missing = {name: None for each in measured if each.able is able for name in able.unbegun(each.ids)}
+    if missing:
+        yield (
+            f"its tokenizer begins every text with {_listed(missing)}, and its chat template does not: many models read"
+            " such a prompt badly; write {{ bos_token }} at the beginning of the template"
         )
 
 

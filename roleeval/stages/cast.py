@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from roleeval.benchmarks import Helper, Keys, Staged
 from roleeval.config import RunConfig
 from roleeval.engines import EngineOptions
-from roleeval.judging import Judge, members
+from roleeval.judging import Judge, Panel, members
 from roleeval.models import Base, OptionalLora, PersonaModel
 
 Asked = tuple[EngineOptions, PersonaModel]
@@ -33,7 +33,8 @@ def helper_keys(config: RunConfig) -> dict[str, Keys]:
 def _keys(name: str, helper: Helper) -> Keys:
     engine = f"benchmark.{name}.engine" if helper.engine is not None else "engine"
     if helper.model is not None:
-        return Keys(engine, f"benchmark.{name}.model.sampling.max_tokens")
+        model = f"benchmark.{name}.model"
+        return Keys(engine, f"{model}.sampling.max_tokens", f"{model}.source")
     return Keys(engine, helper.tokens_key or f"benchmark.{name}.sampling.max_tokens")
 
 
@@ -45,10 +46,22 @@ def judge_model(judge: Judge, config: RunConfig) -> Asked:
     )
 
 
-def everyone(config: RunConfig) -> Iterator[Asked]:
-    """All models that a run asks, so that an engine which several share is loaded once, with room for all."""
+def judge_source(judge: Judge, config: RunConfig) -> str:
+    """Where the source of a judge's model stands in the configuration, for messages."""
+    if judge.source is None:
+        return "model.source"
+    return f"judge.judges.{judge.name}.source" if isinstance(config.judge, Panel) else "judge.source"
+
+
+def playing(config: RunConfig) -> Iterator[Asked]:
+    """The models that are asked in turn while episodes are played."""
     yield config.engine, config.model
     yield from helpers(config).values()
+
+
+def everyone(config: RunConfig) -> Iterator[Asked]:
+    """All models that a run asks, so that an engine which several share is loaded once, with room for all."""
+    yield from playing(config)
     if config.judge is not None and "judge" in config.options.stages:
         for judge in members(config.judge):
             yield judge_model(judge, config)

@@ -10,10 +10,9 @@ from typing import Any
 
 from roleeval.benchmarks import Actor, Foreseen, SelfScored
 from roleeval.config import RunConfig, RunOptions, as_config
-from roleeval.engines import Engine, Measures, Usage
+from roleeval.engines import Engine, Usage
 from roleeval.errors import ConfigError, EngineError, cause_of, concerns_one_item
 from roleeval.identity import places
-from roleeval.judging import members
 from roleeval.models import base_parameters
 from roleeval.results import ResultFolder
 from roleeval.results.folder import TranscriptWriter
@@ -34,7 +33,8 @@ from roleeval.stages.progress import make_progress
 from roleeval.stages.reasoning import ReasoningSeen
 from roleeval.stages.runtime import Runtime
 from roleeval.stages.score import Scoring, metrics_hash
-from roleeval.types import WITHOUT_REPLY, Message, Request, Sample, Sampling, Score, Transcript, Turn
+from roleeval.stages.together import require_together
+from roleeval.types import WITHOUT_REPLY, Sample, Score, Transcript, Turn
 from roleeval.workers import in_flight
 
 log = logging.getLogger("roleeval")
@@ -119,13 +119,13 @@ async def generate(job: Job) -> RunOutcome:
     config, begin = job.config, time.perf_counter()
     tally = _Tally(_planned(config), config.options, CutOff(tasks=isinstance(config.benchmark, SelfScored)))
     if not isinstance(config.benchmark, SelfScored):
-        check_judges(config)
+        await check_judges(config, job.runtime)
     parameters = {"base": base_parameters(config.model.source), "adapters": asdict(config.model.adapter_parameters())}
     scoring = Scoring(config, tally.planned)
     for notice in notices(config):
         log.warning("%s", notice)
-    await _openable(job)
-    read_before = _prompts_read(job)
+    await require_together(config, job.runtime)
+    read_before, loading_before = _prompts_read(job), _loading(job)
     async with _actor(job) as (actor, usage):
         foresight = foresee(config, actor)
         if able := capability(actor, foresight.longest):
@@ -137,7 +137,8 @@ async def generate(job: Job) -> RunOutcome:
     if "score" in config.options.stages:
         scoring.write(job.folder)
         stages["score"] = metrics_hash(config)
-    session = _session(tally, usage, time.perf_counter() - begin) | _from_prefix_cache(read_before, _prompts_read(job))
+    session = _session(tally, usage, time.perf_counter() - begin, loading=_loading(job) - loading_before)
+    session |= _from_prefix_cache(read_before, _prompts_read(job))
     session |= outcome(config, ["model", *cast.helpers(config)], tally.asked)
     job.folder.write_manifest(_manifest(job, tally, parameters, session, stages))
     statuses = tally.statuses
@@ -147,20 +148,6 @@ async def generate(job: Job) -> RunOutcome:
         failed_samples=statuses["engine_failed"],
         unasked_samples=statuses["over_budget"],
     )
-
-
-async def _openable(job: Job) -> None:
-    """Refuses a judge's model that can never be asked, before anything is generated for it.
-
-    Raises:
-        ConfigError: it has no chat template.
-    """
-    config = job.config
-    for judge in members(config.judge) if config.judge is not None and "judge" in config.options.stages else ():
-        options, model = cast.judge_model(judge, config)
-        engine = await job.runtime.engine(options, model)
-        if isinstance(engine, Measures):
-            engine.require_room(Request((Message("user", "Who?"),), Sampling(max_tokens=1), 0))
 
 
 def _planned(config: RunConfig) -> int:
@@ -327,15 +314,22 @@ def _manifest(
     )
 
 
-def _session(tally: _Tally, usage: Usage, seconds: float) -> dict[str, Any]:
+def _session(tally: _Tally, usage: Usage, seconds: float, *, loading: float) -> dict[str, Any]:
+    """Time and counts. Speeds are without the `loading` of the engine, which only the first run of a sweep has."""
+    speed = 1 / max(seconds - loading, 0.01)
     return {
         "seconds": round(seconds, 2),
-        "samples_per_s": round(tally.planned / seconds, 2),
+        "samples_per_s": round(tally.planned * speed, 2),
         "from_store": usage.stored,
         "generated": usage.requests - usage.stored - usage.failed,
         "generated_output_tokens": usage.output_tokens,
-        "output_tokens_per_s": round(usage.output_tokens / seconds, 1),
+        "output_tokens_per_s": round(usage.output_tokens * speed, 1),
     }
+
+
+def _loading(job: Job) -> float:
+    """Seconds that the engine of the model under test has taken to load; 0 before it did, or where it does not say."""
+    return float(job.engine.describe().get("load_s") or 0)
 
 
 def _prompts_read(job: Job) -> Mapping[str, int]:

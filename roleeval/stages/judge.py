@@ -47,7 +47,7 @@ from roleeval.results.infos import JUDGED
 from roleeval.results.judge_columns import judge_infos, kept_rows
 from roleeval.results.manifest import JudgeRecord, Manifest, PanelRecord
 from roleeval.stages.cast import judge_model
-from roleeval.stages.judge_check import check_prompts, one_per_language
+from roleeval.stages.judge_check import check_judge, one_per_language
 from roleeval.stages.judge_record import JudgeRows, Task, counted, judge_record, pooled_rows, shared_infos
 from roleeval.stages.opponents import Opponents
 from roleeval.stages.plan_file import outcome
@@ -77,6 +77,9 @@ async def judge_folder(config: RunConfig, runtime: Runtime, folder: ResultFolder
     everyone = [await _task(judge, config, runtime, folder, manifest) for judge in members(config.judge)]
     waiting = [task for task in everyone if task.judge.compares and not task.opponents.ids]
     for task in waiting:
+        if set(getattr(task.judge, "against", None) or ()) == {manifest.model.name}:
+            log.info("%s: judge %s compares others with this model", folder.path, task.judge.name)
+            continue
         log.warning(
             "%s: judge %s waits for opponents: there is no other comparable run yet. Run the same command again when"
             " there is one",
@@ -126,8 +129,7 @@ async def _judged(task: Task, config: RunConfig, folder: ResultFolder, played: P
     judge, options, begin = task.judge, config.options, time.perf_counter()
     infos = infos_of(judge, tuple(task.opponents.ids))
     cases = _cases(task, folder, played)
-    for sample in one_per_language(case.sample for case in cases):
-        check_prompts(judge, sample)
+    check_judge(judge, config, task.engine, list(one_per_language(case.sample for case in cases)))
     spoilt = _controls(judge, folder, cases)
     unasked: dict[int, str] = {}
     try:

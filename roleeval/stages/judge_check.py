@@ -1,13 +1,16 @@
-"""Tries a judge's prompts before anything is generated: each must hold the answers that it is about."""
+"""Tries judges before anything is generated: prompts hold the answers that they are about, and models take them."""
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 
 from roleeval.config import RunConfig
-from roleeval.errors import ConfigError, RoleEvalError, cause_of
+from roleeval.engines import Engine, Measures
+from roleeval.errors import ConfigError, RoleEvalError, SourceError, cause_of
 from roleeval.hashing import digest
 from roleeval.judging import Answer, Case, Judge, Question, SeenTurn, members
-from roleeval.types import MODEL, Sample
+from roleeval.stages import cast
+from roleeval.stages.runtime import Runtime
+from roleeval.types import MODEL, Message, Request, Sample, Sampling
 
 log = logging.getLogger("roleeval")
 
@@ -15,20 +18,35 @@ _OWN, _OTHER = "own/run", "another/run"
 _TURNS = 24
 
 
-def check_judges(config: RunConfig) -> None:
+async def check_judges(config: RunConfig, runtime: Runtime) -> None:
     """Asks each judge what it would ask about a sample of each language, with answers that stand nowhere else.
 
+    Loads nothing.
+
     Raises:
-        ConfigError: a prompt leaves an answer out, or a pack is not what the judge needs.
+        ConfigError: a prompt leaves an answer out, or a pack is not what the judge needs; or the judge's model has no
+            chat template, or one that does not take such questions.
     """
     judges = members(config.judge) if config.judge is not None and "judge" in config.options.stages else ()
-    for sample in one_per_language(config.benchmark.samples(limit=1)) if judges else ():
-        for judge in judges:
-            check_prompts(judge, sample)
+    samples = list(one_per_language(config.benchmark.samples(limit=1))) if judges else []
+    for judge in judges:
+        check_judge(judge, config, await runtime.engine(*cast.judge_model(judge, config)), samples)
 
 
-def check_prompts(judge: Judge, sample: Sample) -> None:
-    """See `check_judges`; of one sample.
+def check_judge(judge: Judge, config: RunConfig, engine: Engine, samples: Sequence[Sample]) -> None:
+    """See `check_judges`; of one judge with its engine."""
+    questions = [question for sample in samples for question in check_prompts(judge, sample)]
+    for roles in dict.fromkeys(tuple(message.role for message in question.messages) for question in questions):
+        request = Request(tuple(Message(role, "Who?") for role in roles), Sampling(max_tokens=1), 0)
+        try:
+            if isinstance(engine, Measures):
+                engine.require_room(request)
+        except SourceError as error:
+            raise ConfigError(f"judge {judge.name}: {error.said(cast.judge_source(judge, config))}") from error
+
+
+def check_prompts(judge: Judge, sample: Sample) -> Sequence[Question]:
+    """The judge's questions about a sample, with answers that stand nowhere else.
 
     Raises:
         ConfigError: a prompt leaves an answer out, or a pack is not what the judge needs.
@@ -47,6 +65,7 @@ def check_prompts(judge: Judge, sample: Sample) -> None:
                 " about; put its place into user.txt: {answer}, {answer_a} and {answer_b}, or {answers}"
                 f" (docs/judging.md; asked about {sample.id})"
             )
+    return questions
 
 
 def _questions(judge: Judge, case: Case) -> Sequence[Question]:

@@ -14,7 +14,9 @@ from roleeval.stages import cast
 from roleeval.stages.asked import asked_count, asked_samples
 from roleeval.stages.capability import Capability, Longest, capability
 from roleeval.stages.foresee import try_later
+from roleeval.stages.judge_check import check_judges
 from roleeval.stages.runtime import Runtime
+from roleeval.stages.together import require_together
 from roleeval.types import Request
 
 if TYPE_CHECKING:
@@ -54,14 +56,16 @@ async def preview(config: RunConfig, runtime: Runtime) -> tuple[Capability | Non
     """What the model cannot do, and the first prompts of the first sample (of each split, where `limit` asks for more).
 
     Raises:
-        ConfigError: the benchmark does not know its prompts before it plays, a template cannot express them, or a
-            chosen cluster does not exist.
+        ConfigError: the benchmark does not know its prompts before it plays, a template cannot express them, a judge
+            cannot be asked, or a chosen cluster does not exist.
         AdapterError: an adapter cannot be served.
     """
     if not isinstance(config.benchmark, Foreseen):
         raise ConfigError(f"--dry-run: {config.benchmark.name} does not know its prompts before it plays")
+    await check_judges(config, runtime)
     if config.options.clusters is not None:  # says which one does not exist
         asked_count(config.benchmark, limit=config.options.limit, clusters=config.options.clusters)
+    await require_together(config, runtime)
     keys = cast.helper_keys(config)
     seed = config.options.seed
     helpers = {
@@ -78,7 +82,10 @@ def _longest(config: RunConfig, actor: Actor) -> Longest:
     assert isinstance(benchmark, Foreseen)
     for sample in asked_samples(benchmark, limit=config.options.limit, clusters=config.options.clusters):
         try:
-            longest.add(sample, benchmark.openings(sample, actor))
+            openings = list(benchmark.openings(sample, actor))
+            for opening in openings:  # refuses a model without a template before a tokenizer is loaded
+                opening.actor.foreseen(opening.persona, opening.system, opening.history, part=opening.part)
+            longest.add(sample, openings)
         except Exception as error:
             if not concerns_one_item(error):
                 raise

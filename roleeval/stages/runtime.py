@@ -17,6 +17,7 @@ from roleeval.engines import (
     CompletionStore,
     Engine,
     EngineOptions,
+    Loaded,
     LoraNeed,
     ModelSource,
     Price,
@@ -45,6 +46,7 @@ class Runtime:
         self._interrupted = False
         self._engines: dict[str, tuple[Engine, LoraNeed]] = {}
         self._expected: dict[str, LoraNeed] = {}
+        self._loaded = Loaded()
         self._stores: dict[Path, CompletionStore] = {}
         self._budgets: dict[BudgetOptions, Budget] = {}
 
@@ -93,7 +95,7 @@ class Runtime:
         if known is not None and known[1].covers(need):
             return known[0]
         if known is not None:
-            await known[0].close()
+            await self._loaded.close(known[0])
         engine = _complete(options.build(model.source, need), options)
         self._engines[key] = (engine, need)
         return engine
@@ -127,6 +129,7 @@ class Runtime:
         usage: Usage | None = None,
         *,
         prices: Mapping[str, Price] | None = None,
+        kind: type[StoredEngine] = StoredEngine,
     ) -> StoredEngine:
         """The same behind a run's store.
 
@@ -136,6 +139,7 @@ class Runtime:
             run: says where the store is, and what calls may cost.
             usage: what calls are counted into; None is a new one.
             prices: further ones than the run's.
+            kind: what is made.
 
         Raises:
             AdapterError: see `ready`.
@@ -144,7 +148,7 @@ class Runtime:
         elsewhere = is_elsewhere(options)
         price = price_of(model.source.path, {**run.prices, **(prices or {})}, budget=run.budget, elsewhere=elsewhere)
         engine = await self.ready(options, model)
-        return StoredEngine(engine, self.store(run), usage, budget=self.budget(run), price=price)
+        return kind(engine, self.store(run), usage, budget=self.budget(run), price=price, loaded=self._loaded)
 
     def budget(self, options: RunOptions) -> Budget:
         """What the command may spend: one for all of its jobs that have the same limits."""

@@ -1,6 +1,8 @@
 """--dry-run shows what would be sent first, as the model reads it, and asks nothing."""
 
+import json
 import logging
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,6 +84,52 @@ def test_a_benchmark_that_does_not_know_its_prompts_says_so(folder: Path, capsys
     arguments = ["benchmark=lm_eval", "benchmark.tasks=[x]", "model=zoo_base", f"results_dir={folder}", "--dry-run"]
     assert main(arguments) == 1
     assert "--dry-run: lm_eval does not know its prompts before it plays" in capsys.readouterr().err
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Path:
+    """The small base without a chat template."""
+    folder = tmp_path / "bare"
+    shutil.copytree(zoo_path("base"), folder, ignore=shutil.ignore_patterns("chat_template*"))
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    config.pop("chat_template", None)
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    return folder
+
+
+def test_whoever_has_no_chat_template_is_named_with_the_key_that_gives_one(
+    folder: Path, bare: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nobody, scenes = f"{bare} has no chat template: set ", ["benchmark=coser", "model=zoo_her"]
+    environment = ["+model@benchmark.environment.model=base", f"benchmark.environment.model.source.path={bare}"]
+    panel = ["model=zoo_base", "judge=panel", "judge.judges.first.source.path=zoo:base"]
+    for given, sentence in (
+        (["model=base", f"model.source.path={bare}"], f"{nobody}model.source.chat_template"),
+        (
+            ["model=zoo_base", "judge=rubric", f"judge.source.path={bare}"],
+            f"judge rubric: {nobody}judge.source.chat_template",
+        ),
+        (
+            [*panel, f"judge.judges.second.source.path={bare}"],
+            f"judge second: {nobody}judge.judges.second.source.chat_template",
+        ),
+        ([*scenes, *environment], f"{nobody}benchmark.environment.model.source.chat_template"),
+    ):
+        assert main([*given, f"results_dir={folder}", "--dry-run"]) == 1
+        captured = capsys.readouterr()
+        assert sentence in captured.err and not captured.out
+
+
+def test_a_reader_that_leaves_is_no_error(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in `... --dry-run | head`."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as gone, monkeypatch.context() as patched:
+        patched.setattr("sys.stdout", gone)
+        assert main(["model=zoo_base", "limit=1", f"results_dir={folder}", "--dry-run"]) == 1
+    assert not capsys.readouterr().err
 
 
 def test_a_run_closes_nobodys_log(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

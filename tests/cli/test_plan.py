@@ -71,3 +71,15 @@ def test_what_is_wrong_is_one_sentence(
     said = capsys.readouterr().err
     assert message in said and "Traceback" not in said
     assert not (tmp_path / "r").exists()
+
+
+def test_a_probe_says_what_it_asks_and_what_it_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    conf = Path(__file__).parents[1] / "support" / "conf"
+    few = ["model=zoo_base", "benchmark.splits=[eng_general]", "limit=3", "judge=zoo_voice", f"results_dir={tmp_path}"]
+    assert code_of("--config-dir", str(conf), "engine=stub", *few, "--probe") == 0
+    said = capsys.readouterr()
+    assert "probe: model of zoo_base, 3 of 3 conversations" in said.err
+    assert "probe: judge zoo_voice, 6 questions about zoo_base" in said.err
+    assert "model: expected replies from the probe (3 conversations)" in said.out
+    assert "judge zoo_voice: expected replies from 6 judgements (the probe)" in said.out
+    assert "by 3 calls, 3 at once (their answers are kept)" in said.out and "unknown for" not in said.out

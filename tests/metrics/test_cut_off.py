@@ -64,3 +64,27 @@ def test_a_budget_that_most_answers_hit_is_warned_of(
     share = summary["metrics"]["cut_off_rate"]["eng_general"]["mean"]
     assert (share == 1.0) if cut else share < 0.5
     assert ("12 of 12 answers were cut off at model.sampling.max_tokens=256" in caplog.text) == cut
+
+
+def test_answers_that_were_still_reasoning_are_counted_at_the_end_of_a_run(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They are scored as empty: few of them move a mean, long before most answers reach the limit."""
+    config = RunConfig(
+        benchmark=RoleBench(splits=("eng_general",)),
+        model=Base(name="stub", source=ModelSource("stub-model")),
+        engine=scripted("plan", lambda request: ("<think>I shall", "length") if not request.seed % 4 else "So."),
+        metrics={"cut": CutOffRate()},
+        options=RunOptions(results_dir=str(tmp_path), progress="quiet", limit=12),
+    )
+    runtime = Runtime()
+    with caplog.at_level(logging.WARNING, "roleeval"):
+        manifest = runtime.execute(lambda: run(config, runtime)).folder.manifest()
+    runtime.close()
+    assert manifest is not None
+    unsaid = manifest.samples.statuses["truncated_reasoning"]
+    assert 0 < unsaid < 6
+    (said,) = caplog.messages
+    assert said.startswith(
+        f"{unsaid} of 12 answers were cut off inside their reasoning at model.sampling.max_tokens=256"
+    )

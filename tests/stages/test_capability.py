@@ -174,6 +174,46 @@ def test_the_templates_end_of_turn_has_to_be_one_of_them(zoo: Any, listed: bool)
     assert not checked(folder, prompt_format="llama").cannot  # its own prompt: no template
 
 
+PLAIN = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n\n{% endfor %}assistant: "
+
+
+def test_a_template_that_ends_answers_in_words_needs_a_stop_string(zoo: Any, tmp_path: Path) -> None:
+    """As one that somebody writes for a base model, which then asks the next question itself."""
+    file = tmp_path / "plain.jinja"
+    file.write_text(PLAIN)
+    broken = {"content": "\n\n", "id": 4095, "special": False, "single_word": False, "lstrip": False, "rstrip": False}
+    folder = zoo(tokenizer=lambda content: content["added_tokens"].append(broken | {"normalized": False}))
+    source = ModelSource(str(folder), chat_template=str(file))
+    said = checked(source).cannot[0]
+    assert "ends answers with no token, but with 'user:'" in said and "set model.sampling.stop=['user:']" in said
+    source = ModelSource(str(zoo_path("base")), chat_template=str(file))
+    assert checked(source).cannot == [said]
+    assert not checked(source, sampling=Sampling(stop=("user:",))).cannot
+    assert not checked(source, prompt_format="llama").cannot
+
+
+def test_a_template_has_to_begin_as_the_tokenizer_begins_every_text(zoo: Any, tmp_path: Path) -> None:
+    """A Gemma that is not sent its <bos> writes nonsense, and a template of one's own easily forgets it."""
+
+    def begins(content: dict[str, Any]) -> None:
+        pieces = [{"SpecialToken": {"id": "<|endoftext|>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}]
+        special = {"<|endoftext|>": {"id": "<|endoftext|>", "ids": [0], "tokens": ["<|endoftext|>"]}}
+        content["post_processor"] = {
+            "type": "TemplateProcessing",
+            "single": pieces,
+            "pair": pieces,
+            "special_tokens": special,
+        }
+
+    folder = zoo(tokenizer=begins)
+    (said,) = checked(folder).cannot
+    assert said.startswith("its tokenizer begins every text with '<|endoftext|>', and its chat template does not")
+    file = tmp_path / "with.jinja"
+    file.write_text("<|endoftext|>" + (folder / "chat_template.jinja").read_text())
+    assert not checked(ModelSource(str(folder), chat_template=str(file))).cannot
+    assert not checked(folder, prompt_format="llama").cannot
+
+
 def test_ends_of_a_folder_without_generation_config_are_the_configurations(zoo: Any) -> None:
     folder = zoo(generation_config=None, config=lambda content: content.update(eos_token_id=[0, 7]))
     assert [*able(folder).ends.values()] == [0, 2, 7]

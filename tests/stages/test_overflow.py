@@ -165,23 +165,37 @@ def test_a_scene_with_a_prompt_that_cannot_fit_asks_nobody(tmp_path: Path) -> No
     assert (turn.speaker, turn.part, turn.error) == ("Cyrus", "model", "the system prompt is too long")
 
 
-@pytest.mark.parametrize("who", ["model", "judge"])
+@pytest.mark.parametrize(
+    ("who", "template", "sentence"),
+    [
+        ("model", None, r"^\S*bare has no chat template: set model\.source\.chat_template"),
+        ("judge", None, r"^judge rubric: \S*bare has no chat template: set judge\.source\.chat_template"),
+        (
+            "judge",
+            "{% if messages[0].role == 'system' %}{{ raise_exception('no system turns') }}{% endif %}"
+            "{% for m in messages %}{{ m.content }}{% endfor %}",
+            r"^judge rubric: .* no system turns\. Set judge\.source\.fold_system=true",
+        ),
+    ],
+)
 @pytest.mark.parametrize("kind", [HfOptions, VllmOptions])
-def test_a_model_without_a_chat_template_gets_its_sentence_before_any_sample(
-    tmp_path: Path, who: str, kind: Any
+def test_a_model_that_cannot_be_sent_chats_gets_its_sentence_before_any_sample(
+    tmp_path: Path, who: str, template: str | None, sentence: str, kind: Any
 ) -> None:
     bare = tmp_path / "bare"
     bare.mkdir()
     (bare / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
     (bare / "config.json").write_text('{"model_type": "llama", "max_position_embeddings": 512}')
     (bare / "model.safetensors").write_bytes(b"\2\0\0\0\0\0\0\0{}")
+    if template is not None:
+        (bare / "chat_template.jinja").write_text(template)
     journal = tmp_path / "calls"
     asked = config(tmp_path / "r", StubOptions(journal=str(journal)))
     if who == "model":
         asked = replace(asked, engine=kind(), model=Base(name="m", source=ModelSource(str(bare))))
     else:
         asked = replace(asked, judge=RubricJudge(engine=kind(), source=ModelSource(str(bare))))
-    with pytest.raises(ConfigError, match=r"bare has no chat template: set model\.source\.chat_template") as raised:
+    with pytest.raises(ConfigError, match=sentence) as raised:
         execute(asked)
     assert "kept" not in str(raised.value) and not journal.exists()
 

@@ -161,6 +161,18 @@ def test_some_conversations_stand_for_all(tmp_path: Path, runtime: Runtime) -> N
     assert calls[0] == calls[1] and tokens[0] == pytest.approx(tokens[1], rel=0.25)
 
 
+def test_a_pilots_answers_are_deducted_once_and_not_for_the_conversations_that_stand_for_others(
+    tmp_path: Path, runtime: Runtime
+) -> None:
+    user = Helper(sampling=Sampling(temperature=0.7, max_tokens=64))
+    config = make(tmp_path, benchmark=Minimax(messages=4, runs=3, may_overflow=True, user=user), limit=None)
+    execute(runtime, replace(config, options=replace(config.options, limit=1)))
+    pilot = runtime.store(config.options).count()
+    (found,) = planned(runtime, config, episodes=8).runs
+    assert sum(model.stored[0] for model in found.models) == pytest.approx(pilot)
+    assert sum(model.calls.expected for model in found.models) == pytest.approx(4 * found.conversations - pilot)
+
+
 def test_the_manifest_has_the_plan_beside_what_became_of_it(tmp_path: Path, runtime: Runtime) -> None:
     from dataclasses import asdict
 
@@ -212,6 +224,17 @@ def test_time_comes_from_a_named_pace_or_a_probe_whose_answers_are_kept(tmp_path
     probed = planned(runtime, make(tmp_path), probes=True)
     assert probed.seconds is not None and probed.seconds.expected > 0 and "answers are kept" in probed.pace
     assert runtime.store(make(tmp_path).options).count() == 12
+
+
+def test_a_budget_that_ends_the_command_early_is_said(tmp_path: Path, runtime: Runtime) -> None:
+    def notes(**limits: Any) -> tuple[str, ...]:
+        more = {"budget": BudgetOptions(**limits), "prices": {ZOO.path: Price(1, 1)}}
+        configs = [make(tmp_path, seed=seed, **more) for seed in (1, 2)]
+        return planned(runtime, *configs).notes
+
+    (said,) = notes(calls=20)
+    assert "budget.calls=20 will end the command before it is done: 24 are expected" in said
+    assert notes(calls=24) == () and "budget.usd=0.005 may end" in notes(usd=0.005)[0]
 
 
 def test_half_the_budget_widens_the_interval(tmp_path: Path, runtime: Runtime) -> None:

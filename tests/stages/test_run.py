@@ -1,17 +1,18 @@
 """Runs with a stand-in engine: what a folder holds, what is asked again, and what a failure leaves behind."""
 
 import json
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-from roleeval_stubs import StubOptions
+from roleeval_stubs import StubEngine, StubOptions
 
 from roleeval.benchmarks.rolebench import RoleBench
 from roleeval.config import RunConfig, RunOptions
-from roleeval.engines import ModelSource
+from roleeval.engines import LoraNeed, ModelSource
 from roleeval.errors import EngineDeadError, EngineError, ResultError
 from roleeval.metrics import AnswerLength, DistinctPerRole, EmptyRate, RougePltrdy
 from roleeval.models import Base
@@ -47,6 +48,31 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def journal(file: Path) -> list[str]:
     return file.read_text().split() if file.exists() else []
+
+
+@dataclass(frozen=True)
+class SlowToLoad(StubOptions):
+    def build(self, source: ModelSource, lora: LoraNeed) -> StubEngine:
+        return SlowToLoadEngine(self, source, lora)
+
+
+class SlowToLoadEngine(StubEngine):
+    """Says that it took an hour to load."""
+
+    async def start(self) -> None:
+        self.loads = 1
+
+    def describe(self) -> Mapping[str, Any]:
+        return {"kind": "stub", "load_s": 3600.0 * self.loads}
+
+
+def test_the_speed_of_a_model_is_without_its_engines_loading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the first run of a sweep loads the engine: its model is not slower than the others."""
+    clock = iter([0.0, 3610.0])
+    monkeypatch.setattr("roleeval.stages.generate.time.perf_counter", lambda: next(clock))
+    session = execute(make(tmp_path, SlowToLoad())).folder.manifest().session
+    assert session["seconds"] == 3610 and session["output_tokens_per_s"] == 320 / 10
+    assert session["samples_per_s"] == 40 / 10
 
 
 def test_a_run_leaves_a_whole_result_folder(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from roleeval.engines.pool import PoolEngine
 from roleeval.engines.pool._link import AnyRequest, Report, WorkerLostError
 from roleeval.engines.pool._pool import Limits
 from roleeval.engines.pool._worker import Setting, Worker
+from roleeval.engines.taken import Taken
 
 
 @dataclass
@@ -53,6 +54,9 @@ class LocalTransport:
 
     def room(self) -> int:
         return self.workers - self.launched
+
+    def claims(self, most: int | None) -> Taken:
+        return Taken("a cluster that is not there", None if most else 1.0)
 
     def lacking(self) -> str:
         return "a worker needs a place"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from roleeval.engines.pool._link import AnyRequest, Report, WorkerLostError
+from roleeval.engines.taken import Taken
 from roleeval.types import Completion, Message, Request, Sampling
 
 T = TypeVar("T")
@@ -165,6 +166,9 @@ class SimulatedWorld:
 
     def room(self) -> int:
         return self.seats - len(self._placed)
+
+    def claims(self, most: int | None) -> Taken:
+        return Taken("a cluster that is not there", None if most else 1.0)
 
     def lacking(self) -> str:
         return f"a worker needs a seat, and there are {self.seats}"

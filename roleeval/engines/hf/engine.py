@@ -33,6 +33,8 @@ from roleeval.engines.hf._adapters import Adapters
 from roleeval.engines.hf._batch import Ended, Job, generate_batch
 from roleeval.engines.hf._likelihood import ScoreJob, score_batch
 from roleeval.engines.lora import Inspected, check_adapter
+from roleeval.engines.shape import weight_bytes
+from roleeval.engines.taken import GPUS, Taken, of_memory
 from roleeval.engines.template import Prompts
 from roleeval.errors import AdapterError, ConfigError, EngineDeadError, EngineError, RoleEvalError
 from roleeval.hashing import digest
@@ -156,6 +158,21 @@ class HfEngine:
             self._worker = asyncio.create_task(self._serve(), name="hf-batches")
             self._load_s = time.perf_counter() - begin
 
+    @property
+    def _device(self) -> str:
+        import torch
+
+        given = self._options.device
+        return given if given != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
+
+    def takes(self) -> Taken:
+        """See Takes. How much of a GPU a batch takes, beside the weights, shows only when it is computed."""
+        if self._device != "cpu":
+            return Taken(GPUS, None)
+        return of_memory(
+            weight_bytes(self._source, "float32" if self._options.dtype == "auto" else self._options.dtype)
+        )
+
     def _open(self) -> None:
         self._tokenizer = load_tokenizer(self._source)
         check_first(self._tokenizer, self._prompts)
@@ -165,12 +182,10 @@ class HfEngine:
         self._model = self._load()
 
     def _load(self) -> "PreTrainedModel":
-        import torch
         from safetensors import SafetensorError
         from transformers import AutoModelForCausalLM, GenerationConfig
 
-        options, source = self._options, self._source
-        device = options.device if options.device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
+        options, source, device = self._options, self._source, self._device
         try:
             with _without_bars():
                 loaded: Any = AutoModelForCausalLM.from_pretrained(

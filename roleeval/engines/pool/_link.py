@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from roleeval.engines.taken import Taken
 from roleeval.types import Completion, Likelihood, LikelihoodRequest, Request
 
 AnyRequest = Request | LikelihoodRequest
@@ -90,6 +91,10 @@ class Transport(Protocol):
 
     def lacking(self) -> str:
         """What a worker needs and what there is, in words, for the message where none can be placed."""
+        ...
+
+    def claims(self, most: int | None) -> Taken:
+        """What so many workers take of all that there is; None is as many as there is room for."""
         ...
 
     async def launch(self, name: str, placed: Callable[[Mapping[str, Any]], None]) -> Link:

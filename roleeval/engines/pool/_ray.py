@@ -24,6 +24,7 @@ from roleeval.engines.pool._line import SECRET_BYTES, Line, Listener, connect
 from roleeval.engines.pool._link import AnyRequest, Report, WorkerLostError
 from roleeval.engines.pool._wire import packed, unpacked
 from roleeval.engines.pool._worker import Setting, Worker
+from roleeval.engines.taken import GPUS, Taken
 from roleeval.errors import EngineError, RoleEvalError, cause_of
 
 _log = logging.getLogger(__name__)
@@ -186,8 +187,12 @@ class RayTransport:
             raise EngineError(f"this process is connected to {used} already; one process uses one cluster")
         totals = ray.cluster_resources()
         self._nodes = sum(key.startswith("node:") and key != "node:__internal_head__" for key in totals)
-        if self._gpus is None:
-            self._gpus = getattr(self._setting.options, "gpus", 1) if totals.get("GPU") else 0
+        self._gpus = self._wanted_gpus(totals)
+
+    def _wanted_gpus(self, totals: Mapping[str, float]) -> float:
+        if self._gpus is not None:
+            return self._gpus
+        return getattr(self._setting.options, "gpus", 1) if totals.get("GPU") else 0
 
     @property
     def _needs(self) -> dict[str, float]:
@@ -203,6 +208,20 @@ class RayTransport:
             _log.debug("Ray does not say what is free: %s", cause_of(error))
             return 0
         return int(min(free.get(name, 0.0) / need + 1e-9 for name, need in self._needs.items()))
+
+    def claims(self, most: int | None) -> Taken:
+        """See Transport. What there is shows when some pool of this process has connected."""
+        where = GPUS if self._address is None else f"the Ray cluster at {self._address}"
+        if most is None:
+            return Taken(where, 1.0)
+        ray = sys.modules.get("ray")
+        if ray is None or not ray.is_initialized():
+            return Taken(where, None)
+        totals = ray.cluster_resources()
+        gpus = self._wanted_gpus(totals)
+        needs = {name: need for name, need in (("CPU", self._cpus), ("GPU", gpus)) if need}
+        shares = [most * need / totals[name] if totals.get(name) else 1.0 for name, need in needs.items()]
+        return Taken(where, min(1.0, max(shares)))
 
     def lacking(self) -> str:
         """See Transport."""

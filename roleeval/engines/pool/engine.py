@@ -15,6 +15,7 @@ from roleeval.engines.pool._pool import Limits, Pool
 from roleeval.engines.pool._ray import RayTransport
 from roleeval.engines.pool._settings import PoolSettings
 from roleeval.engines.pool._worker import Setting
+from roleeval.engines.taken import Taken
 from roleeval.errors import EngineDeadError, EngineError
 from roleeval.types import AdapterRef, Completion, Likelihood, LikelihoodRequest, Request
 
@@ -75,6 +76,10 @@ class PoolEngine:
         """See Holds. Each worker asks for its share when it loads; how much there is shows only there."""
         self._setting.tokens = max(self._setting.tokens, tokens)
         return None
+
+    def takes(self) -> Taken:
+        """See Takes: all of the cluster, where the number of workers has no limit."""
+        return self._transport.claims(self._limits.most)
 
     async def start(self) -> None:
         """Connects to Ray and waits for the first worker; the others join when they are ready.

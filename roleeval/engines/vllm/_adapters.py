@@ -55,16 +55,26 @@ def lora_arguments(need: LoraNeed, *, rank: int, slots: int | None, held: int | 
     }
 
 
+def wraps_output(need: LoraNeed, source: ModelSource) -> bool:
+    """Whether vLLM wraps the output layer of a base: for an adapter on it, or one whose modules are not known.
+
+    Log-probabilities of prompts are wrong then, and end the engine on the CPU where other requests are in the batch.
+    """
+    asked = bool(need.count) and (not need.modules or _OUTPUT in need.modules)
+    return asked and not unserved_by(source)
+
+
 def require_scoring(need: LoraNeed, source: ModelSource) -> None:
     """Checks that texts can be scored beside a run's adapters on a base.
 
     Raises:
-        EngineError: one of them is on the output layer.
+        EngineError: one of them is on the output layer, or may be.
     """
-    if _OUTPUT in need.modules and not unserved_by(source):
+    if wraps_output(need, source):
+        known = "" if need.modules else " (or one whose modules are not known)"
         raise EngineError(
-            f"vllm cannot score texts while it serves an adapter on {_OUTPUT}: log-probabilities of prompts would be"
-            " wrong; use engine=hf"
+            f"vllm cannot score texts while it serves an adapter on {_OUTPUT}{known}: log-probabilities of prompts"
+            " would be wrong; use engine=hf"
         )
 
 

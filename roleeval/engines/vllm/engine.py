@@ -27,9 +27,11 @@ from roleeval.engines.chat import (
 )
 from roleeval.engines.fingerprint import model_fingerprint, pinned
 from roleeval.engines.lora import Inspected, check_adapter, vllm_rank_limit
+from roleeval.engines.shape import weight_bytes
+from roleeval.engines.taken import GPUS, Taken, of_memory
 from roleeval.engines.template import Prompts
 from roleeval.engines.vllm import _compat, _environment, _sampling
-from roleeval.engines.vllm._adapters import Adapters, require_scoring
+from roleeval.engines.vllm._adapters import Adapters, require_scoring, wraps_output
 from roleeval.engines.vllm._cache import Cache
 from roleeval.engines.vllm._cause import cause
 from roleeval.engines.vllm._decode_check import decode_gap, require_agreement
@@ -153,6 +155,16 @@ class VllmEngine:
             self._cache = self._launch().sized(tokens)
         return None if self._cache is None else self._cache.tokens
 
+    def takes(self) -> Taken:
+        """See Takes. On GPUs the share of the memory that vLLM is told to take; other GPUs of the machine stay free."""
+        options = self._options
+        if not self._vllm.cpu:
+            return Taken(GPUS, options.gpu_memory_utilization)
+        weights = weight_bytes(self._source, "float32" if options.dtype == "auto" else options.dtype)
+        self._cache = self._cache or self._launch().sized(self._wanted)
+        each = None if weights is None else weights + self._cache.gib * 2**30
+        return of_memory(None if each is None else each * options.data_parallel_size)
+
     async def _start(self) -> None:
         begin = time.perf_counter()
         self._announce()
@@ -171,7 +183,8 @@ class VllmEngine:
         self._max_model_len, self._limited = int(self._engine.model_config.max_model_len), launched.limited
         probe = self._tokenizer(PROBE).input_ids[: self._max_model_len - 1]
         checks = self._options.check_decoding and self._max_model_len >= 2 * len(probe)
-        self._adapters = Adapters(self._engine, probe, self._source.path, self._effects, check_decoding=checks)
+        readable = checks and not wraps_output(self._lora, self._source)
+        self._adapters = Adapters(self._engine, probe, self._source.path, self._effects, check_decoding=readable)
         if checks:
             await self._check_decoding(probe)
         self._load_s = time.perf_counter() - begin
@@ -340,7 +353,8 @@ class VllmEngine:
             "adapter_effects": self._effects.describe(),  # see _adapter_effect.py
             "batch_invariant": _environment.batch_invariant(self._env),
             "load_s": round(self._load_s, 2),
-            # nats a token, see _decode_check.py; None: not checked. Of the worst copy, and of the first adapter.
+            # nats a token, see _decode_check.py; None: not checked. Of the worst copy, and of the first adapter (which
+            # cannot be checked where one is on the output layer).
             "decode_gap": self._decode_gap,
             "decode_gap_adapter": self._adapters.decode_gap if self._adapters else None,
             # of the engine's whole life, which several runs may share

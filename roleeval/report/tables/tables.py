@@ -3,6 +3,7 @@
 A cell is a tuple of lines. Text from models or files is raw here; the renderers escape it.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 
@@ -165,15 +166,19 @@ def _check(group: str, base: Entry | None, planned: int | None, notes: Notes) ->
 
 
 def not_ok(run: RunResult, base: Entry | None) -> str:
-    """Statuses other than ok, of the values that a row's n counts."""
+    """Statuses other than ok, of the answers behind a row's values: one that two protocols score counts once."""
     if base is None:
         return NOTHING
     metric = next(name for name, groups in run.entries.items() if any(entry is base for entry in groups.values()))
-    sources = [run.entries[metric][part] for part in base.mean_of if part in run.entries[metric]] or [base]
-    counts: dict[str, int] = {}
-    for entry in sources:
+    sources = {part: run.entries[metric][part] for part in base.mean_of if part in run.entries[metric]} or {"": base}
+    by_split: dict[tuple[str, str], int] = {}  # (split, status) -> answers
+    for part, entry in sources.items():
         for status, count in entry.statuses.items():
-            counts[status] = counts.get(status, 0) + count
+            key = (part.partition("/")[0], status)
+            by_split[key] = max(by_split.get(key, 0), count)
+    counts: Counter[str] = Counter()
+    for (_, status), count in by_split.items():
+        counts[status] += count
     return ", ".join(f"{status} {count}" for status, count in sorted(counts.items()) if status != "ok") or "none"
 
 

@@ -29,6 +29,11 @@ def stand_in(tokens: int) -> str:
     return f"⟦{tokens}⟧"
 
 
+def spelt_out(text: str) -> str:
+    """The same text for a model to read: about as many words as a stand-in has tokens."""
+    return _STANDS_FOR.sub(lambda mark: " ".join(["word"] * int(mark[1])), text)
+
+
 class Counts(Protocol):
     """Counts tokens of one model."""
 

@@ -39,9 +39,9 @@ class Range:
 
     @classmethod
     def of(cls, values: Iterable[float]) -> "Range":
-        """Three values, in whatever order."""
+        """Three values, of which the ends may be in another order."""
         low, expected, most = values
-        return cls(min(low, expected, most), min(max(low, expected), max(expected, most)), max(low, expected, most))
+        return cls(min(low, expected, most), expected, max(low, expected, most))
 
     def __add__(self, other: "Range") -> "Range":
         return Range(self.low + other.low, self.expected + other.expected, self.most + other.most)
@@ -210,12 +210,3 @@ def _rows(folder: ResultFolder, metric: str) -> "tuple[NDArray[np.float64], NDAr
     names = sorted({row["cluster"] for row in kept})
     values = np.array([np.nan if row["value"] is None else row["value"] for row in kept], dtype=float)
     return values, np.array([names.index(row["cluster"]) for row in kept], dtype=np.intp)
-
-
-def earlier_pace(config: RunConfig) -> tuple[float, str] | None:
-    """New tokens a second of an earlier run of the same model that took nothing from the store, and its run id."""
-    for folder, manifest in finished(config):
-        session = manifest.session
-        if is_of(manifest, config) and not session.get("from_store") and session.get("output_tokens_per_s"):
-            return float(session["output_tokens_per_s"]), folder.run_id
-    return None

@@ -1,20 +1,21 @@
 """The plan of a command: of each run's models calls, tokens, money and time, and what their engines hold."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from roleeval.config import RunConfig
-from roleeval.engines import EngineOptions, Price, is_elsewhere
+from roleeval.engines import BudgetOptions, EngineOptions, Price, is_elsewhere
 from roleeval.hashing import digest
 from roleeval.identity import class_name
 from roleeval.judging import members
 from roleeval.models import PersonaModel
 from roleeval.stages import cast
 from roleeval.stages.plan._count import BY_CHARACTERS, at_hand
-from roleeval.stages.plan._needs import NOTHING, Exactness, Memory, Range, earlier_pace, exactness, memory
-from roleeval.stages.plan._play import MODEL_WHO, Run, Stage, Who, rehearsed
-from roleeval.stages.plan._probe import Pace, probe
+from roleeval.stages.plan._needs import NOTHING, Exactness, Memory, Range, exactness, memory
+from roleeval.stages.plan._pace import Pace, earlier_pace
+from roleeval.stages.plan._play import MODEL_WHO, Run, Stage, Who
+from roleeval.stages.plan._probe import probe
 from roleeval.stages.plan._rehearsal import Asked
 from roleeval.stages.plan._replies import Scenario
 from roleeval.stages.plan_file import plan_key
@@ -110,10 +111,16 @@ class Plan:
 
     @property
     def seconds(self) -> Range | None:
-        """The sum over local models; None where one's pace is not known."""
+        """The sum over local models; None where one's pace is not known, or none is local."""
         local = [model.seconds for run in self.runs for model in run.models if not model.elsewhere]
         known = [each for each in local if each is not None]
         return sum(known, NOTHING) if known and len(known) == len(local) else None
+
+    @property
+    def unpaced(self) -> tuple[str, ...]:
+        """Local models whose pace is not known."""
+        models = [(run, m) for run in self.runs for m in run.models if not m.elsewhere and m.seconds is None]
+        return tuple(dict.fromkeys(f"{model.who} of {run.model}" for run, model in models))
 
     def to_json(self) -> dict[str, Any]:
         """All of it, with the sums under "total"."""
@@ -130,31 +137,45 @@ async def plan(
     episodes: int | None = None,
     tokens_per_second: float | None = None,
     probes: bool = False,
+    tell: Callable[[str], None] = lambda said: None,
 ) -> Plan:
-    """Plans a command's runs; no model is asked, unless a probe is wanted.
+    """Plans a command's runs; no model is asked, unless a probe is wanted. Endpoints are never asked.
 
     Args:
         configs: of the runs, in their order.
         runtime: of the command.
         episodes: conversations of several turns that are played for each run; None is all.
         tokens_per_second: new tokens of local models, if that is known.
-        probes: measure it, by some of the runs' own first calls.
+        probes: measure it and how long replies are, by some of the runs' own conversations and judgements.
+        tell: is told what a probe asks next.
 
     Raises:
         RoleEvalError: a run cannot be planned.
     """
-    runs, stage = await rehearsed(configs, runtime, episodes=episodes)
-    paces = await _paces(runs, runtime, tokens_per_second, probes=probes)
-    planned = tuple(_run_plan(run, paces) for run in runs)
-    said = sorted({pace.origin for pace in paces.values() if pace.origin})
-    return Plan(planned, _memory(runs), "; ".join(said), tuple(_notes(runs, stage)))
+    stage = Stage(runtime, episodes=episodes)
+    if probes:
+        for config in configs:
+            if not all(is_elsewhere(options) for options, _, _ in _models(config).values()):
+                runtime.store(config.options)  # makes one: runs that it is there for know their own names
+    runs = [await stage.run(config) for config in configs]
+    if probes:
+        await stage.rehearse(runs, [Scenario.EXPECTED])
+        await probe(runs, stage, runtime, tell)
+        stage.forget(runs)
+    await stage.rehearse(runs, Scenario)
+    paces = [_paces(run, tokens_per_second) for run in runs]
+    started: set[Pace] = set()
+    planned = tuple(_run_plan(run, each, started) for run, each in zip(runs, paces, strict=True))
+    said = sorted({pace.origin for each in paces for pace in each.values()})
+    notes = (*_notes(runs, stage), *_over_budget([run.config.options.budget for run in runs], planned))
+    return Plan(planned, _memory(runs), "; ".join(said), notes)
 
 
-def _run_plan(run: Run, paces: Mapping[str, Pace]) -> RunPlan:
+def _run_plan(run: Run, paces: Mapping[Who, Pace], started: set[Pace]) -> RunPlan:
     config = run.config
     models = _models(config)
     found = [
-        _model_plan(run, who, *models[who.removesuffix(CONTROLS)], paces)
+        _model_plan(run, who, *models[who.removesuffix(CONTROLS)], paces.get(who.removesuffix(CONTROLS)), started)
         for who in run.asked[Scenario.MOST]
         if who.removesuffix(CONTROLS) in models
     ]
@@ -167,7 +188,7 @@ def _run_plan(run: Run, paces: Mapping[str, Pace]) -> RunPlan:
         seed=options.seed,
         limit=options.limit,
         conversations=run.total,
-        rehearsed=round(run.total / run.share),
+        rehearsed=len(run.stands_for) or run.total,
         models=tuple(found),
         exactness=exactness(config, run.clusters),
     )
@@ -189,28 +210,27 @@ def _model_plan(
     options: EngineOptions,
     model: PersonaModel,
     prices: Mapping[str, Price],
-    paces: Mapping[str, Pace],
+    pace: Pace | None,
+    started: set[Pace],
 ) -> ModelPlan:
-    share = 1.0 if who.endswith(CONTROLS) else run.share
-    before = run.judged_before.get(who.removesuffix(CONTROLS))
-    factors = (1.0, before.attempts if before else 1.0, 1.0)
+    """`started`: paces whose engines were loaded for a model before; this one's is added."""
     each = [run.asked[scenario].get(who, Asked()) for scenario in Scenario]
-    calls, prompt, new = (
-        Range.of(getattr(asked, name) * factor * share for asked, factor in zip(each, factors, strict=True))
-        for name in ("calls", "prompt", "new")
-    )
+    calls, prompt, new = (Range.of(getattr(asked, name) for asked in each) for name in ("calls", "prompt", "new"))
     expected = each[Scenario.EXPECTED]
     price, elsewhere = prices.get(model.source.path), is_elsewhere(options)
-    pace = paces.get(pace_key(options, model))
+    seconds = None if elsewhere or calls.most else NOTHING
+    if pace is not None and seconds is None and not elsewhere:
+        seconds = pace.seconds(prompt, new, starts=pace not in started)
+        started.add(pace)
     return ModelPlan(
         who=who,
         model=model.source.path,
         calls=calls,
         prompt_tokens=prompt,
         new_tokens=new,
-        stored=tuple(n * share for n in (expected.stored, expected.stored_prompt, expected.stored_new)),  # type: ignore[arg-type]
+        stored=(expected.stored, expected.stored_prompt, expected.stored_new),
         usd=None if price is None else prompt.times(price.input / 1e6) + new.times(price.output / 1e6),
-        seconds=None if elsewhere or pace is None else pace.seconds(new),
+        seconds=seconds,
         basis=run.origins.get(who.removesuffix(CONTROLS), ""),
         counted=BY_CHARACTERS if elsewhere and not at_hand(model.source) else "",
         elsewhere=elsewhere,
@@ -222,21 +242,18 @@ def pace_key(options: EngineOptions, model: PersonaModel) -> str:
     return digest(class_name(type(options)), str(options), str(model.source))
 
 
-async def _paces(runs: Sequence[Run], runtime: Runtime, given: float | None, *, probes: bool) -> dict[str, Pace]:
-    found: dict[str, Pace] = {}
-    for run in runs:
-        config = run.config
-        own = pace_key(config.engine, config.model)
-        if given is not None:
-            for options, model, _ in _models(config).values():
-                found[pace_key(options, model)] = Pace(given, given, 0.0, f"{given:g} new tokens a second, as given")
-        elif probes and own not in found and not is_elsewhere(config.engine):
-            requests = run.asked[Scenario.EXPECTED][MODEL_WHO].first
-            found[own] = await probe(config, runtime, requests)
-        elif not probes and own not in found and (known := earlier_pace(config)) is not None:
-            pace, where = known
-            found[own] = Pace(pace, pace, 0.0, f"{pace:g} new tokens a second, as in {where}")
-    return found
+def _paces(run: Run, given: float | None) -> dict[Who, Pace]:
+    """How fast each local model of a run is, where something tells: what is given, a probe, an earlier run."""
+    config, models = run.config, _models(run.config)
+    if given is not None:
+        return dict.fromkeys(models, Pace(given, given, 0.0, f"{given:g} new tokens a second, as given"))
+    known = dict(run.paces)
+    of_all = known.get(MODEL_WHO) or earlier_pace(config)
+    if of_all is None:
+        return known
+    own = pace_key(config.engine, config.model)
+    served_alike = {who for who, (options, model, _) in models.items() if pace_key(options, model) == own}
+    return dict.fromkeys({MODEL_WHO, *cast.helpers(config), *served_alike}, of_all) | known
 
 
 def _memory(runs: Sequence[Run]) -> tuple[Memory, ...]:
@@ -271,6 +288,22 @@ def _notes(runs: Sequence[Run], stage: Stage) -> list[str]:
         if reasons and run.origins.get(MODEL_WHO) == "the benchmark's own texts":
             notes.append(
                 f"{run.name}: the model reasons before it answers, and the benchmark's texts have no reasoning: expect"
-                " more new tokens; a pilot with limit=5 in the same results_dir tells how many"
+                " more new tokens; --probe, or a pilot with limit=5 in the same results_dir, tells how many"
             )
     return list(dict.fromkeys([*notes, *(note for run in runs for note in run.notes)]))
+
+
+def _over_budget(budgets: Sequence[BudgetOptions], planned: Sequence[RunPlan]) -> Iterator[str]:
+    """Says where a budget, which is of the whole command, may end it before it is done."""
+    for budget in dict.fromkeys(budgets):
+        models = [model for given, run in zip(budgets, planned, strict=True) if given == budget for model in run.models]
+        asked = sum((model.calls for model in models), NOTHING)
+        costs = sum((model.usd for model in models if model.usd is not None), NOTHING)
+        for name, limit, needed, form in (("calls", budget.calls, asked, ",.0f"), ("usd", budget.usd, costs, ",.4g")):
+            if limit is not None and needed.most > limit:
+                will = "will" if needed.low > limit else "may"
+                ends = f"({needed.low:{form}} to {needed.most:{form}})"
+                yield (
+                    f"budget.{name}={limit:{form}} {will} end the command before it is done:"
+                    f" {needed.expected:{form}} are expected {ends}; the same command with a larger budget goes on"
+                )

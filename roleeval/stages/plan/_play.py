@@ -1,7 +1,7 @@
 """Plays the runs of a command without a model, once for each scenario, in the order in which the command would."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,18 +14,21 @@ from roleeval.engines.shape import context_of
 from roleeval.errors import ConfigError, EngineError, concerns_one_item
 from roleeval.hashing import digest
 from roleeval.identity import class_name
-from roleeval.judging import REFERENCES, Answer, Case, Judge, Question, ask, controls, members, reference
-from roleeval.models import Hears, PersonaModel
+from roleeval.judging import Judge, Judgement, ask, controls, members
+from roleeval.models import PersonaModel
 from roleeval.results import ResultFolder, read_transcripts
 from roleeval.stages import cast
 from roleeval.stages.asked import asked_count, asked_samples
 from roleeval.stages.foresee import Foresight, foresee
-from roleeval.stages.identity import find_folder, named_folder, questions_of, run_identity, same_questions
+from roleeval.stages.identity import find_folder, named_folder, run_identity
 from roleeval.stages.plan._count import ByCharacters, ByTokenizer, Counts, at_hand
+from roleeval.stages.plan._judging import Answers, cases, opponents, questions
+from roleeval.stages.plan._lenient import lenient
+from roleeval.stages.plan._pace import Pace
 from roleeval.stages.plan._rehearsal import Asked, Known, Rehearsal
-from roleeval.stages.plan._replies import Cast, Earlier, JudgedBefore, Scenario, earlier, finished, judge_says
+from roleeval.stages.plan._replies import Cast, Earlier, JudgedBefore, Scenario, earlier, judge_says, nothing_but
 from roleeval.stages.runtime import Runtime
-from roleeval.types import Completion, FinishReason, Part, Reply, Sample, Transcript
+from roleeval.types import MODEL, Completion, Part, Sample, Transcript, Turn
 
 Played = list[tuple[Sample, Transcript]]
 # A model in a run: "model", a helper's name, or "judge NAME".
@@ -40,12 +43,17 @@ class Run:
     Attributes:
         config: of the run.
         name: its run id, or a stand-in.
-        own, others: see `earlier`.
+        own, others: see `earlier`; a probe's replies are added to its own.
         folder: of a finished run that would be skipped; its transcripts are read instead of played.
         total: samples.
-        share: samples for each that is played.
+        stands_for: sample id -> how many samples it stands for, of those that are played; {} where all are.
         clusters: of all samples.
+        judged_before: judge's name -> what its earlier replies were like.
+        probed: judge's name -> what a probe asked it.
+        origins: where expected replies come from.
+        paces: what a probe measured.
         played: scenario -> what was played.
+        asked: scenario -> what was counted.
         notes: what a reader has to know.
     """
 
@@ -55,13 +63,21 @@ class Run:
     others: Earlier
     folder: ResultFolder | None = None
     total: int = 0
-    share: float = 1.0
+    stands_for: dict[str, float] = field(default_factory=dict)
     clusters: list[str] = field(default_factory=list)
     judged_before: dict[str, JudgedBefore] = field(default_factory=dict)
+    probed: dict[str, list[Judgement]] = field(default_factory=dict)
     origins: dict[Who, str] = field(default_factory=dict)
+    paces: dict[Who, Pace] = field(default_factory=dict)
     played: dict[Scenario, Played] = field(default_factory=dict)
     asked: dict[Scenario, dict[Who, Asked]] = field(default_factory=lambda: defaultdict(dict))
     notes: list[str] = field(default_factory=list)
+
+    def forget(self) -> None:
+        """Makes it as if nothing had been rehearsed; what a probe found stays."""
+        self.played.clear()
+        self.asked.clear()
+        self.judged_before.clear()
 
 
 class Stage:
@@ -73,6 +89,7 @@ class Stage:
         self._episodes = episodes
         self._counts: dict[ModelSource, Counts] = {}
         self._seen: dict[Scenario, dict[bytes, Completion | None]] = {scenario: {} for scenario in Scenario}
+        self.paid: set[bytes] = set()  # keys of what a probe was answered
         self.unstored: dict[str, str] = {}  # model -> why its stored answers are not deducted
 
     async def run(self, config: RunConfig) -> Run:
@@ -81,6 +98,7 @@ class Stage:
         Raises:
             ConfigError: it cannot be planned.
         """
+        self._runtime.expect(*cast.everyone(config))
         total = asked_count(config.benchmark, limit=config.options.limit, clusters=config.options.clusters)
         if not total:
             raise ConfigError("nothing to plan: the benchmark has no samples")
@@ -111,6 +129,7 @@ class Stage:
             )
 
     async def _find(self, run: Run) -> None:
+        """The run's name, and its folder where it is finished."""
         config = run.config
         try:
             engine = await self._runtime.engine(config.engine, config.model)
@@ -149,9 +168,10 @@ class Stage:
             assert counts.tokenizer is not None  # says what is wrong with it, if anything
         return self._counts[source]
 
-    async def _engine(
+    async def engine(
         self, run: Run, who: Who, asked: cast.Asked, scenario: Scenario, lines: Cast, helper: str
     ) -> Rehearsal:
+        """What plays a model of the run's conversations."""
         engine = await self._place(run, *asked, scenario, run.asked[scenario].setdefault(who, Asked()))
         return replace(engine, says=lines.says(helper, engine.counts))
 
@@ -165,10 +185,12 @@ class Stage:
         return Rehearsal(
             fingerprint=known.engine.fingerprint if known else named,
             counts=self.counts(options, model.source, scenario),
-            says=lambda request, number: ("", None),
+            says=lambda request, number: nothing_but(1),
             asked=asked,
             known=known,
             seen=self._seen[scenario],
+            paid=self.paid,
+            stands_for=run.stands_for,
             context=limit or (None if elsewhere else context_of(model.source)),
             likelihoods=not elsewhere,
         )
@@ -185,9 +207,8 @@ class Stage:
             await self._evaluate(run, config.benchmark, scenario)
             return
         chosen = self._chosen(run)
-        lines = Cast(scenario, config, run.own, run.others, {}, {sample.id: sample for sample in chosen})
+        lines = Cast(scenario, config, run.own, run.others, samples={sample.id: sample for sample in chosen})
         actor = await self._actor(run, scenario, lines)
-        lines.parts = _parts(config, chosen[0], actor)
         foresight = foresee(config, actor) if scenario is Scenario.EXPECTED else Foresight()
         played = run.played[scenario] = []
         for sample in chosen:
@@ -203,7 +224,7 @@ class Stage:
 
     async def _evaluate(self, run: Run, benchmark: SelfScored, scenario: Scenario) -> None:
         """The same for a benchmark that plays its samples by itself; all of them."""
-        lines = Cast(scenario, run.config, run.own, run.others, {})
+        lines = Cast(scenario, run.config, run.own, run.others)
         actor, options = await self._actor(run, scenario, lines), run.config.options
         scored = benchmark.evaluate(actor, limit=options.limit, in_flight=options.max_in_flight)
         run.played[scenario] = [(sample, transcript) async for sample, transcript, _ in scored]
@@ -212,20 +233,18 @@ class Stage:
 
     async def _actor(self, run: Run, scenario: Scenario, lines: Cast) -> Actor:
         config, keys = run.config, cast.helper_keys(run.config)
-        helpers = {
-            name: Actor(
-                _lenient(asked[1]),
-                await self._engine(run, name, asked, scenario, lines, name),
-                config.options.seed,
-                keys=keys[name],
-            )
-            for name, asked in cast.helpers(config).items()
-        }
-        own = await self._engine(run, MODEL_WHO, (config.engine, config.model), scenario, lines, "")
-        return Actor(_lenient(config.model), own, config.options.seed, helpers)
+        helpers = {}
+        for name, asked in cast.helpers(config).items():
+            engine = await self.engine(run, name, asked, scenario, lines, name)
+            helpers[name] = named(name, lines, Actor(lenient(asked[1]), engine, config.options.seed, keys=keys[name]))
+        own = await self.engine(run, MODEL_WHO, (config.engine, config.model), scenario, lines, "")
+        return Actor(lenient(config.model), own, config.options.seed, helpers)
 
     def _chosen(self, run: Run) -> list[Sample]:
-        """All samples of a benchmark of single answers; of one with conversations some, spread over it."""
+        """All samples of a benchmark of single answers; of one with conversations some, spread over it.
+
+        Those that have earlier results stand for themselves: they may be stored, and none of the others is.
+        """
         config = run.config
         options = config.options
         samples = list(asked_samples(config.benchmark, limit=options.limit, clusters=options.clusters))
@@ -233,8 +252,13 @@ class Stage:
         single = isinstance(config.benchmark, Foreseen) and config.benchmark.longest == 1
         if single or self._episodes is None or len(samples) <= self._episodes:
             return samples
-        run.share = len(samples) / self._episodes
-        return [samples[place] for place in spread(len(samples), self._episodes)]
+        known = [sample for sample in samples if sample.id in run.own.episodes]
+        new = [sample for sample in samples if sample.id not in run.own.episodes]
+        run.stands_for = {}
+        for group in (known, new):
+            count = min(self._episodes, len(group))
+            run.stands_for |= {group[place].id: len(group) / count for place in spread(len(group), count)}
+        return [sample for sample in samples if sample.id in run.stands_for]
 
     async def judge(self, run: Run, runs: Sequence[Run], scenario: Scenario) -> None:
         """The run's judges' questions; those of judges that compare are about the runs that are finished by then."""
@@ -242,121 +266,80 @@ class Stage:
         if config.judge is None or "judge" not in config.options.stages:
             return
         for judge in members(config.judge):
-            others = _opponents(judge, run, runs, scenario) if judge.compares else {}
+            others = self._opponents(judge, run, runs, scenario) if judge.compares else {}
             if judge.compares and not others:
                 continue
             await self._judged(judge, run, others, scenario)
 
-    async def _judged(
-        self, judge: Judge, run: Run, others: Mapping[str, Mapping[str, Answer]], scenario: Scenario
-    ) -> None:
+    def _opponents(self, judge: Judge, run: Run, runs: Sequence[Run], scenario: Scenario) -> Answers:
+        known = {other.name: (other.config, other.played[scenario]) for other in runs if other is not run}
+        return opponents(judge, run.config, run.played[scenario], known)
+
+    async def _judged(self, judge: Judge, run: Run, others: Answers, scenario: Scenario) -> None:
         who, config = f"judge {judge.name}", run.config
         if who not in run.judged_before:
-            run.judged_before[who] = JudgedBefore.of(judge, config)
+            run.judged_before[who] = JudgedBefore.of(judge, config, run.probed.get(judge.name, ()))
         before = run.judged_before[who]
         schema = "its schema: no earlier judgements" if judge.constrain else "a quarter of max_tokens"
         run.origins[who] = before.origin or schema
+        times = before.attempts if scenario is Scenario.EXPECTED else 1.0
         options, model = cast.judge_model(judge, config)
         place = await self._place(run, options, model, scenario, Asked())
-        engine = replace(place, says=judge_says(before, scenario), heard=scenario is Scenario.MOST)
+        heard = scenario is Scenario.MOST  # nothing usable can be made up: a question is counted, or all its attempts
+        engine = replace(place, says=judge_says(before, scenario, place.counts), heard=heard, times=times)
         adapter = next(iter(model.adapters()), None)
-        cases = _cases(judge, run, others, scenario)
-        spoilt = [control.case for control in controls(cases, judge)] if judge.controls else []
-        for name, asked_about in ((who, cases), (f"{who}, controls", spoilt)):
+        judged = cases(judge, run.name, run.played[scenario], others)
+        spoilt = [control.case for control in controls(judged, judge)] if judge.controls else []
+        for name, asked_about in ((who, judged), (f"{who}, controls", spoilt)):
             if asked_about:
                 engine.asked = run.asked[scenario].setdefault(name, Asked())
-            for question in [question for case in asked_about for question in _questions(judge, case)]:
+            if asked_about is spoilt:  # as many as there are, whatever is played
+                engine.stands_for = {}
+            for question in [question for case in asked_about for question in questions(judge, case)]:
                 for repeat in range(judge.samples_per_item):
                     await ask(question, judge, typed("StoredEngine", engine), repeat=repeat, adapter=adapter)
 
+    async def rehearse(self, runs: Sequence[Run], scenarios: Iterable[Scenario]) -> None:
+        """Plays all runs of a command.
 
-async def rehearsed(configs: Sequence[RunConfig], runtime: Runtime, *, episodes: int | None) -> tuple[list[Run], Stage]:
-    """Plays all runs of a command in every scenario.
+        Raises:
+            RoleEvalError: a run cannot be planned: no data, no tokenizer, a template that refuses the prompts.
+        """
+        for scenario in scenarios:
+            for number, run in enumerate(runs):
+                await self.play(run, scenario)
+                await self.judge(run, runs[: number + 1], scenario)
+            for run in runs if len(runs) > 1 else ():  # as the command does: with the opponents that finished later
+                await self.judge(run, runs, scenario)
+            for run in runs:
+                run.played.clear()
 
-    Raises:
-        RoleEvalError: a run cannot be planned: no data, no tokenizer, a template that refuses the prompts.
-    """
-    stage = Stage(runtime, episodes=episodes)
-    runs = [await stage.run(config) for config in configs]
-    for scenario in Scenario:
-        for number, run in enumerate(runs):
-            await stage.play(run, scenario)
-            await stage.judge(run, runs[: number + 1], scenario)
-        for run in runs if len(runs) > 1 else ():  # as the command does: with the opponents that finished later
-            await stage.judge(run, runs, scenario)
+    def forget(self, runs: Iterable[Run]) -> None:
+        """Makes it as if nothing had been rehearsed."""
+        for seen in self._seen.values():
+            seen.clear()
         for run in runs:
-            run.played.clear()
-    return runs, stage
+            run.forget()
 
 
-def _parts(config: RunConfig, sample: Sample, actor: Actor) -> dict[str, Part]:
-    """Helper's name -> the part of its turns, as the benchmark's openings say it."""
-    if not isinstance(config.benchmark, Foreseen):
-        return {}
-    by_actor = {id(helper): name for name, helper in actor.helpers.items()}
-    openings = config.benchmark.openings(sample, actor)
-    return {by_actor[id(o.actor)]: o.part for o in openings if id(o.actor) in by_actor}
+@dataclass(frozen=True)
+class _Named(Actor):
+    """A helper that says which part its turns have.
+
+    Attributes:
+        name: of the helper.
+        parts: of a Cast.
+    """
+
+    name: str = ""
+    parts: dict[str, Part] = field(default_factory=dict)
+
+    async def say(self, *args: Any, part: Part = MODEL, **more: Any) -> Turn:
+        """See Actor."""
+        self.parts[self.name] = part
+        return await super().say(*args, part=part, **more)
 
 
-def _cases(judge: Judge, run: Run, others: Mapping[str, Mapping[str, Answer]], scenario: Scenario) -> list[Case]:
-    cases = []
-    for sample, transcript in run.played[scenario]:
-        answers = {run.name: judge.view.of(transcript)}
-        answers |= {name: known[sample.id] for name, known in others.items() if sample.id in known}
-        cases.append(Case(sample, run.name, answers))
-    return cases
-
-
-def _questions(judge: Judge, case: Case) -> list[Question]:
-    try:
-        return list(judge.questions(case))
-    except Exception as error:
-        if not concerns_one_item(error):
-            raise
-        return []  # what is wrong with it is said where it is asked
-
-
-def _opponents(judge: Judge, run: Run, runs: Sequence[Run], scenario: Scenario) -> dict[str, dict[str, Answer]]:
-    """Run id -> sample id -> answer, of the runs that the judge compares the run with, planned or finished."""
-    against: Sequence[str] | None = getattr(judge, "against", None)
-    asked = questions_of(run.config)
-    found: dict[str, dict[str, Answer]] = {}
-    for other in runs:
-        if other is not run and same_questions(questions_of(other.config), asked, run.config):
-            found[other.name] = {s.id: judge.view.of(t) for s, t in other.played[scenario]}
-    planned = {each.name for each in runs}
-    for folder, manifest in finished(run.config):
-        if folder.run_id not in planned and same_questions(manifest.identity, asked, run.config):
-            found[folder.run_id] = {s.id: judge.view.of(t) for s, t in read_transcripts(folder.transcripts)}
-    if against is not None:
-        found = {name: answers for name, answers in found.items() if name.partition("/")[0] in against}
-        if REFERENCES in against:
-            texts = {sample.id: reference(sample) for sample, _ in run.played[scenario]}
-            found[REFERENCES] = {name: Answer.said(text) for name, text in texts.items() if text}
-    return found
-
-
-class _Lenient:
-    """A family that takes a made-up text, which has none of its marks, for what it is: something said."""
-
-    def __init__(self, model: PersonaModel) -> None:
-        self._model = model
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._model, name)
-
-    def parse(self, text: str, finish_reason: FinishReason, reasoning: str) -> Reply:
-        reply = self._model.parse(text, finish_reason, reasoning)
-        if reply.status == "ok" or not text.strip():
-            return reply
-        return Reply(text.removeprefix(self._model.prefill))
-
-
-class _LenientHears(_Lenient):
-    def heard(self, text: str, finish_reason: FinishReason) -> str:
-        assert isinstance(self._model, Hears)
-        return self._model.heard(text, finish_reason) or text.removeprefix(self._model.prefill)
-
-
-def _lenient(model: PersonaModel) -> PersonaModel:
-    return typed("PersonaModel", _LenientHears(model) if isinstance(model, Hears) else _Lenient(model))
+def named(name: str, lines: Cast, helper: Actor) -> Actor:
+    """A helper whose part is noted before it is asked."""
+    return _Named(helper.model, helper.engine, helper.run_seed, helper.helpers, helper.keys, name, lines.parts)

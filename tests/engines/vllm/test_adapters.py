@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,7 @@ from roleeval.engines.vllm._adapters import Adapters, difference, lora_arguments
 from roleeval.engines.vllm._outer_layers import check_outer_layers
 from roleeval.errors import AdapterError, EngineDeadError, EngineError
 from roleeval.resources import zoo_path
-from roleeval.types import AdapterRef, LikelihoodRequest
+from roleeval.types import AdapterRef, Completion, LikelihoodRequest, Message, Request, Sampling
 from tests.engines.test_adapter_check import SPOKEN, TEXT, plain_peft, tensors, valued, write
 
 
@@ -36,6 +37,44 @@ def test_only_modules_that_adapters_are_on_are_wrapped() -> None:
     require_scoring(need, ModelSource(str(zoo_path("base"))))
     with pytest.raises(EngineError, match=r"adapter on lm_head: .*; use engine=hf"):
         require_scoring(LoraNeed(1, 8, frozenset({"lm_head"})), ModelSource("folder/base"))
+    with pytest.raises(EngineError, match=r"adapter on lm_head \(or one whose modules are not known\): "):
+        require_scoring(LoraNeed(1, 8), ModelSource("folder/base"))
+
+
+def small_llama(folder: Path) -> Path:
+    """A Llama without training; its output layer is one that vLLM serves adapters on."""
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+    tokenizer = AutoTokenizer.from_pretrained(zoo_path("base"))
+    sizes = {"hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
+    end = tokenizer.eos_token_id
+    config = LlamaConfig(vocab_size=len(tokenizer), max_position_embeddings=512, eos_token_id=end, **sizes)
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.vllm
+def test_an_adapter_on_the_output_layer_is_loaded_beside_requests_in_flight(tmp_path: Path) -> None:
+    """Reading what it writes would end the engine: vLLM maps the rows of a wrapped output layer to requests."""
+    base = small_llama(tmp_path / "llama")
+    head = load_adapter(write(base, tmp_path / "head", target_modules=["q_proj", "lm_head"]))
+    need = LoraNeed(1, head.rank, frozenset(head.modules))
+    engine = VllmOptions(cpu_kv_cache_gib=1).build(ModelSource(str(base)), need)
+
+    async def main() -> list[Completion]:
+        await engine.start()
+        try:
+            chats = [(Message("user", f"Who are you, number {n}?"),) for n in range(6)]
+            asked = [Request(chat, Sampling(max_tokens=24), 1, adapter=head) for chat in chats]
+            asked[0] = replace(asked[0], adapter=None)
+            return await asyncio.gather(*(engine.generate(request) for request in asked))
+        finally:
+            await engine.close()
+
+    assert len(asyncio.run(main())) == 6
+    assert engine.describe()["decode_gap"] is not None
+    assert engine.describe()["decode_gap_adapter"] is None
 
 
 @pytest.mark.vllm

@@ -185,6 +185,23 @@ def test_the_headline_shows_averages_and_what_is_in_none(
     ]
 
 
+def test_an_answer_that_two_protocols_score_is_not_ok_once(
+    tmp_path: Path, make_run: MakeRun, averaged: Metrics
+) -> None:
+    """RoleBench's CUS and RAW compare the same answers with other references."""
+    metrics = averaged()
+    cut = {"eng_general/CUS": 4, "eng_general/RAW": 4, "eng_specific/SPE": 2}
+    for name, groups in metrics.items():
+        for group in groups.keys() - {"eng/AVG"} if name.startswith("rouge") else ():
+            groups[group]["statuses"] = {"ok": 200 - cut[group], "truncated_reasoning": cut[group]}
+    make_run("her", metrics, splits={"eng_general": 200, "eng_specific": 200}, planned=400)
+    (table,) = tables(tmp_path, "eng/AVG")
+    assert column(table, "not ok") == [("truncated_reasoning 6",)]
+    (section,) = contents(with_rows(collect([tmp_path])), reference=None, choice=Choice()).sections
+    (headline,) = section.standings
+    assert "Answers that are not ok: her: truncated_reasoning 6." in headline.notes
+
+
 @pytest.mark.parametrize("name", ["eng/AVG", "eng"])
 def test_an_average_of_the_splits_stands_beside_the_average_of_the_protocols(
     tmp_path: Path, make_run: MakeRun, averaged: Metrics, entry: Any, name: str
