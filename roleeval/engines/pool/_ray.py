@@ -13,6 +13,7 @@ import pickle
 import re
 import secrets
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,6 +37,8 @@ _OBJECT_STORE = 100 * 2**20
 _PACE_S, _PACE_OF_ACTOR_CALLS_S = 0.002, 0.02
 # Ray keeps an argument of more than 100 KiB in its object store, which costs more than several arguments.
 _PART = 64 * 2**10
+# Seconds for a cluster's head to take a connection.
+_ANSWER_S = 10.0
 # Ray's reason for a worker's end comes a moment after the end of its line.
 _REASON_S = 10.0
 _DETAIL = re.compile(r"(?:Worker exit detail|The actor died because|The actor is dead because|due to): *(?P<why>.+)")
@@ -144,6 +147,11 @@ class RayTransport:
         """
         if importlib.util.find_spec("ray") is None:
             raise EngineError('engine=pool needs Ray: pip install "roleeval[ray]"')
+        # Ray reads these where it is imported, which vLLM may do before `open`.
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")  # it prints the end of workers, which the pool reports
+        if address is None:  # Ray's own way, on any system, to listen on the loopback address alone
+            os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         self._setting, self._address = setting, address
         self._cpus, self._gpus, self._likely = cpus, gpus, likely
         self._secret = secrets.token_bytes(SECRET_BYTES)
@@ -160,9 +168,6 @@ class RayTransport:
             raise EngineError(f"engine=pool: {where} cannot be used: {cause_of(error)}") from error
 
     def _connect(self) -> None:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        if self._address is None:  # Ray's own way, on any system, to listen on the loopback address alone
-            os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         import ray
 
         logging.getLogger("ray").setLevel(logging.ERROR)  # what it says to everyone who connects
@@ -180,6 +185,7 @@ class RayTransport:
                     **quiet,
                 )
             else:
+                _require_answer(self._address)
                 ray.init(address=self._address, **quiet)
         elif (used := ray.get_runtime_context().gcs_address) != self._address and ":" in (self._address or ""):
             raise EngineError(f"this process is connected to {used} already; one process uses one cluster")
@@ -371,6 +377,21 @@ def _error_of(end: asyncio.Task[Any]) -> WorkerLostError:
     """What the call that never returns has ended with."""
     error = None if end.cancelled() else end.exception()
     return error if isinstance(error, WorkerLostError) else WorkerLostError(f"Ray has lost it: {error}")
+
+
+def _require_answer(address: str) -> None:
+    """Ray itself waits for minutes for a cluster that is not there, and hears no signal meanwhile.
+
+    Raises:
+        EngineError: nothing listens at the address.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():  # "auto", or what Ray finds fault with
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _ANSWER_S).close()
+    except OSError as error:
+        raise EngineError(f"nothing answers there ({cause_of(error)})") from error
 
 
 @contextlib.contextmanager

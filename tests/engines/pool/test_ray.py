@@ -134,6 +134,13 @@ def test_another_address_than_the_one_in_use_is_refused() -> None:
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "ray://127.0.0.1:9"])
+def test_an_address_where_no_cluster_is_ends_at_once(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    with pytest.raises(EngineDeadError, match=rf"the Ray cluster at {address} cannot be used: nothing answers there"):
+        asyncio.run(pool(address=address).start())
+
+
 @pytest.mark.parametrize(
     ("said", "cause", "excused"),
     [
