@@ -5,6 +5,7 @@
     benchmark.splits=[a=1,b]               benchmark.splits=['a=1',b]
     model.adapters_map={福尔摩斯: /a}      model.adapters_map='{福尔摩斯: /a}', read by the family
 
+Options come first (`model=a,b -m` is `-m model=a,b`): Hydra's parser takes none behind an override before Python 3.12.
 An argument that Hydra can read stays as it is. `judge=null` and `experiment=null`, which Hydra refuses, are left out
 (none is the default), and `metrics=null` is `~metrics`.
 """
@@ -20,6 +21,7 @@ from roleeval.resources import resource
 
 _SWEEPS = ("-m", "--multirun")
 _FOLDERS = ("--config-dir", "-cd", "--config-path", "-cp")  # a path follows
+_VALUED = (*_FOLDERS, "--config-name", "-cn", "--cfg", "-c", "--package", "-p")  # something follows
 _NONE: dict[str, tuple[str, ...]] = {"judge": (), "experiment": (), "metrics": ("~metrics",)}  # what says so to Hydra
 _NEEDED = ("benchmark", "model", "engine")
 _KEY = re.compile(r"[+~]*[^=\s'\"{}\[\]]+")
@@ -42,7 +44,15 @@ def quoted(arguments: Sequence[str]) -> list[str]:
             found += _without(key, value, arguments)
         else:
             found.append(_readable(argument, sweeps=sweeps))
-    return found
+    return _options_first(found)
+
+
+def _options_first(arguments: Sequence[str]) -> list[str]:
+    options: list[str] = []
+    rest: list[str] = []
+    for before, argument in pairwise(("", *arguments)):
+        (options if argument.startswith("-") or before in _VALUED else rest).append(argument)
+    return [*options, *rest]
 
 
 def _is_part(key: str) -> bool:

@@ -12,8 +12,8 @@ from roleeval.engines.template import Prompts
 from roleeval.errors import ConfigError, cause_of, concerns_one_item
 from roleeval.stages import cast
 from roleeval.stages.asked import asked_count, asked_samples
-from roleeval.stages.capability import Capability, Longest, capability
-from roleeval.stages.foresee import try_later
+from roleeval.stages.capability import Capability, capability
+from roleeval.stages.foresee import foresee, try_later
 from roleeval.stages.judge_check import check_judges
 from roleeval.stages.runtime import Runtime
 from roleeval.stages.together import require_together
@@ -57,7 +57,7 @@ async def preview(config: RunConfig, runtime: Runtime) -> tuple[Capability | Non
 
     Raises:
         ConfigError: the benchmark does not know its prompts before it plays, a template cannot express them, a judge
-            cannot be asked, or a chosen cluster does not exist.
+            cannot be asked, no sample fits into the context, or a chosen cluster does not exist.
         AdapterError: an adapter cannot be served.
     """
     if not isinstance(config.benchmark, Foreseen):
@@ -73,23 +73,8 @@ async def preview(config: RunConfig, runtime: Runtime) -> tuple[Capability | Non
         for name, (options, model) in cast.helpers(config).items()
     }
     actor = Actor(config.model, await runtime.ready(config.engine, config.model), seed, helpers)
-    return capability(actor, _longest(config, actor), exact=True), _previews(config, actor)
-
-
-def _longest(config: RunConfig, actor: Actor) -> Longest:
-    """The longest prompts of the run."""
-    longest, benchmark = Longest(), config.benchmark
-    assert isinstance(benchmark, Foreseen)
-    for sample in asked_samples(benchmark, limit=config.options.limit, clusters=config.options.clusters):
-        try:
-            openings = list(benchmark.openings(sample, actor))
-            for opening in openings:  # refuses a model without a template before a tokenizer is loaded
-                opening.actor.foreseen(opening.persona, opening.system, opening.history, part=opening.part)
-            longest.add(sample, openings)
-        except Exception as error:
-            if not concerns_one_item(error):
-                raise
-    return longest
+    foresight = foresee(config, actor)  # says what the run would not ask, before a tokenizer is loaded
+    return capability(actor, foresight.longest, exact=True), _previews(config, actor)
 
 
 def _previews(config: RunConfig, actor: Actor) -> Iterator[Preview]:

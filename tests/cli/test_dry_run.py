@@ -86,6 +86,16 @@ def test_a_benchmark_that_does_not_know_its_prompts_says_so(folder: Path, capsys
     assert "--dry-run: lm_eval does not know its prompts before it plays" in capsys.readouterr().err
 
 
+def test_sessions_that_the_run_would_not_play_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Their first prompts fit, and their longest form does not."""
+    chosen = ["benchmark=minimax", "model=zoo_her", "limit=1", "model.sampling.max_tokens=300", "--dry-run"]
+    assert main([*chosen, f"results_dir={folder}"]) == 1
+    captured = capsys.readouterr()
+    assert "samples fits into the model's context" in captured.err and not captured.out
+    invocation.cache_clear()
+    assert main([*chosen, f"results_dir={folder}", "benchmark.may_overflow=true"]) == 0
+
+
 @pytest.fixture
 def bare(tmp_path: Path) -> Path:
     """The small base without a chat template."""

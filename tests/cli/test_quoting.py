@@ -90,3 +90,17 @@ def test_a_comma_without_a_sweep_shows_the_quoting_that_works(capsys: pytest.Cap
 def test_a_key_that_no_command_line_holds_says_where_it_can_stand() -> None:
     with pytest.raises(ConfigError, match=r"adapters_map\.福尔摩斯: cannot be a key.*'KEY=\{NAME: VALUE\}'"):
         quoted(["+model.adapters_map.福尔摩斯=/a"])
+
+
+def test_options_may_stand_anywhere() -> None:
+    """Hydra's parser calls whatever stands behind one in the middle an unrecognized argument."""
+    given = ["benchmark=coser", "--config-dir", "some dir=1", "limit=3", "-m", "model=base,her", "seed=2"]
+    assert quoted(given) == [
+        "--config-dir",
+        "some dir=1",
+        "-m",
+        "benchmark=coser",
+        "limit=3",
+        "model=base,her",
+        "seed=2",
+    ]

@@ -51,7 +51,9 @@ def export(folder: Path, out: Path) -> list[Path]:
     source = ResultFolder(folder)
     manifest, summary = source.manifest(), source.summary()
     if manifest is None:
-        raise ResultError(f"{folder}: no manifest.json, so not a finished run")
+        raise ResultError(
+            f"{folder}: no manifest.json, so not a finished run; give the folder of one run (BENCHMARK/MODEL/RUN)"
+        )
     if summary is None or not source.scores.is_file():
         raise ResultError(f"{folder}: not scored yet; run the same command with stages=[score]")
     lm_eval = _lm_eval_utils()

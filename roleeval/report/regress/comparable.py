@@ -39,7 +39,12 @@ def require_comparable(baseline: Side, current: Side, policy: Policy, *, partly:
     shared = [key for key in baseline.runs if key in current.runs]
     if not shared:
         there, here = (", ".join(f"{model} on {name}" for name, model in each.runs) for each in (baseline, current))
-        raise NotComparableError([f"no model is on both sides: the baseline has {there}; the current results {here}"])
+        raise NotComparableError(
+            [
+                f"no model is on both sides: the baseline has {there}; the current results {here}. Models are paired by"
+                " name: give both the same model.name, or compare them with roleeval report --reference"
+            ]
+        )
     reasons = [
         f"{model} on {benchmark}: {reason}"
         for benchmark, model in shared
