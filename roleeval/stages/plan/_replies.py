@@ -28,7 +28,7 @@ from roleeval.types import MODEL, WITHOUT_REPLY, Part, Request, Sample, Transcri
 _READ = 2000  # episodes of earlier results
 _UNKNOWN = 2  # the expected share of max_tokens where nothing is known: one half
 _MANY = 10  # judgements, of which a tenth may be called the shortest
-_EXAMPLES = 2  # replies as the schema has them, that count beside a judge's own
+_FEW, _EXAMPLES = 5, 2  # beside fewer replies of a judge's own than that, so many as the schema has them are counted
 Script = Mapping[str, Sequence[str]]
 
 
@@ -103,8 +103,9 @@ def finished(config: RunConfig) -> Iterator[tuple[ResultFolder, Manifest]]:
 
 
 def is_of(manifest: Manifest, config: RunConfig) -> bool:
-    """Whether a run is one of the configuration's model."""
-    same = manifest.model.source.get("path") == config.model.source.path
+    """Whether a run is one of the configuration's model; its folder may have been moved."""
+    before = str(manifest.model.source.get("path", ""))
+    same = Path(before).name == Path(config.model.source.path).name
     return same and manifest.model.name == config.model.name
 
 
@@ -296,15 +297,15 @@ class JudgedBefore:
         )
 
     def expected(self, example: int | None) -> int:
-        """Tokens of a reply: the mean of those that are known and of two as the schema has them.
+        """Tokens of a reply: the mean of those that are known and, beside few, of two as the schema has them.
 
         A judge mostly finds nothing and now and then much, so the mean of one or two replies is a worse guess than the
-        schema's; that of ten is not.
+        schema's, and that of some more is a better one.
 
         Args:
             example: tokens of the schema's example; None is no schema.
         """
-        if example is None:
+        if example is None or self.replies >= _FEW:
             return round(self.mean)
         return round((self.mean * self.replies + example * _EXAMPLES) / (self.replies + _EXAMPLES))
 
