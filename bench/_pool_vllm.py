@@ -20,6 +20,7 @@ FAMILIES = "zoo_base,zoo_shared_lora,zoo_independent_lora,zoo_hycora,zoo_her,zoo
 SWEEP = ["-m", f"model={FAMILIES}", "benchmark=rolebench", "judge=zoo_voice", "limit=4"]
 SCENES = ["model=zoo_shared_lora", "experiment=zoo_scenes", "limit=4"]
 SEEDED = ["model=zoo_shared_lora", "benchmark=rolebench", "limit=20", "model.sampling.temperature=0.9"]
+SEEDS = "seeds=[1,2,3,4,5,6,7,8]"  # long enough for four workers to be loaded meanwhile
 _NODE = {"node_ip_address": "127.0.0.1", "object_store_memory": 100 * 2**20, "include_dashboard": False}
 
 
@@ -126,10 +127,10 @@ def workers() -> None:
     """The seeded run on 1, 2 and 4 workers of this machine."""
     folder = Path(tempfile.mkdtemp(prefix="roleeval-pool-"))
     try:
-        _run(folder / "alone", [], SEEDED)
+        _run(folder / "alone", [], [*SEEDED, SEEDS])
         for count in (1, 2, 4):
             more = ["engine.cpus_per_worker=0.25", f"engine.min_workers={count}", f"engine.max_workers={count}"]
-            _run(folder / str(count), more, SEEDED)
+            _run(folder / str(count), more, [*SEEDED, SEEDS])
             _differ(folder / "alone", folder / str(count))
     finally:
         shutil.rmtree(folder)
@@ -158,6 +159,6 @@ def _differ(one: Path, two: Path) -> None:
         name for name in files if not (two / name).is_file() or (one / name).read_bytes() != (two / name).read_bytes()
     ]
     print(f"{two.name}: {len(files)} files, {len(wrong)} differ: {[str(name) for name in wrong]}", flush=True)
-    for manifest in sorted(two.rglob("manifest.json"))[:1]:
-        pool = json.loads(manifest.read_text(encoding="utf-8"))["engine"]["pool"]
-        print(f"  {pool['cluster']}, ray {pool['ray']}: {[(w['node_id'], w['answered']) for w in pool['workers']]}")
+    pools = [json.loads(file.read_text(encoding="utf-8"))["engine"]["pool"] for file in two.rglob("manifest.json")]
+    pool = max(pools, key=lambda pool: sum(worker["answered"] for worker in pool["workers"]))  # the last run's
+    print(f"  {pool['cluster']}, ray {pool['ray']}: {[(w['node_id'], w['answered']) for w in pool['workers']]}")

@@ -2,8 +2,8 @@
 
 `python -m bench.pool [scaling overhead kills failures]` needs no Ray: simulated workers whose requests take as long as
 those of a real engine (bench/_pool_tokens.py), on a clock that jumps, so that these figures do not depend on the
-machine; the overhead is CPU time, measured. `ray`, `killed`, `same_bytes` and `workers` are with Ray, the last three
-with real vLLM engines.
+machine; the overhead is CPU time, measured. `ray`, `ray_kills`, `killed`, `same_bytes` and `workers` are with Ray, the
+last three with real vLLM engines.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench import _pool_vllm
+from bench import _pool_ray, _pool_vllm
 from roleeval.engines.pool._link import AnyRequest, Report
 from roleeval.engines.pool._pool import Limits, Pool
 from roleeval.types import AdapterRef, Completion, Message, Request, Sampling
@@ -291,94 +291,13 @@ def failures() -> None:
         )
 
 
-@dataclass(frozen=True)
-class EchoOptions:
-    """An engine that answers after a while without doing anything.
-
-    Attributes:
-        delay_s: mean time of an answer; each takes half to one and a half of it, so that answers do not come together.
-    """
-
-    delay_s: float
-
-    def build(self, source: Any, lora: Any) -> "Echo":
-        return Echo(self)
-
-
-class Echo:
-    likelihoods = False
-    fingerprint = "echo"
-
-    def __init__(self, options: EchoOptions) -> None:
-        self.options = options
-
-    def check(self, adapter: AdapterRef) -> None: ...
-    async def start(self) -> None: ...
-    async def close(self) -> None: ...
-
-    async def generate(self, request: Request) -> Completion:
-        await asyncio.sleep(
-            self.options.delay_s * random.Random(f"{request.affinity} {request.seed}").uniform(0.5, 1.5)
-        )
-        return ANSWER
-
-    def describe(self) -> dict[str, Any]:
-        return {"kind": "echo"}
-
-
-class AtOnce:
-    """Answers without an engine."""
-
-    async def generate(self, request: Request) -> Completion:
-        await asyncio.sleep(0)
-        return ANSWER
-
-
-def through_ray() -> None:
-    """CPU time of the whole coordinator, Ray included, on this machine's Ray."""
-    from bench import pool as module  # the actors find the engine's class by this name
-
-    print(f"{'workers':>8}{'in flight':>11}{'requests/s':>12}{'us/request':>12}{'% of a core at 1000/s':>24}")
-    for workers, at_once, delay_s in ((2, 128, 0.5), (2, 512, 0.5), (4, 1024, 1.0)):
-        print(asyncio.run(_ray(module.EchoOptions(delay_s), workers, at_once)), flush=True)
-
-
-async def _ray(inner: Any, workers: int, at_once: int) -> str:
-    from roleeval.engines import LoraNeed, ModelSource
-    from roleeval.engines.pool import PoolOptions
-
-    options = PoolOptions(
-        inner, cpus_per_worker=0.1, min_workers=workers, max_workers=workers, in_flight_per_worker=1024
-    )
-    engine = options.build(ModelSource("echo"), LoraNeed())
-    await engine.start()
-    while sum(each["state"] == "ready" for each in engine.describe()["pool"]["workers"]) < workers:
-        await asyncio.sleep(0.1)
-    chat = tuple(Message("user", "How do you feel about that? " * 20) for _ in range(6))  # as a scene's prompts
-
-    async def converse(served: Any, number: int, calls: int) -> None:
-        for call in range(calls):
-            await served.generate(Request(chat, Sampling(), call, affinity=f"c{number}"))
-
-    async def played(served: Any) -> tuple[float, float]:
-        begin, used = time.perf_counter(), time.process_time()
-        await asyncio.gather(*(converse(served, number, 8) for number in range(at_once)))
-        return time.perf_counter() - begin, time.process_time() - used
-
-    await asyncio.gather(*(converse(engine, number, 1) for number in range(at_once)))
-    seconds, used = await played(engine)
-    used -= (await played(AtOnce()))[1]  # what asking itself costs
-    await engine.close()
-    count = 8 * at_once
-    return f"{workers:>8}{at_once:>11}{count / seconds:>12.0f}{1e6 * used / count:>12.0f}{1e5 * used / count:>24.1f}"
-
-
 PARTS: dict[str, Callable[[], None]] = {
     "scaling": scaling,
     "overhead": overhead,
     "kills": kills,
     "failures": failures,
-    "ray": through_ray,
+    "ray": _pool_ray.through_ray,
+    "ray_kills": _pool_ray.kills,
     "killed": _pool_vllm.killed,
     "same_bytes": _pool_vllm.same_bytes,
     "workers": _pool_vllm.workers,

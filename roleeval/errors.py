@@ -32,6 +32,10 @@ class SourceError(ConfigError):
         return str(self).replace("model.source.", f"{source}.")
 
 
+class NoOpponentError(ConfigError):
+    """An opponent that was asked for has no finished run; a later job of the same command may be it."""
+
+
 class DataError(RoleEvalError):
     """A data file is missing, malformed, or not what it should be; names file and line."""
 

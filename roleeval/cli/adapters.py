@@ -1,6 +1,8 @@
 """`roleeval adapters`: exports per-role adapters as standard PEFT folders, and checks that each belongs to its role."""
 
 import json
+import time
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +17,8 @@ from roleeval.plain import plain
 if TYPE_CHECKING:
     from roleeval.benchmarks.rolebench.adapters_check import AdaptersCheck
     from roleeval.models import PersonaModel
+
+_SAID_EVERY_S = 10.0
 
 # Without rich markup --help does not import rich.
 adapters = typer.Typer(
@@ -43,6 +47,15 @@ class EngineName(StrEnum):
 
     vllm = "vllm"
     hf = "hf"
+
+
+class DType(StrEnum):
+    """See engine.dtype."""
+
+    auto = "auto"
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+    float16 = "float16"
 
 
 class PromptFormat(StrEnum):
@@ -91,6 +104,9 @@ def adapters_check(
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of references per role.")] = 8,
     engine: Annotated[EngineName, typer.Option(help="The engine that scores them.")] = EngineName.vllm,
+    dtype: Annotated[
+        DType, typer.Option(help="Of the engine's numbers; auto is the model's own, and float32 on the CPU.")
+    ] = DType.auto,
     prompt_format: Annotated[PromptFormat, typer.Option(help="HyCoRA only.")] = PromptFormat.chat,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
@@ -101,11 +117,12 @@ def adapters_check(
     from roleeval.stages.runtime import Runtime
 
     model = _model(family, checkpoint, base, roles, prompt_format)
-    options = VllmOptions() if engine is EngineName.vllm else HfOptions()
+    options = VllmOptions(dtype=dtype.value) if engine is EngineName.vllm else HfOptions(dtype=dtype.value)
     runtime = Runtime()
 
     async def check() -> "AdaptersCheck":
-        return await check_adapters(model, await runtime.ready(options, model), data, limit=limit)
+        ready = await runtime.ready(options, model)
+        return await check_adapters(model, ready, data, limit=limit, scored=_progress(time.monotonic))
 
     try:
         found = runtime.execute(check)
@@ -131,6 +148,19 @@ def adapters_check(
         )
     if found.mismatched or found.tied:
         raise typer.Exit(1)
+
+
+def _progress(clock: Callable[[], float]) -> Callable[[int, int], None]:
+    """Says from time to time how many texts have been scored: a check of real models takes minutes."""
+    last = clock()
+
+    def scored(done: int, total: int) -> None:
+        nonlocal last
+        if (now := clock()) - last >= _SAID_EVERY_S:
+            last = now
+            say(f"adapters check: {done} of {total} texts scored")
+
+    return scored
 
 
 def _model(

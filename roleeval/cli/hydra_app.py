@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from roleeval.cli._say import say, show, shown
 from roleeval.cli.explain import composing, explain, overrides
 from roleeval.cli.invocation import Invocation, invocation
-from roleeval.errors import ResultError, RoleEvalError
+from roleeval.errors import NoOpponentError, ResultError, RoleEvalError
 from roleeval.resources import resource
 
 if TYPE_CHECKING:
@@ -267,7 +267,14 @@ def _run(config: "RunConfig", here: Invocation) -> None:
         return
     budget = here.runtime.budget(config.options)
     refused = budget.refused
-    outcome = here.runtime.execute(lambda: run(config, here.runtime))
+    try:
+        outcome = here.runtime.execute(lambda: run(config, here.runtime))
+    except NoOpponentError as error:
+        if not here.leads:
+            raise
+        log.info("%s: judged at the end of the command: %s", config.model.name, error)
+        here.waiting.append(config)
+        return
     path = str(outcome.folder.path)
     here.folders.append(path)
     if config.judge is not None and "judge" in config.options.stages:
@@ -346,6 +353,9 @@ def _judge_again(here: Invocation) -> None:
 
     from roleeval.stages.run import run
 
+    for config in here.waiting:  # whose opponents had not finished, and may have by now
+        with _recorded(config.model.name, here):
+            here.folders.append(str(here.runtime.execute(partial(run, config, here.runtime)).folder.path))
     for config in here.judged if len(here.judged) > 1 else ():
         judging = replace(config, options=replace(config.options, stages=("judge",)))
         with _recorded(f"judging {config.model.name} again", here):

@@ -27,6 +27,7 @@ class Invocation:
         self.partial: list[str] = []  # what a budget had no room for
         self.chosen: Mapping[str, tuple[str, ...]] | None = None  # benchmark -> clusters that are run; None: all
         self.judged: list[RunConfig] = []  # runs that were judged, perhaps before all their opponents had finished
+        self.waiting: list[RunConfig] = []  # runs whose named opponents had not finished
         self._runtime: Runtime | None = None
 
     @property
@@ -40,7 +41,7 @@ class Invocation:
     def begin(self, chosen: Mapping[str, tuple[str, ...]] | None) -> None:
         """Forgets what was done, keeps the engines; jobs run these clusters from now on."""
         self.chosen, self.jobs = chosen, 0
-        self.failures, self.folders, self.partial, self.judged = [], [], [], []
+        self.failures, self.folders, self.partial, self.judged, self.waiting = [], [], [], [], []
 
     def restricted(self, config: "RunConfig") -> "RunConfig":
         """A run of those of its benchmark's clusters that are run."""

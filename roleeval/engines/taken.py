@@ -43,8 +43,9 @@ def taken_by(engine: object) -> Taken | None:
 
 def fit(engines: Iterable[object]) -> bool:
     """Whether engines can be loaded at the same time, as far as is known; each counts once."""
+    found = {id(engine): engine for engine in engines}
     sums: dict[str, float] = {}
-    for engine in {id(engine): engine for engine in engines}.values():
+    for engine in found.values() if len(found) > 1 else ():
         if (taken := taken_by(engine)) is not None:
             sums[taken.of] = sums.get(taken.of, 0.0) + (taken.share or 0.0)
     return all(share <= 1 + 1e-9 for share in sums.values())

@@ -77,6 +77,9 @@ async def judge_folder(config: RunConfig, runtime: Runtime, folder: ResultFolder
     everyone = [await _task(judge, config, runtime, folder, manifest) for judge in members(config.judge)]
     waiting = [task for task in everyone if task.judge.compares and not task.opponents.ids]
     for task in waiting:
+        if set(getattr(task.judge, "against", None) or ()) == {manifest.model.name}:
+            log.info("%s: judge %s compares others with this model", folder.path, task.judge.name)
+            continue
         log.warning(
             "%s: judge %s waits for opponents: there is no other comparable run yet. Run the same command again when"
             " there is one",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from roleeval.config import RunConfig
-from roleeval.errors import ConfigError, ResultError
+from roleeval.errors import ConfigError, NoOpponentError, ResultError
 from roleeval.hashing import digest
 from roleeval.judging import REFERENCES, Answer, View, reference
 from roleeval.results import ResultFolder, read_transcripts
@@ -46,10 +46,11 @@ class Opponents:
             config: says where results are.
             own: the run that is judged.
             manifest: its manifest; opponents agree with it in data, prompts, limit, clusters and seed.
-            against: names of models, or "references"; None is every comparable run.
+            against: names of models, or "references"; None is every comparable run. The run's own model is passed over,
+                so that one list serves a sweep.
 
         Raises:
-            ConfigError: a name has no comparable run.
+            NoOpponentError: a name has no comparable run.
         """
         if against is not None and not against:
             return cls((), own, with_references=False)
@@ -69,9 +70,9 @@ class Opponents:
             return cls(tuple(found.values()), own, with_references=False)
         models = {run_id.partition("/")[0] for run_id in found}
         for name in against:
-            if name not in models and name != REFERENCES:
+            if name not in models and name not in (REFERENCES, manifest.model.name):
                 there = ", ".join(sorted(models)) or "none"
-                raise ConfigError(
+                raise NoOpponentError(
                     f"judge.against: {name!r} has no finished run with the same data, prompts, limit, clusters and seed"
                     f" in {config.options.results_dir}; there are: {there} (and references)"
                 )

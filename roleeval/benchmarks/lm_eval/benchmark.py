@@ -25,7 +25,7 @@ from roleeval.identity import OUTSIDE_IDENTITY, options
 from roleeval.metrics import CutOffRate, MetricInfo, Per
 from roleeval.models import PersonaModel
 from roleeval.prompts import load_prompt_pack
-from roleeval.types import WITHOUT_REPLY, Language, Persona, Sample, Score, Status, Transcript, Turn
+from roleeval.types import WITHOUT_REPLY, Language, Message, Persona, Sample, Score, Status, Transcript, Turn
 
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 # The seeds that lm-eval's own command line uses: few-shot examples are then the same.
@@ -161,6 +161,13 @@ class LmEval:
                     " engine does not support; use engine=vllm or engine=hf, or a task of output type generate_until"
                 )
         self.check_role(actor.model)
+        if self.apply_chat_template:
+            try:
+                actor.foreseen(self.persona, self.system, (Message("user", "Who?"),))
+            except ConfigError as error:
+                raise ConfigError(
+                    f"{error}; for lm-eval's plain text set benchmark.apply_chat_template=false"
+                ) from error
 
     def check_role(self, model: PersonaModel) -> None:
         """Says early that a family cannot play the role, or needs one.

@@ -6,7 +6,8 @@ the same, or do nothing. Source: spec/hycora.md, section 2.
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from roleeval.engines import Engine
 from roleeval.errors import DataError
 from roleeval.models import PersonaModel, nfc
 from roleeval.resources import resource
-from roleeval.types import AdapterRef, LikelihoodRequest, Message, Sample
+from roleeval.types import AdapterRef, Likelihood, LikelihoodRequest, Message, Sample
 
 # Answers to a role's own questions tell roles apart best.
 _SPLITS = ("eng_specific", "zh_specific", "rolegen_specific", "eng_general", "zh_general", "rolegen_general")
@@ -99,7 +100,14 @@ class AdaptersCheck:
         }
 
 
-async def check_adapters(model: PersonaModel, engine: Engine, data: Path | None, *, limit: int) -> AdaptersCheck:
+async def check_adapters(
+    model: PersonaModel,
+    engine: Engine,
+    data: Path | None,
+    *,
+    limit: int,
+    scored: Callable[[int, int], None] = lambda done, total: None,
+) -> AdaptersCheck:
     """Scores references under every adapter.
 
     Args:
@@ -107,6 +115,7 @@ async def check_adapters(model: PersonaModel, engine: Engine, data: Path | None,
         engine: one that can score texts, and that can serve the model's adapters.
         data: a folder in RoleBench's layout; None is the embedded set.
         limit: references of each role at most.
+        scored: is told how many texts of how many have been scored, after each.
 
     Raises:
         DataError: the data has no answer of any of the model's roles.
@@ -118,15 +127,30 @@ async def check_adapters(model: PersonaModel, engine: Engine, data: Path | None,
         raise DataError(f"{data or 'the embedded data'} has no answers of the roles {', '.join(adapters)}")
     await engine.start()
     known = [role for role in adapters if role in samples]
-    found = await asyncio.gather(*(_role(model, engine, role, adapters, samples[role]) for role in known))
+    total, done = len(adapters) * sum(len(samples[role]) for role in known), itertools.count(1)
+
+    def tell() -> None:
+        scored(next(done), total)
+
+    found = await asyncio.gather(*(_role(model, engine, role, adapters, samples[role], tell) for role in known))
     return AdaptersCheck(tuple(found), tuple(role for role in adapters if role not in samples))
 
 
 async def _role(
-    model: PersonaModel, engine: Engine, role: str, adapters: Mapping[str, AdapterRef], samples: Sequence[Sample]
+    model: PersonaModel,
+    engine: Engine,
+    role: str,
+    adapters: Mapping[str, AdapterRef],
+    samples: Sequence[Sample],
+    tell: Callable[[], None],
 ) -> RoleCheck:
+    async def likelihood(sample: Sample, adapter: AdapterRef) -> Likelihood:
+        found = await engine.likelihood(_request(model, sample, adapter))
+        tell()
+        return found
+
     async def nll(adapter: AdapterRef) -> float:
-        found = await asyncio.gather(*(engine.likelihood(_request(model, sample, adapter)) for sample in samples))
+        found = await asyncio.gather(*(likelihood(sample, adapter) for sample in samples))
         return -sum(likelihood.logprob for likelihood in found) / sum(likelihood.tokens for likelihood in found)
 
     values = await asyncio.gather(*(nll(adapter) for adapter in adapters.values()))

@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 # alone and none without it meanwhile, or when so many were lost with it in all.
 _SUSPECT, _CONDEMNED, _MOST_LOSSES = 3, 4, 16
 # Messages to a worker, and from it, wait for more: for this share of what its answers take, but no longer.
-_PACE_SHARE, _LONGEST_PACE_S = 0.1, 0.25
+_PACE_SHARE, _LONGEST_PACE_S = 0.05, 0.25
 # A conversation's next call comes soon after an answer: so long its place counts as taken, or a worker whose answers
 # have just come would look idle.
 _LINGER_S = 0.1

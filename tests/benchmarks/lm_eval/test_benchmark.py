@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -401,3 +402,18 @@ def test_the_site_shows_its_documents_and_answers(chat_run: ResultFolder, tmp_pa
     texts = "".join(file.read_text(encoding="utf-8") for file in (tmp_path / "site" / "data" / "r0").glob("t*.js"))
     samples = [sample for sample, _ in read_transcripts(chat_run.transcripts)]
     assert samples and all(f'{{\\"id\\":\\"{sample.id}\\"' in texts for sample in samples)
+
+
+def test_a_base_model_is_told_of_plain_text_before_it_is_loaded(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare = tmp_path / "bare"
+    shutil.copytree(model_folder, bare, ignore=shutil.ignore_patterns("chat_template*"))
+    config = json.loads((bare / "tokenizer_config.json").read_text())
+    config.pop("chat_template", None)
+    (bare / "tokenizer_config.json").write_text(json.dumps(config))
+    monkeypatch.setattr("roleeval.engines.hf.engine.HfEngine.start", None)  # cannot be called
+    with pytest.raises(
+        ConfigError, match=r"has no chat template: .*plain text set benchmark\.apply_chat_template=false"
+    ):
+        execute(make(tmp_path / "r", base(bare), tasks=("local_choose",)))

@@ -89,7 +89,10 @@ def test_a_permuted_manifest_is_caught(
     assert "Wukong  <- another role's" in lines[ROLES[0]] and "another role's" not in lines[ROLES[2]]
 
 
-def test_misnamed_independent_adapters_are_caught(base: Path, adapters: Path, tmp_path: Path) -> None:
+def test_misnamed_independent_adapters_are_caught(
+    base: Path, adapters: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("roleeval.cli.adapters._SAID_EVERY_S", 0.0)
     right = {role: f"adapter{number}" for number, role in enumerate(ROLES)}
     paths = {role: str(adapters / folder) for role, folder in right.items()}
     model = IndependentLora(name="i", source=ModelSource(str(base)), adapters_map=paths)
@@ -101,6 +104,7 @@ def test_misnamed_independent_adapters_are_caught(base: Path, adapters: Path, tm
         file.write_text(json.dumps({role: f"adapter{number}" for number, role in enumerate(order)}))
         results.append(check(*common, "--roles", file, "--json"))
     assert [result.exit_code for result in results] == [0, 1], results[0].output
+    assert "adapters check: 18 of 18 texts scored" in results[0].stderr  # of three roles under three adapters
     assert json.loads(results[1].stdout)["mismatched"] == [ROLES[2], ROLES[0], ROLES[1]]
     assert {role["references"] for role in json.loads(results[0].stdout)["roles"]} == {2}
 
