@@ -71,23 +71,22 @@ class Earlier:
         return bool(self.pool.get(part) or self.asides.get(part))
 
     def add(self, sample: Sample, transcript: Transcript, *, only: Collection[str] | None = None) -> None:
-        """One episode; one that was cut off tells nothing.
+        """One episode; one that was cut off tells how long its replies were, and not how many an episode has.
 
         Args:
             sample: what was played.
             transcript: of it.
             only: the texts that models wrote; others were made up. None is all.
         """
-        if transcript.status in WITHOUT_REPLY:
-            return
-        said = self.episodes.setdefault(sample.id, defaultdict(list))
         spoken = 0
         for turn in transcript.turns:
             spoken += not turn.aside
             if turn.output_tokens and turn.logprob is None and (only is None or turn.raw in only):
+                said = self.episodes.setdefault(sample.id, defaultdict(list))
                 said[turn.part].append(turn)
                 (self.asides if turn.aside else self.pool)[turn.part].append(turn)
-        self._turns.append(spoken)
+        if transcript.status not in WITHOUT_REPLY:
+            self._turns.append(spoken)
 
 
 def finished(config: RunConfig) -> Iterator[tuple[ResultFolder, Manifest]]:
