@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from roleeval.plain import duration
 from roleeval.zoo._adapters import Part, TrainingBase, network
-from roleeval.zoo._pack import Encoded, Pack
+from roleeval.zoo._pack import IGNORED, Encoded, Pack
 from roleeval.zoo._train import Schedule, Trainer, training_steps
 
 # Documents of a phase that are looked at; steps that are timed.
@@ -62,9 +62,10 @@ def estimate(models: Mapping[str, Sequence[Part]], base: TrainingBase, *, roles:
     rates, costs = {}, {}
     for kind in dict.fromkeys(kinds.values()):
         names = [name for name in models if kinds[name] is kind]
-        heaviest = max((rows for name in names for rows, _ in steps[name]), key=_tokens)
+        # Activations grow with the tokens, logits with the labels: which of both takes more depends on the vocabulary.
+        heaviest = [max((rows for name in names for rows, _ in steps[name]), key=by) for by in (_tokens, _labels)]
         usual = [sorted((rows for rows, _ in steps[name]), key=_tokens)[len(steps[name]) // 2] for name in names]
-        rates[kind] = _rate(models[names[0]][0], base, [heaviest, *(usual * _TIMED)[:_TIMED]], roles, seed)
+        rates[kind] = _rate(models[names[0]][0], base, [*heaviest, *(usual * _TIMED)[:_TIMED]], roles, seed)
     for name, parts in models.items():
         tokens = sum(_tokens(rows) * weight for rows, weight in steps[name])
         size = sum(4 * parameters for parameters in _sizes(parts, base, roles))
@@ -91,21 +92,21 @@ def _sampled_steps(parts: Sequence[Part], base: TrainingBase, seed: int) -> list
 
 
 def _rate(part: Part, base: TrainingBase, steps: Sequence[list[Pack]], roles: Sequence[str], seed: int) -> float:
-    """Tokens a second, padding included; the first step warms up and takes the most memory."""
+    """Tokens a second, padding included, of the last steps; those before warm up and take the most memory."""
     model, objective = network(part, base, roles)
     schedule = part.phases[0].schedule
     vocab = 1 + max(max(row.ids) for rows in steps for row in rows)
     trainer = Trainer(
         model, list(steps), schedule, seed=seed, vocab=vocab, objective=objective, packed=base.packed
     )  # fmt: skip
-    trainer.step(1)
     begin = time.perf_counter()
-    for number in range(2, len(steps) + 1):
+    for number in range(1, len(steps) + 1):
+        if number == len(steps) - _TIMED + 1:
+            begin = time.perf_counter()
         trainer.step(number)
     seconds = time.perf_counter() - begin
     model.unload()
-    timed = steps[1:] or steps
-    return sum(map(_tokens, timed)) / max(seconds, 1e-9)
+    return sum(map(_tokens, steps[-_TIMED:])) / max(seconds, 1e-9)
 
 
 def _sizes(parts: Sequence[Part], base: TrainingBase, roles: Sequence[str]) -> list[int]:
@@ -121,6 +122,10 @@ def _sizes(parts: Sequence[Part], base: TrainingBase, roles: Sequence[str]) -> l
 
 def _tokens(rows: Sequence[Pack]) -> int:
     return len(rows) * max(len(row.ids) for row in rows)
+
+
+def _labels(rows: Sequence[Pack]) -> int:
+    return sum(label != IGNORED for row in rows for label in row.labels)
 
 
 def _peak(base: TrainingBase) -> int:
