@@ -117,9 +117,11 @@ def run_all(commands: list[list[str]], here: Invocation) -> int:
     """Runs all commands; what became of their jobs is in `here`. An exit code above 0 where one could not begin."""
     from roleeval.cli.hydra_sweep import expect
 
+    jobs: list[list[str]] = []
     for command in commands:
-        if len(commands) > 1 and not _composed(command, expect):
+        if len(commands) > 1 and not _composed(command, lambda given: jobs.extend(expect(given))):
             return 2
+    here.know(jobs)
     for command in commands:
         if code := _hydra(command, here):
             return code
@@ -135,6 +137,8 @@ def _all(commands: list[list[str]], here: Invocation) -> int:
         from roleeval.report import print_report
 
         print_report(here.folders, published=False)
+    if here.failures and here.jobs == 1 and not here.folders:
+        return 1  # the error is the last line already
     if here.failures:
         jobs = f"{len(here.failures)} of {here.jobs} jobs failed" if here.jobs > 1 else "failed"
         say("\n".join([f"roleeval: {jobs}:", *(f"  {failure}" for failure in here.failures)]))
@@ -184,6 +188,8 @@ def _hydra(arguments: list[str], here: Invocation) -> int:
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
+    if not {"-m", "--multirun"} & set(arguments):
+        here.know([overrides(arguments)])
     application = hydra.main(version_base="1.3", config_path=str(resource("conf")), config_name="config")(_job)
     sys.argv = [sys.argv[0], *arguments]
     try:
@@ -224,7 +230,7 @@ def _job(config: "DictConfig") -> None:
         runs = _configured(config)
     here.jobs += max(1, len(runs))
     for run_config in runs:
-        with _recorded(name if len(runs) == 1 else f"{name} (seed {run_config.options.seed})", here):
+        with _recorded(name if len(runs) == 1 else f"{name} (seed {run_config.options.seed})".lstrip(), here):
             _run(run_config, here)
 
 
@@ -233,12 +239,12 @@ def _recorded(name: str, here: Invocation) -> Iterator[None]:
     try:
         yield
     except RoleEvalError as error:
-        failure = shown(f"{name}: {error}")
+        failure = shown(f"{name}: {error}" if name else str(error))
         log.error("%s", failure)
         here.failures.append(failure)
     except Exception as error:  # a bug in a plugin ends its own job, with a traceback, not the sweep
-        log.exception("%s: unexpected error", name)
-        here.failures.append(shown(f"{name}: {type(error).__name__}: {error}"))
+        log.exception("%sunexpected error", f"{name}: " if name else "")
+        here.failures.append(shown(f"{f'{name}: ' if name else ''}{type(error).__name__}: {error}"))
 
 
 def _configured(config: "DictConfig") -> "list[RunConfig]":
@@ -363,9 +369,12 @@ def _judge_again(here: Invocation) -> None:
 
 
 def _job_name() -> str:
+    """What is special about a job: the overrides that not all of the command have; "" of one job alone."""
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
 
     # as they were given: an interpolation may stand for a secret
     given: Any = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
-    return shown(" ".join(given)) or "run"
+    shared = invocation().shared or ()
+    own = [each.replace("\\:", ":") for each in given if each not in shared]
+    return shown(" ".join(own))

@@ -33,6 +33,7 @@ class ShareEngines(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         given: Any = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
         jobs = _expanded(given)
+        invocation().know(jobs)
         here_too = _in_this_process(config)
         try:
             for job in jobs if here_too else jobs[:1]:
@@ -83,15 +84,20 @@ def _outcomes(config: DictConfig) -> Path:
     return Path(config.hydra.sweep.dir) / "outcomes"
 
 
-def expect(overrides: list[str]) -> None:
+def expect(overrides: list[str]) -> list[list[str]]:
     """Tells the runtime what a command needs before it runs; Hydra must be initialised with the config folder.
+
+    Returns:
+        The overrides of its jobs.
 
     Raises:
         HydraException: it cannot be composed.
     """
-    for job in _expanded(overrides):
+    jobs = _expanded(overrides)
+    for job in jobs:
         with contextlib.suppress(RoleEvalError):  # the job itself will report it
             _expect(job)
+    return jobs
 
 
 def _expanded(overrides: list[str]) -> list[list[str]]:

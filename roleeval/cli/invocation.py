@@ -1,7 +1,7 @@
 """What the jobs of one command share and leave behind."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +22,7 @@ class Invocation:
         self.outcomes: Path | None = None  # where jobs in other processes write their outcomes
         self.launched = 0  # number of these jobs
         self.jobs = 0
+        self.shared: frozenset[str] | None = None  # overrides that all jobs have; None is not known yet
         self.failures: list[str] = []
         self.folders: list[str] = []
         self.partial: list[str] = []  # what a budget had no room for
@@ -42,6 +43,11 @@ class Invocation:
         """Forgets what was done, keeps the engines; jobs run these clusters from now on."""
         self.chosen, self.jobs = chosen, 0
         self.failures, self.folders, self.partial, self.judged, self.waiting = [], [], [], [], []
+
+    def know(self, jobs: Sequence[Sequence[str]]) -> None:
+        """Learns what jobs there are, by their overrides; the first time counts, when there are several commands."""
+        if jobs and self.shared is None:
+            self.shared = frozenset.intersection(*map(frozenset, jobs))
 
     def restricted(self, config: "RunConfig") -> "RunConfig":
         """A run of those of its benchmark's clusters that are run."""

@@ -201,6 +201,7 @@ class Stage:
         if run.folder is not None:
             run.asked[scenario][MODEL_WHO] = Asked()
             run.played[scenario] = list(read_transcripts(run.folder.transcripts))
+            run.clusters = [sample.cluster for sample, _ in run.played[scenario]]
             run.origins[MODEL_WHO] = "finished already"
             return
         if isinstance(config.benchmark, SelfScored):
