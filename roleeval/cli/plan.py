@@ -74,11 +74,11 @@ def plan(
 
         show_json(json.dumps(found.to_json(), ensure_ascii=False, indent=1))
     else:
-        _show(found)
+        _show(found, probed=probe)
     say("The plan is kept beside the results: each run's manifest will have it next to what the run asked.")
 
 
-def _show(found: "Plan") -> None:
+def _show(found: "Plan", *, probed: bool) -> None:
     for number, run in enumerate(found.runs):
         if number:
             show("")
@@ -88,7 +88,12 @@ def _show(found: "Plan") -> None:
         print_columns(rows)
     show("")
     if any(not model.elsewhere for run in found.runs for model in run.models):
-        unpaced = f"unknown for {', '.join(found.unpaced)}: give --tokens-per-second N, or --probe"
+        way_out = (
+            "the store has what a probe asks, so give --tokens-per-second N"
+            if probed
+            else "give --tokens-per-second N, or --probe"
+        )
+        unpaced = f"unknown for {', '.join(found.unpaced)}: {way_out}"
         show(f"time of local models   {unpaced if found.seconds is None else _time(found.seconds)}")
         for pace in filter(None, found.pace.split("; ")):
             show(f"  {pace}")

@@ -60,6 +60,7 @@ class TrainingBase:
         load: gives the model without any adapter.
         modules: last names of the modules that get a LoRA.
         packed: it takes several documents in a row of a batch.
+        multiple: lengths of batches are rounded up to a multiple of it.
         threads: of the processor.
     """
 
@@ -68,6 +69,7 @@ class TrainingBase:
     load: "Callable[[], PreTrainedModel]"
     modules: tuple[str, ...]
     packed: bool = True
+    multiple: int = 1
     threads: int = THREADS
 
 
@@ -223,7 +225,7 @@ def _build(
             raise ConfigError(f"--max-tokens {base.encoder.limit}: no prompt{whose} is short enough to leave room")
         steps += train(
             model, encoded, phase.schedule, seed=seed, say=say, objective=objective, packed=base.packed,
-            checkpoint=checkpoint, phase=number,
+            multiple=base.multiple, checkpoint=checkpoint, phase=number,
         )  # fmt: skip
     if isinstance(part.size, HyCoraSize):
         model.save(folder)

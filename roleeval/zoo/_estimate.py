@@ -97,7 +97,8 @@ def _rate(part: Part, base: TrainingBase, steps: Sequence[list[Pack]], roles: Se
     schedule = part.phases[0].schedule
     vocab = 1 + max(max(row.ids) for rows in steps for row in rows)
     trainer = Trainer(
-        model, list(steps), schedule, seed=seed, vocab=vocab, objective=objective, packed=base.packed
+        model, list(steps), schedule, seed=seed, vocab=vocab, objective=objective, packed=base.packed,
+        multiple=base.multiple,
     )  # fmt: skip
     begin = time.perf_counter()
     for number in range(1, len(steps) + 1):

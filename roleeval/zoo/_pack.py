@@ -131,11 +131,11 @@ def separate(packs: Sequence[Pack]) -> list[Pack]:
     return rows
 
 
-def collate(packs: Sequence[Pack]) -> Batch:
-    """Pads packs to one length and builds the attention mask."""
+def collate(packs: Sequence[Pack], *, multiple: int = 1) -> Batch:
+    """Pads packs to one length, a multiple of `multiple`, and builds the attention mask."""
     import torch
 
-    length = max(len(row.ids) for row in packs)
+    length = -(-max(len(row.ids) for row in packs) // multiple) * multiple
 
     def rows(values: Sequence[tuple[int, ...]], filler: int) -> torch.Tensor:
         return torch.tensor([[*row, *[filler] * (length - len(row))] for row in values])
@@ -156,12 +156,12 @@ def collate(packs: Sequence[Pack]) -> Batch:
     )
 
 
-def collate_separate(packs: Sequence[Pack]) -> Batch:
+def collate_separate(packs: Sequence[Pack], *, multiple: int = 1) -> Batch:
     """The batch of the same documents with a row each, and an ordinary attention mask [documents, tokens]."""
     import torch
 
     rows = separate(packs)
-    batch = collate(rows)
+    batch = collate(rows, multiple=multiple)
     lengths = torch.tensor([len(row.ids) for row in rows])
     mask = torch.arange(batch.ids.shape[1])[None] < lengths[:, None]
     return replace(batch, mask=mask.long())

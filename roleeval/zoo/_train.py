@@ -77,6 +77,7 @@ def train(
     say: Callable[[str], None],
     objective: Objective | None = None,
     packed: bool = True,
+    multiple: int = 1,
     checkpoint: Checkpoint | None = None,
     phase: int = 0,
 ) -> int:
@@ -90,6 +91,7 @@ def train(
         say: receives one line of progress every few steps.
         objective: the loss; None is the cross-entropy of the answers' tokens.
         packed: the model takes several documents in a row of a batch.
+        multiple: lengths of batches are rounded up to a multiple of it.
         checkpoint: where the training goes on from, and what it writes; None: it cannot be interrupted.
         phase: number of this training among those of the model, for the checkpoint.
 
@@ -98,7 +100,9 @@ def train(
     """
     steps = training_steps(documents, schedule, seed)
     vocab = 1 + max(max(document.prefix + document.body) for document in documents)
-    trainer = Trainer(model, steps, schedule, seed=seed, objective=objective, packed=packed, vocab=vocab)
+    trainer = Trainer(
+        model, steps, schedule, seed=seed, objective=objective, packed=packed, multiple=multiple, vocab=vocab
+    )
     state = checkpoint.read() if checkpoint else None
     if state and state["phase"] > phase:
         return len(steps)
@@ -147,6 +151,7 @@ class Trainer:
         vocab: int,
         objective: Objective | None = None,
         packed: bool = True,
+        multiple: int = 1,
     ) -> None:
         import torch
 
@@ -156,7 +161,7 @@ class Trainer:
         self.noise = torch.Generator().manual_seed(seed)
         self._model, self._schedule, self._vocab = model, schedule, vocab
         self._objective = objective or _causal_lm
-        self._collate = collate if packed else collate_separate
+        self._collate, self._multiple = collate if packed else collate_separate, multiple
         self._device = self.trained[0].device
         model.train()
 
@@ -166,7 +171,7 @@ class Trainer:
 
         for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
             group["lr"] = self._schedule.lr * _rate(number, len(self.steps), self._schedule.warmup)
-        batch = self._collate(self.steps[number - 1])
+        batch = self._collate(self.steps[number - 1], multiple=self._multiple)
         ids = _noisy(batch, self._schedule, self._vocab, self.noise).to(self._device)
         loss = self._objective(self._model, ids, batch.to(self._device), number / len(self.steps))
         loss.backward()

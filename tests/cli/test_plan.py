@@ -83,3 +83,5 @@ def test_a_probe_says_what_it_asks_and_what_it_measured(tmp_path: Path, capsys: 
     assert "model: expected replies from the probe (3 conversations)" in said.out
     assert "judge zoo_voice: expected replies from 6 judgements (the probe)" in said.out
     assert "by 3 calls, 3 at once (their answers are kept)" in said.out and "unknown for" not in said.out
+    assert code_of("--config-dir", str(conf), "engine=stub", *few, "--probe") == 0
+    assert "unknown for model of zoo_base" not in capsys.readouterr().out  # nothing is left to ask

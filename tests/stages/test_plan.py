@@ -151,6 +151,16 @@ def test_conversations_lie_within_their_range(tmp_path: Path, runtime: Runtime, 
     assert expected == pytest.approx(runtime.store(config.options).count(), rel=0.1)
 
 
+def test_each_pair_of_models_without_results_is_judged_once_in_both_orders(tmp_path: Path, runtime: Runtime) -> None:
+    """Their replies are made up of the same texts, and nobody compares equal answers."""
+    judge = PairwiseJudge(source=ZOO, engine=StubOptions(), sampling=Sampling(max_tokens=64))
+    models = [Base(name=name, source=ZOO, sampling=Sampling(max_tokens=64)) for name in ("one", "two", "three")]
+    runs = planned(runtime, *(make(tmp_path, model=model, judge=judge) for model in models)).runs
+    calls = [model.calls.expected for each in runs for model in each.models if model.who.startswith("judge")]
+    assert sum(calls) == 12 * 3 * 2  # samples, pairs, orders
+    assert runs[0].models[0].calls.expected == 12
+
+
 def test_some_conversations_stand_for_all(tmp_path: Path, runtime: Runtime) -> None:
     user = Helper(sampling=Sampling(temperature=0.7, max_tokens=64))
     config = make(tmp_path, benchmark=Minimax(messages=4, runs=3, may_overflow=True, user=user), limit=None)

@@ -13,7 +13,7 @@ from roleeval.benchmarks.coser import Coser
 from roleeval.benchmarks.minimax import Minimax
 from roleeval.benchmarks.rolebench import RoleBench
 from roleeval.config import RunConfig, RunOptions
-from roleeval.engines import LoraNeed, ModelSource
+from roleeval.engines import BudgetOptions, LoraNeed, ModelSource
 from roleeval.engines.openai import OpenAIOptions
 from roleeval.engines.taken import GPUS, Taken
 from roleeval.judging import VoiceJudge
@@ -221,6 +221,17 @@ def test_engines_of_other_models_are_closed_before_the_next_one_is_loaded(tmp_pa
     found = planned(runtime, *(replace(each, judge=judge, options=few) for each in (one, two, three)))
     assert all("the probe" in model.basis for run in found.runs for model in run.models)
     assert OneAtATime.loaded == ["z"]
+
+
+def test_a_probe_that_its_budget_cuts_off_tells_how_long_replies_are(tmp_path: Path, runtime: Runtime) -> None:
+    user = Helper(sampling=Sampling(temperature=0.7, max_tokens=64))
+    config = make(tmp_path, benchmark=Minimax(messages=6, runs=1, may_overflow=True, user=user))
+    config = replace(config, options=replace(config.options, budget=BudgetOptions(calls=10)))
+    found = planned(runtime, config)
+    by_name = models(found)
+    assert asked(tmp_path) == 10 and any("budget.calls=10 is spent" in note for note in found.notes)
+    for who, words in (("model", 9), ("user", 21)):
+        assert by_name[who].new_tokens.expected == pytest.approx(by_name[who].calls.expected * words, rel=0.2)
 
 
 def test_what_failed_in_a_probe_is_said_and_tells_nothing(tmp_path: Path, runtime: Runtime) -> None:

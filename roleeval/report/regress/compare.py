@@ -28,8 +28,8 @@ class Tested:
         paired: what was compared.
         decision: what the test says; None where there was nothing to test.
         untested: why not.
-        repeated: the same model, by the hashes of all that it is made from, in a deterministic run gave the same texts
-            and values again: there is nothing that a test could be about.
+        repeated: the same model, by the hashes of all that it is made from, gave the same texts and values again: there
+            is nothing that a test could be about.
     """
 
     paired: Paired
@@ -197,8 +197,8 @@ def _require_exact(texts: Sequence[Texts]) -> None:
 
 
 def _repeated(models: Sequence[ComparedModel], texts: Sequence[Texts]) -> set[tuple[str, str]]:
-    """The models of which nothing changed, and whose texts must repeat and did."""
-    same = {(each.benchmark, each.model) for each in texts if not each.changed and not each.not_exact}
+    """The models of which nothing changed, not a text either, and whose weights are known by their hashes."""
+    same = {(each.benchmark, each.model) for each in texts if not each.changed and not each.elsewhere}
     return {(model.benchmark, model.model) for model in models if not model.changed} & same
 
 

@@ -39,6 +39,7 @@ class Texts:
         changed: those that changed.
         differences: of the first of them, where both texts are at hand.
         not_exact: why a change need not mean anything; "" where every text must repeat.
+        elsewhere: a server made them, whose weights nobody here has seen.
     """
 
     benchmark: str
@@ -47,6 +48,7 @@ class Texts:
     changed: tuple[str, ...]
     differences: tuple[FirstDifference, ...]
     not_exact: str
+    elsewhere: bool = False
 
 
 def changed_texts(baseline: Side, current: Side) -> list[Texts]:
@@ -76,7 +78,15 @@ def _of_model(before: KeptRun, now: KeptRun) -> Texts:
     found = [
         first_difference(sample, one[sample], other[sample]) for sample in listed if sample in one and sample in other
     ]
-    return Texts(before.benchmark, before.model, len(shared), tuple(changed), tuple(filter(None, found)), why)
+    return Texts(
+        before.benchmark,
+        before.model,
+        len(shared),
+        tuple(changed),
+        tuple(filter(None, found)),
+        why,
+        before.elsewhere or now.elsewhere,
+    )
 
 
 def first_difference(sample: str, before: Spoken, now: Spoken) -> FirstDifference | None:

@@ -53,6 +53,7 @@ class KeptRun:
         asked: aspect -> key -> value as text: what two runs must share to be compared.
         made: the same of what may differ: weights, adapters, the model's options, the engine.
         not_exact: why its texts cannot be expected to repeat; "" for greedy float32 on the CPU.
+        elsewhere: a server made them, whose weights nobody here has seen.
         cluster: what its clusters are called, one and several.
         infos: metric -> what it is.
         groups: the headline groups -> the groups of rows that each one averages.
@@ -74,6 +75,7 @@ class KeptRun:
     groups: Mapping[str, tuple[str, ...]]
     samples: tuple[KeptSample, ...]
     series: Mapping[tuple[str, str], Series]
+    elsewhere: bool = False
     path: Path | None = None
     spoken: Mapping[str, Spoken] = field(default_factory=dict)
 

@@ -121,6 +121,7 @@ def _kept(run: RunResult) -> KeptRun:
         asked=_asked(manifest),
         made=_made(manifest),
         not_exact=_not_exact(manifest),
+        elsewhere="server" in manifest.engine,
         cluster=run.facts.cluster,
         infos={name: run.infos[name] for name in dict.fromkeys(metric for metric, _ in series) if name in run.infos},
         groups={group: parts_of([run], group) or (group,) for group in headline_groups([run])},

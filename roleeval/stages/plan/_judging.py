@@ -1,9 +1,11 @@
 """What a judge is asked about conversations that were played for a plan."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from roleeval.config import RunConfig
 from roleeval.errors import concerns_one_item
+from roleeval.hashing import digest
 from roleeval.judging import REFERENCES, Answer, Case, Judge, Question, reference
 from roleeval.results import read_transcripts
 from roleeval.stages.identity import questions_of, same_questions
@@ -15,7 +17,7 @@ Played = Sequence[tuple[Sample, Transcript]]
 Answers = Mapping[str, Mapping[str, Answer]]
 
 
-def cases(judge: Judge, name: str, played: Played, others: Answers) -> list[Case]:
+def cases(judge: Judge, name: str, played: Played, others: Answers, *, made_up: Collection[str] = ()) -> list[Case]:
     """A run's cases.
 
     Args:
@@ -23,13 +25,30 @@ def cases(judge: Judge, name: str, played: Played, others: Answers) -> list[Case
         name: of the run.
         played: of the run.
         others: the runs that it is compared with.
+        made_up: runs whose replies are made up: of several, and of texts that stand for them, they may be equal.
     """
     found = []
     for sample, transcript in played:
         answers = {name: judge.view.of(transcript)}
         answers |= {other: known[sample.id] for other, known in others.items() if sample.id in known}
-        found.append(Case(sample, name, answers))
+        found.append(Case(sample, name, _distinct(answers, made_up)))
     return found
+
+
+def _distinct(answers: dict[str, Answer], made_up: Collection[str]) -> dict[str, Answer]:
+    """Answers of which no made-up one equals another: models' own hardly do, and nobody compares equal ones.
+
+    The same answers are changed whoever is compared with whom, because a pair is judged once.
+    """
+    known = {answer.text for name, answer in answers.items() if name not in made_up}
+    for name in sorted(name for name in answers if name in made_up):
+        answer = answers[name]
+        if answer.given and answer.text in known:
+            *before, last = answer.turns
+            ending = digest(name)[:4]
+            answers[name] = answer = replace(answer, turns=(*before, replace(last, text=last.text[:-4] + ending)))
+        known.add(answer.text)
+    return answers
 
 
 def questions(judge: Judge, case: Case) -> list[Question]:

@@ -1,7 +1,7 @@
 """Plays the runs of a command without a model, once for each scenario, in the order in which the command would."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -269,13 +269,17 @@ class Stage:
             others = self._opponents(judge, run, runs, scenario) if judge.compares else {}
             if judge.compares and not others:
                 continue
-            await self._judged(judge, run, others, scenario)
+            await self._judged(
+                judge, run, others, scenario, made_up={each.name for each in runs if each.folder is None}
+            )
 
     def _opponents(self, judge: Judge, run: Run, runs: Sequence[Run], scenario: Scenario) -> Answers:
         known = {other.name: (other.config, other.played[scenario]) for other in runs if other is not run}
         return opponents(judge, run.config, run.played[scenario], known)
 
-    async def _judged(self, judge: Judge, run: Run, others: Answers, scenario: Scenario) -> None:
+    async def _judged(
+        self, judge: Judge, run: Run, others: Answers, scenario: Scenario, *, made_up: Collection[str]
+    ) -> None:
         who, config = f"judge {judge.name}", run.config
         if who not in run.judged_before:
             run.judged_before[who] = JudgedBefore.of(judge, config, run.probed.get(judge.name, ()))
@@ -288,7 +292,7 @@ class Stage:
         heard = scenario is Scenario.MOST  # nothing usable can be made up: a question is counted, or all its attempts
         engine = replace(place, says=judge_says(before, scenario, place.counts), heard=heard, times=times)
         adapter = next(iter(model.adapters()), None)
-        judged = cases(judge, run.name, run.played[scenario], others)
+        judged = cases(judge, run.name, run.played[scenario], others, made_up=made_up)
         spoilt = [control.case for control in controls(judged, judge)] if judge.controls else []
         for name, asked_about in ((who, judged), (f"{who}, controls", spoilt)):
             if asked_about:

@@ -130,7 +130,7 @@ class _Probe:
         people = {MODEL_WHO: (config.engine, config.model), **cast.helpers(config)}
         local = {who: asked for who, asked in people.items() if not is_elsewhere(asked[0])}
         found, meter = _Found((), kept=len(local) == len(people)), Meter()
-        for who in people.keys() - local.keys():
+        for who in [who for who in people if who not in local]:
             run.notes.append(f"{who} of {run.name} is behind an endpoint, which costs money: it is not probed")
         wanted = _wanted(run)
         actor, lines = await self._actor(run, people, found, meter)
@@ -220,10 +220,9 @@ class _Probe:
 
     async def _asked_about(self, run: Run, judge: Judge, probed: Sequence[Run]) -> list[Judgement]:
         config, found = run.config, self._found[_same(run.config)]
-        whole = [(sample, transcript) for sample, transcript in found.played if transcript.status not in WITHOUT_REPLY]
         known = {other.name: (other.config, self._found[_same(other.config)].played) for other in probed}
-        others = opponents(judge, config, whole, known) if judge.compares else {}
-        every = [each for case in cases(judge, run.name, whole, others) for each in questions(judge, case)]
+        others = opponents(judge, config, found.played, known) if judge.compares else {}
+        every = [each for case in cases(judge, run.name, found.played, others) for each in questions(judge, case)]
         chosen = [every[place] for place in spread(len(every), min(_QUESTIONS, len(every)))]
         if not chosen or (judge.compares and not others):
             return []

@@ -28,7 +28,7 @@ from roleeval.types import MODEL, WITHOUT_REPLY, Part, Request, Sample, Transcri
 _READ = 2000  # episodes of earlier results
 _UNKNOWN = 2  # the expected share of max_tokens where nothing is known: one half
 _MANY = 10  # judgements, of which a tenth may be called the shortest
-_EXAMPLES = 2  # replies as the schema has them, that count beside a judge's own
+_FEW, _EXAMPLES = 5, 2  # beside fewer replies of a judge's own than that, so many as the schema has them are counted
 Script = Mapping[str, Sequence[str]]
 
 
@@ -71,23 +71,22 @@ class Earlier:
         return bool(self.pool.get(part) or self.asides.get(part))
 
     def add(self, sample: Sample, transcript: Transcript, *, only: Collection[str] | None = None) -> None:
-        """One episode; one that was cut off tells nothing.
+        """One episode; one that was cut off tells how long its replies were, and not how many an episode has.
 
         Args:
             sample: what was played.
             transcript: of it.
             only: the texts that models wrote; others were made up. None is all.
         """
-        if transcript.status in WITHOUT_REPLY:
-            return
-        said = self.episodes.setdefault(sample.id, defaultdict(list))
         spoken = 0
         for turn in transcript.turns:
             spoken += not turn.aside
             if turn.output_tokens and turn.logprob is None and (only is None or turn.raw in only):
+                said = self.episodes.setdefault(sample.id, defaultdict(list))
                 said[turn.part].append(turn)
                 (self.asides if turn.aside else self.pool)[turn.part].append(turn)
-        self._turns.append(spoken)
+        if transcript.status not in WITHOUT_REPLY:
+            self._turns.append(spoken)
 
 
 def finished(config: RunConfig) -> Iterator[tuple[ResultFolder, Manifest]]:
@@ -103,8 +102,9 @@ def finished(config: RunConfig) -> Iterator[tuple[ResultFolder, Manifest]]:
 
 
 def is_of(manifest: Manifest, config: RunConfig) -> bool:
-    """Whether a run is one of the configuration's model."""
-    same = manifest.model.source.get("path") == config.model.source.path
+    """Whether a run is one of the configuration's model; its folder may have been moved."""
+    before = str(manifest.model.source.get("path", ""))
+    same = Path(before).name == Path(config.model.source.path).name
     return same and manifest.model.name == config.model.name
 
 
@@ -296,15 +296,15 @@ class JudgedBefore:
         )
 
     def expected(self, example: int | None) -> int:
-        """Tokens of a reply: the mean of those that are known and of two as the schema has them.
+        """Tokens of a reply: the mean of those that are known and, beside few, of two as the schema has them.
 
         A judge mostly finds nothing and now and then much, so the mean of one or two replies is a worse guess than the
-        schema's; that of ten is not.
+        schema's, and that of some more is a better one.
 
         Args:
             example: tokens of the schema's example; None is no schema.
         """
-        if example is None:
+        if example is None or self.replies >= _FEW:
             return round(self.mean)
         return round((self.mean * self.replies + example * _EXAMPLES) / (self.replies + _EXAMPLES))
 

@@ -89,6 +89,17 @@ def test_a_plan_counts_what_the_tasks_ask(model_folder: Path, tmp_path: Path) ->
         runtime.close()
 
 
+def test_a_probe_asks_some_documents_and_times_texts_that_are_only_scored(model_folder: Path, tmp_path: Path) -> None:
+    config, runtime = make(tmp_path, base(model_folder), tasks=("local_choose",)), Runtime()
+    try:
+        found = runtime.execute(lambda: plan([config], runtime, probes=True))
+        (model,) = found.runs[0].models
+        assert 0 < runtime.store(config.options).count() <= model.calls.expected
+        assert "tokens read a second" in found.pace and found.seconds is not None and found.seconds.expected > 0
+    finally:
+        runtime.close()
+
+
 def played(folder: ResultFolder) -> dict[str, Transcript]:
     return {sample.id: transcript for sample, transcript in read_transcripts(folder.transcripts)}
 

@@ -31,6 +31,20 @@ def test_a_rerun_of_the_same_model_passes_whatever_the_number_of_samples(before:
     assert not found.models[0].changed and not found.texts[0].changed
 
 
+@pytest.mark.parametrize(
+    ("engine", "repeated"), [({"package": "vllm==0.25.1"}, True), ({"server": {}, "package": "openai==2.0"}, False)]
+)
+def test_the_same_weights_that_answer_the_same_pass_where_their_hashes_are_known(
+    tmp_path: Path, engine: dict[str, Any], repeated: bool
+) -> None:
+    """In bfloat16, on GPUs and when sampled as well; a server may have put other weights behind a name."""
+    one, again = (gate_runs.write(tmp_path / name) for name in ("one", "again"))
+    for folder in (one, again):
+        about(folder, engine=engine)
+    found = regress(one, again, policy_of({"margins": {"overall": 0.001}}))
+    assert {each.repeated for each in found.tested} == {repeated}
+
+
 def test_other_weights_that_change_nothing_of_note_pass(before: Path, tmp_path: Path) -> None:
     def noise(number: int) -> dict[str, Any]:
         moved = gate_runs.likeness(number) + np.random.default_rng(number + 999).normal(0, 0.01)
