@@ -93,7 +93,7 @@ def through_ray() -> None:
         f"{'workers':>8}{'in flight':>11}{'requests/s':>12}{'us/request':>12}{'% of a core':>13}{'answer, s':>11}"
         f"{'added':>8}"
     )
-    for workers, at_once, delay_s in ((2, 128, 0.5), (2, 512, 0.5), (4, 1024, 1.0), (16, 1024, 1.0)):
+    for workers, at_once, delay_s in ((2, 128, 0.5), (2, 512, 0.5), (4, 1024, 1.0), (16, 1024, 1.0), (4, 4096, 4.0)):
         print(asyncio.run(_through_ray(EchoOptions(delay_s), workers, at_once)), flush=True)
 
 
