@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from roleeval.benchmarks import SelfScored
 from roleeval.config import RunConfig
 from roleeval.engines import EngineOptions, ModelSource, serving
-from roleeval.engines.shape import context_of, kv_shape
+from roleeval.engines.shape import context_of, kv_shape, stored_weights
 from roleeval.errors import RoleEvalError
 from roleeval.metrics import MetricInfo
 from roleeval.models import PersonaModel, base_parameters
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 _BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 _SHARE = MetricInfo("share", label="any share (0 to 1)", unit="fraction", recipe="", low=0.0, high=1.0)
-_WEIGHTS = ("*.safetensors", "*.bin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,23 +89,16 @@ def memory(options: EngineOptions, models: Sequence[PersonaModel], asked: Sequen
     return Memory(
         source.path,
         _weights(source, options),
-        sum(_stored(Path(path)) for path in adapters),
+        sum(stored_weights(Path(path)) for path in adapters),
         _kv(source, options, asked, min(in_flight, getattr(options, "max_num_seqs", in_flight))),
         getattr(options, "tensor_parallel_size", 1),
         getattr(options, "data_parallel_size", 1) * workers,
     )
 
 
-def _stored(folder: Path) -> int:
-    for pattern in _WEIGHTS:
-        if files := list(folder.glob(pattern)):
-            return sum(file.stat().st_size for file in files)
-    return 0
-
-
 def _weights(source: ModelSource, options: EngineOptions) -> Range | None:
     folder = Path(source.path)
-    stored = _stored(folder) if folder.is_dir() else 0
+    stored = stored_weights(folder) if folder.is_dir() else 0
     if not stored:
         return None
     parameters, dtype = base_parameters(source), getattr(options, "dtype", "auto")
