@@ -240,7 +240,10 @@ def _recorded(name: str, here: Invocation) -> Iterator[None]:
         yield
     except RoleEvalError as error:
         failure = shown(f"{name}: {error}" if name else str(error))
-        log.error("%s", failure)
+        if log.handlers:
+            log.error("%s", failure)
+        else:  # before the options are read that say where logs go
+            say(f"roleeval: {failure}")
         here.failures.append(failure)
     except Exception as error:  # a bug in a plugin ends its own job, with a traceback, not the sweep
         log.exception("%sunexpected error", f"{name}: " if name else "")
