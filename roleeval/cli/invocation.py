@@ -24,6 +24,7 @@ class Invocation:
         self.jobs = 0
         self.shared: frozenset[str] | None = None  # overrides that all jobs have; None is not known yet
         self.failures: list[str] = []
+        self.unsaid = False  # some are of jobs in other processes, whose errors were not shown here
         self.folders: list[str] = []
         self.partial: list[str] = []  # what a budget had no room for
         self.chosen: Mapping[str, tuple[str, ...]] | None = None  # benchmark -> clusters that are run; None: all
@@ -83,6 +84,7 @@ class Invocation:
         if lost := self.launched - len(files):
             self.jobs += lost
             self.failures.append(f"{lost} jobs left no outcome file; see their logs")
+        self.unsaid |= bool(self.outcomes)
         self.outcomes, self.launched = None, 0
 
     def close(self) -> None:

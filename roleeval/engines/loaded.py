@@ -4,7 +4,7 @@ import asyncio
 import logging
 
 from roleeval.engines._protocol import Engine
-from roleeval.engines.taken import taken_by
+from roleeval.engines.taken import fit, taken_by
 
 _log = logging.getLogger(__name__)
 
@@ -62,15 +62,8 @@ class Loaded:
         assert wanted is not None
         beside = [other for other in self._engines.values() if (of := taken_by(other)) and of.of == wanted.of]
         idle = [other for other in beside if not self._users.get(id(other))]
-        while idle and not _sure_to_fit([engine, *beside]):
+        while idle and not fit([engine, *beside], unknown=1.0):
             other = idle.pop(0)
             beside.remove(other)
             _log.info("an idle engine is closed: another one needs its share of %s", wanted.of)
             await self.close(other)
-
-
-def _sure_to_fit(engines: list[Engine]) -> bool:
-    """Whether shares of the same are known, and are not more than there is."""
-    shares = [taken.share for engine in engines if (taken := taken_by(engine)) is not None]
-    known = [share for share in shares if share is not None]
-    return len(shares) == 1 or (len(known) == len(shares) and sum(known) <= 1 + 1e-9)

@@ -41,13 +41,13 @@ def taken_by(engine: object) -> Taken | None:
     return engine.takes() if isinstance(engine, Takes) else None
 
 
-def fit(engines: Iterable[object]) -> bool:
-    """Whether engines can be loaded at the same time, as far as is known; each counts once."""
+def fit(engines: Iterable[object], *, unknown: float = 0.0) -> bool:
+    """Whether engines can be loaded at the same time; each counts once, and `unknown` for a share that is not known."""
     found = {id(engine): engine for engine in engines}
     sums: dict[str, float] = {}
     for engine in found.values() if len(found) > 1 else ():
         if (taken := taken_by(engine)) is not None:
-            sums[taken.of] = sums.get(taken.of, 0.0) + (taken.share or 0.0)
+            sums[taken.of] = sums.get(taken.of, 0.0) + (unknown if taken.share is None else taken.share)
     return all(share <= 1 + 1e-9 for share in sums.values())
 
 

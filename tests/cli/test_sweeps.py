@@ -1,8 +1,13 @@
 """A sweep over families with different keys: each gets its own, and nobody else's."""
 
+import json
+from pathlib import Path
+
 import pytest
 
+from roleeval.cli import hydra_app
 from roleeval.cli.hydra_app import _commands
+from roleeval.cli.invocation import Invocation
 from roleeval.cli.sweeps import split_sweep
 
 SOURCE = "model.source.path=M"
@@ -51,3 +56,17 @@ def test_other_groups_are_treated_alike(swept: str, keys: list[str], expected: l
 )
 def test_what_no_choice_has_is_left_to_hydra(command: list[str]) -> None:
     assert split_sweep(command) == ([command], [])
+
+
+def test_the_error_of_one_job_in_another_process_is_said_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One job of this process has said its own already."""
+    found = {"jobs": 1, "failures": ["no such adapter"], "folders": [], "partial": []}
+    (tmp_path / "000000.json").write_text(json.dumps(found))
+    here = Invocation()
+    here.outcomes, here.launched = tmp_path, 1
+    here.gather()
+    monkeypatch.setattr(hydra_app, "run_all", lambda commands, here: 0)
+    assert hydra_app._all([], here) == 1
+    assert "no such adapter" in capsys.readouterr().err
