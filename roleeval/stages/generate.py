@@ -319,6 +319,7 @@ def _session(tally: _Tally, usage: Usage, seconds: float, *, loading: float) -> 
     speed = 1 / max(seconds - loading, 0.01)
     return {
         "seconds": round(seconds, 2),
+        "loading_s": round(loading, 2),
         "samples_per_s": round(tally.planned * speed, 2),
         "from_store": usage.stored,
         "generated": usage.requests - usage.stored - usage.failed,

@@ -72,7 +72,7 @@ def test_the_speed_of_a_model_is_without_its_engines_loading(tmp_path: Path, mon
     monkeypatch.setattr("roleeval.stages.generate.time.perf_counter", lambda: next(clock))
     session = execute(make(tmp_path, SlowToLoad())).folder.manifest().session
     assert session["seconds"] == 3610 and session["output_tokens_per_s"] == 320 / 10
-    assert session["samples_per_s"] == 40 / 10
+    assert session["samples_per_s"] == 40 / 10 and session["loading_s"] == 3600
 
 
 def test_a_run_leaves_a_whole_result_folder(tmp_path: Path) -> None:

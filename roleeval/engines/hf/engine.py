@@ -156,7 +156,7 @@ class HfEngine:
                 raise EngineDeadError(self._unable) from error
             self._closing = False
             self._worker = asyncio.create_task(self._serve(), name="hf-batches")
-            self._load_s = time.perf_counter() - begin
+            self._load_s += time.perf_counter() - begin
 
     @property
     def _device(self) -> str:

@@ -187,7 +187,7 @@ class VllmEngine:
         self._adapters = Adapters(self._engine, probe, self._source.path, self._effects, check_decoding=readable)
         if checks:
             await self._check_decoding(probe)
-        self._load_s = time.perf_counter() - begin
+        self._load_s += time.perf_counter() - begin
 
     def _announce(self) -> None:
         if self._stock:

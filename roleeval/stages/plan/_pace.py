@@ -119,7 +119,7 @@ def earlier_pace(config: RunConfig) -> Pace | None:
         session = manifest.session
         if not is_of(manifest, config) or session.get("from_store") or not session.get("generated_output_tokens"):
             continue
-        seconds, load = float(session["seconds"]), float(manifest.engine.get("load_s") or 0.0)
+        seconds, load = float(session["seconds"]), float(session.get("loading_s") or 0.0)
         tokens = session["generated_output_tokens"] + _judged_meanwhile(manifest)
         without = seconds - load if load < (1 - _LEAST) * seconds else seconds
         slow, fast = tokens / max(seconds, 1e-9), tokens / max(without, 1e-9)
